@@ -1,0 +1,1 @@
+//! The files an operator writes: text, positions, diagnostics, filter rules.

@@ -1,0 +1,1 @@
+//! The control process and the command of the operator.

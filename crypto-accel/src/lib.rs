@@ -1,0 +1,1 @@
+//! Authenticated encryption by the batch.

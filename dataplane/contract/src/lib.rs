@@ -1,0 +1,20 @@
+//! What the control process may say to the packet process, and what it hears back.
+//!
+//! No I/O, no unsafe, no cryptography. Read in this order: [`limits`], [`address`], [`selector`], [`rule`],
+//! [`secret`], [`sa`], [`snapshot`], [`verdict`], [`report`], [`message`], [`codec`].
+
+pub mod address;
+pub mod codec;
+pub mod limits;
+pub mod message;
+pub mod name;
+pub mod report;
+pub mod rule;
+pub mod sa;
+pub mod secret;
+pub mod selector;
+pub mod snapshot;
+pub mod verdict;
+
+/// Version of the messages. Both sides refuse to talk when it differs.
+pub const VERSION: u16 = 1;

@@ -1,0 +1,35 @@
+//! Every maximum of the product in one place, with the relations between them checked at compile time.
+
+/// Longest message on the socket between the two processes, in octets.
+pub const MESSAGE: usize = 1 << 20;
+/// Longest name of a rule, tunnel, zone or port, in octets.
+pub const NAME: usize = 64;
+/// Most ports (network interfaces) of one gateway.
+pub const PORTS: usize = 32;
+/// Most worker threads.
+pub const WORKERS: usize = 64;
+/// Most zones.
+pub const ZONES: usize = 255;
+/// Most compiled rules in one generation.
+pub const RULES: usize = 1 << 20;
+/// Most tunnels in one generation.
+pub const TUNNELS: usize = 1 << 20;
+/// Most security associations in one generation, both directions together.
+pub const SAS: usize = 1 << 22;
+/// Most traffic selectors of one SA (RFC 7296 3.13 counts them in one octet).
+pub const SELECTORS: usize = 255;
+/// Smallest anti-replay window, in packets (RFC 4303 3.4.3 asks for 32, prefers 64).
+pub const REPLAY_WINDOW_MIN: u32 = 64;
+/// Largest anti-replay window, in packets.
+pub const REPLAY_WINDOW_MAX: u32 = 1 << 16;
+/// Lowest SPI that may be used; 1 to 255 are reserved (RFC 4303 2.1).
+pub const SPI_MIN: u32 = 256;
+/// Longest key of any algorithm, in octets.
+pub const KEY: usize = 64;
+/// Most list entries in one message, so that any message fits [`MESSAGE`].
+pub const ENTRIES: usize = 256;
+/// Most events that wait for control before the oldest are counted as lost.
+pub const EVENTS: usize = 4096;
+
+const _: () = assert!(ENTRIES * 2048 <= MESSAGE);
+const _: () = assert!(REPLAY_WINDOW_MIN.is_multiple_of(64) && REPLAY_WINDOW_MAX.is_multiple_of(64));

@@ -1,0 +1,176 @@
+//! What travels on the socket. Control asks, the packet process answers, one answer per request, in order.
+
+use serde::{Deserialize, Serialize};
+
+use crate::name::Name;
+use crate::report::{PortStatus, RuleStatus, SaStatus, Status};
+use crate::rule::{Action, Rule};
+use crate::sa::Sa;
+use crate::selector::FlowKey;
+use crate::snapshot::{Inconsistency, Tunnel};
+use crate::verdict::Verdict;
+
+/// From control.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Request {
+    /// First on every connection.
+    Hello {
+        /// [`crate::VERSION`] of the sender.
+        version: u16,
+    },
+    /// Begins a snapshot; drops one begun before on this connection. Nothing takes effect before `Commit`.
+    Begin {
+        /// See [`crate::snapshot::Snapshot::fingerprint`].
+        fingerprint: String,
+        /// See [`crate::snapshot::Snapshot::log_implicit`].
+        log_implicit: bool,
+    },
+    /// More zones, at most [`crate::limits::ENTRIES`] a message; so for the next three.
+    Zones(Vec<Name>),
+    /// More tunnels.
+    Tunnels(Vec<Tunnel>),
+    /// More rules.
+    Rules(Vec<Rule>),
+    /// More SAs.
+    Sas(Vec<Sa>),
+    /// Installs what was sent since `Begin`, whole or not at all.
+    Commit,
+    /// Switches every worker to the default filters and remembers it over restarts (row B22).
+    UseDefaultFilters,
+    /// Back to the policy held.
+    UsePolicy,
+    /// Asks for [`Reply::Status`].
+    Status,
+    /// Asks for [`Reply::Ports`].
+    Ports,
+    /// Asks for rules from position `from` on.
+    ListRules {
+        /// First position.
+        from: u32,
+    },
+    /// Asks for SAs from position `from` on.
+    ListSas {
+        /// First position.
+        from: u32,
+    },
+    /// Asks for events that wait, at most [`crate::limits::ENTRIES`].
+    TakeEvents,
+}
+
+/// From the packet process.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Reply {
+    /// Answer to `Hello`.
+    Hello {
+        /// [`crate::VERSION`] of the packet process.
+        version: u16,
+        /// Changes with every start of the process, so that control knows that it must send everything again.
+        incarnation: u64,
+        /// Fingerprint of the policy held, if any.
+        policy: Option<String>,
+    },
+    /// Done, nothing to tell.
+    Done,
+    /// In force on every worker.
+    InForce {
+        /// The new generation.
+        generation: u64,
+        /// Microseconds from the decision until the last worker had it.
+        took_us: u64,
+    },
+    /// Not done; what was in force stays in force.
+    Refused(Refusal),
+    /// Answer to `Status`.
+    Status(Box<Status>),
+    /// Answer to `Ports`.
+    Ports(Vec<PortStatus>),
+    /// Answer to `ListRules`.
+    Rules {
+        /// Consecutive from the asked position.
+        rules: Vec<RuleStatus>,
+        /// Where to go on, or `None` at the end.
+        next: Option<u32>,
+    },
+    /// Answer to `ListSas`.
+    Sas {
+        /// Consecutive from the asked position.
+        sas: Vec<SaStatus>,
+        /// Where to go on, or `None` at the end.
+        next: Option<u32>,
+    },
+    /// Answer to `TakeEvents`.
+    Events(Vec<Event>),
+}
+
+/// Why a request was not done.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
+pub enum Refusal {
+    /// The other side speaks another version.
+    #[error("the packet process speaks version {0} of the contract")]
+    Version(u16),
+    /// A request out of order, such as `Commit` without `Begin`.
+    #[error("request out of order: {0}")]
+    OutOfOrder(String),
+    /// The snapshot contradicts itself.
+    #[error("{0}")]
+    Inconsistent(#[from] Inconsistency),
+    /// The appliance lacks something that the snapshot needs, such as a zone.
+    #[error("{0}")]
+    Unenforceable(String),
+    /// A counter-based algorithm with a manual key, and no safe sequence numbers (design: numbers that never repeat).
+    #[error("SA {name}: sequence numbers cannot be reserved: {reason}")]
+    NotReservable {
+        /// The SA.
+        name: String,
+        /// What the disk said.
+        reason: String,
+    },
+    /// A worker did not take the generation in time.
+    #[error("{0}")]
+    NotInForce(String),
+    /// `UsePolicy` without one.
+    #[error("no policy has been installed")]
+    NoPolicy,
+}
+
+/// Something that control should hear of.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Event {
+    /// A rule with a log flag, or the implicit deny, decided a packet (row B77).
+    FilterMatch {
+        /// Microseconds since the epoch.
+        time: u64,
+        /// Name and extension; `None` for the implicit deny.
+        rule: Option<(Name, u16)>,
+        /// What the rule said; `None` for the implicit deny.
+        action: Option<Action>,
+        /// How it ended.
+        verdict: Verdict,
+        /// The packet.
+        flow: FlowKey,
+        /// Port it came in by.
+        port: String,
+        /// Octets of the IP packet.
+        length: u32,
+        /// Whether it is a fragment.
+        fragment: bool,
+        /// Matches that were not reported since the last, because of the rate limit.
+        suppressed: u32,
+    },
+    /// An outbound packet found no SA for its tunnel.
+    Acquire {
+        /// Tunnel name.
+        tunnel: Name,
+        /// The packet.
+        flow: FlowKey,
+    },
+    /// An SA has used up its numbers, or its reservation could not be renewed.
+    SequenceEnding {
+        /// SA name.
+        name: Name,
+        /// SPI.
+        spi: u32,
+        /// In plain words.
+        reason: String,
+    },
+}

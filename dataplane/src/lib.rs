@@ -1,0 +1,9 @@
+//! The packet process: pinned workers own AF_XDP rings and carry packets through filters and ESP.
+//!
+//! Modules in the order in which a packet meets them.
+
+pub mod clock;
+pub mod frame;
+pub mod packet;
+pub mod port;
+pub mod wire;

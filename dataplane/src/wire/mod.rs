@@ -1,0 +1,3 @@
+//! Packets as octets: views that check lengths once, and small values with a meaning.
+
+pub mod ip;
