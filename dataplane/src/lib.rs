@@ -6,4 +6,5 @@ pub mod clock;
 pub mod frame;
 pub mod packet;
 pub mod port;
+pub mod table;
 pub mod wire;

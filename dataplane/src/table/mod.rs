@@ -1,0 +1,3 @@
+//! What the workers decide by, frozen into generations.
+
+pub mod forwarding;
