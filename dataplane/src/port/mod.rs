@@ -1,5 +1,8 @@
 //! What a worker knows of the world: bursts of frames in, bursts of frames out.
 
+pub mod memory;
+pub mod pcap;
+
 use arrayvec::ArrayVec;
 
 use crate::frame::{Frame, Pool};
@@ -14,7 +17,7 @@ pub trait Port: Send {
     /// Also takes completed transmissions back into `pool` and keeps the fill ring full from it.
     fn receive(&mut self, pool: &mut Pool, into: &mut ArrayVec<Frame, BURST>);
 
-    /// Queues a frame that begins at its link header. Gives it back when the ring is full.
+    /// Queues a frame that begins at its link header. Gives it back when the ring is full or the frame is empty.
     fn transmit(&mut self, frame: Frame) -> Result<(), Frame>;
 
     /// Makes what was queued leave: at most one system call, and none where the kernel needs no kick.
