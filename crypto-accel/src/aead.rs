@@ -1,0 +1,178 @@
+//! AEAD by the batch: AES-GCM, AES-GMAC (its empty text), ChaCha20-Poly1305; tags of 16 octets.
+//!
+//! ```
+//! use ravelin_crypto_accel::aead::{self, Algorithm, Key};
+//! use ravelin_crypto_accel::nonce::{Nonce, NumberRange, ReceivedNonce};
+//! use ravelin_crypto_accel::Text;
+//!
+//! let key = Key::new(Algorithm::Aes128Gcm, &[7; 16])?;
+//! let number = NumberRange::from_reserved(1, 1000).take().expect("numbers are left");
+//! let (nonce, iv) = Nonce::esp(*b"salt", number);
+//!
+//! let (mut sealed, mut tag) = ([0; 7], [0; 16]);
+//! aead::seal_one(&key, nonce, b"header", Text::across(b"hello", b"\x01\x02", &mut sealed)?, &mut tag);
+//!
+//! let nonce = ReceivedNonce::esp(*b"salt", iv);
+//! aead::open_one(&key, nonce, b"header", Text::in_place(&mut sealed)?, &tag)?;
+//! assert_eq!(&sealed, b"hello\x01\x02");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+use crate::error::{BadTag, KeyError};
+use crate::low;
+use crate::nonce::{Nonce, ReceivedNonce};
+use crate::text::Text;
+
+/// Octets of a tag.
+pub const TAG_LEN: usize = 16;
+
+/// Which AEAD.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Algorithm {
+    /// AES-GCM with a key of 16 octets (NIST SP 800-38D, RFC 4106).
+    Aes128Gcm,
+    /// AES-GCM with a key of 32 octets.
+    Aes256Gcm,
+    /// ChaCha20-Poly1305 with a key of 32 octets (RFC 8439, RFC 7634).
+    ChaCha20Poly1305,
+}
+
+impl Algorithm {
+    /// Octets of its key.
+    pub fn key_len(self) -> usize {
+        match self {
+            Self::Aes128Gcm => 16,
+            Self::Aes256Gcm | Self::ChaCha20Poly1305 => 32,
+        }
+    }
+
+    /// Its name in errors.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Aes128Gcm => "AES-128-GCM",
+            Self::Aes256Gcm => "AES-256-GCM",
+            Self::ChaCha20Poly1305 => "ChaCha20-Poly1305",
+        }
+    }
+}
+
+/// An expanded key: made once per SA or session, shared by all threads, wiped when dropped.
+///
+/// It stays where it was made: moving the key moves a pointer and leaves no copy behind.
+pub struct Key(Box<low::AeadKey>);
+
+impl Key {
+    /// Expands a key. The caller wipes its own copy of the octets.
+    ///
+    /// # Errors
+    /// The algorithm takes another length.
+    pub fn new(algorithm: Algorithm, octets: &[u8]) -> Result<Self, KeyError> {
+        let refused = KeyError { algorithm: algorithm.name(), given: octets.len() };
+        low::AeadKey::new(algorithm, octets).map(Self).ok_or(refused)
+    }
+
+    /// Which AEAD it is for.
+    pub fn algorithm(&self) -> Algorithm {
+        self.0.algorithm()
+    }
+}
+
+impl std::fmt::Debug for Key {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Key({})", self.algorithm().name())
+    }
+}
+
+/// One text to seal.
+pub struct SealJob<'a> {
+    key: &'a Key,
+    /// Taken when the job is done: doing it again would use the nonce twice.
+    nonce: Option<Nonce>,
+    aad: &'a [u8],
+    text: Text<'a>,
+    tag: &'a mut [u8; TAG_LEN],
+}
+
+impl<'a> SealJob<'a> {
+    /// `aad` is authenticated and stays in clear; the ciphertext goes where `text` says, the tag to `tag`.
+    pub fn new(
+        key: &'a Key,
+        nonce: Nonce,
+        aad: &'a [u8],
+        text: Text<'a>,
+        tag: &'a mut [u8; TAG_LEN],
+    ) -> Self {
+        Self { key, nonce: Some(nonce), aad, text, tag }
+    }
+}
+
+/// One text to open.
+pub struct OpenJob<'a> {
+    key: &'a Key,
+    /// Taken when the job is done: opening in place again would destroy the cleartext.
+    nonce: Option<ReceivedNonce>,
+    aad: &'a [u8],
+    text: Text<'a>,
+    tag: &'a [u8; TAG_LEN],
+    outcome: Result<(), BadTag>,
+}
+
+impl<'a> OpenJob<'a> {
+    /// `tag` is the one that came with the ciphertext in `text`.
+    pub fn new(
+        key: &'a Key,
+        nonce: ReceivedNonce,
+        aad: &'a [u8],
+        text: Text<'a>,
+        tag: &'a [u8; TAG_LEN],
+    ) -> Self {
+        Self { key, nonce: Some(nonce), aad, text, tag, outcome: Err(BadTag) }
+    }
+
+    /// Whether the text was authentic. [`BadTag`] before it was opened.
+    ///
+    /// # Errors
+    /// It was not; its output holds zeros.
+    pub fn outcome(&self) -> Result<(), BadTag> {
+        self.outcome
+    }
+}
+
+/// Seals each job; keys, algorithms and lengths may differ. A job that was sealed before is left alone.
+pub fn seal(jobs: &mut [SealJob<'_>]) {
+    for job in jobs {
+        if let Some(nonce) = job.nonce.take() {
+            job.key.0.seal(nonce.octets(), job.aad, &mut job.text, job.tag);
+        }
+    }
+}
+
+/// Opens each job and notes its outcome. A job that was opened before is left alone.
+pub fn open(jobs: &mut [OpenJob<'_>]) {
+    for job in jobs {
+        if let Some(nonce) = job.nonce.take() {
+            job.outcome = job.key.0.open(nonce.octets(), job.aad, &mut job.text, job.tag);
+        }
+    }
+}
+
+/// Seals one text; see [`SealJob::new`].
+pub fn seal_one(key: &Key, nonce: Nonce, aad: &[u8], text: Text<'_>, tag: &mut [u8; TAG_LEN]) {
+    seal(&mut [SealJob::new(key, nonce, aad, text, tag)]);
+}
+
+/// Opens one text; see [`OpenJob::new`].
+///
+/// # Errors
+/// It was not authentic; its output holds zeros.
+pub fn open_one(
+    key: &Key,
+    nonce: ReceivedNonce,
+    aad: &[u8],
+    text: Text<'_>,
+    tag: &[u8; TAG_LEN],
+) -> Result<(), BadTag> {
+    let mut jobs = [OpenJob::new(key, nonce, aad, text, tag)];
+    open(&mut jobs);
+    jobs[0].outcome
+}
