@@ -1,0 +1,388 @@
+//! `ravelin.toml`: the ports of this gateway, its workers, and where its two processes meet.
+//!
+//! The smallest file is two ports. Relative paths begin where the file lies.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use ravelin_contract::limits;
+use ravelin_contract::name::Name;
+
+use crate::diagnostic::{Collector, Findings};
+use crate::document::{self, Table};
+use crate::source::{Place, Source};
+use crate::value::Value;
+
+/// The whole file.
+#[derive(Debug, Clone)]
+pub struct Appliance {
+    /// Name of this gateway, if it has one. It parts the default paths of several gateways on one machine.
+    pub name: Option<Name>,
+    /// Ports in order of the file: one or more, no interface twice.
+    pub ports: Vec<Port>,
+    /// Threads and their memory.
+    pub workers: Workers,
+    /// The packet process.
+    pub dataplane: Dataplane,
+    /// The control process.
+    pub control: Control,
+}
+
+/// One network interface that the workers serve.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Port {
+    /// Name in the kernel, 1 to 15 octets.
+    pub interface: String,
+    /// Zone, for rules; the interface's name when none is written.
+    pub zone: Name,
+    /// Whether it faces the side that is protected (RFC 4301 3.1).
+    pub protected: bool,
+}
+
+/// Worker threads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Workers {
+    /// Where they run.
+    pub cores: Cores,
+    /// What they do when no packet is there.
+    pub idle: Idle,
+    /// Packet memory of one worker, in frames of 4 KiB; a power of two, and enough to fill every port's rings.
+    pub frames: u32,
+    /// Entries of each ring of a port; a power of two.
+    pub queue: u32,
+}
+
+/// Where workers run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Cores {
+    /// One on each of these cores.
+    Pinned(Vec<u32>),
+    /// That many, on the first cores.
+    Count(u32),
+}
+
+/// What a worker does when no packet is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Idle {
+    /// It sleeps until the kernel wakes it.
+    Wait,
+    /// It looks again at once, and keeps its core busy.
+    Poll,
+}
+
+/// How the XDP program is attached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum XdpMode {
+    /// In the driver; else the start fails.
+    Native,
+    /// In the kernel's general path, for drivers without support.
+    Generic,
+    /// Native where the driver can, else generic.
+    Auto,
+}
+
+/// The packet process.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Dataplane {
+    /// Unix socket that control connects to.
+    pub socket: PathBuf,
+    /// Directory of what must survive a restart.
+    pub state: PathBuf,
+    /// Filters in force while there is no policy.
+    pub default_filters: PathBuf,
+    /// Directory in a BPF file system for pinned programs and maps.
+    pub pins: PathBuf,
+    /// How the XDP program is attached.
+    pub xdp: XdpMode,
+    /// Users that may connect.
+    pub allow: Vec<u32>,
+}
+
+/// The control process.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Control {
+    /// Unix socket of the operator's command.
+    pub socket: PathBuf,
+    /// Where Prometheus scrapes; `None` when turned off.
+    pub metrics: Option<SocketAddr>,
+    /// Policy files, in order.
+    pub policy: Vec<PathBuf>,
+    /// File of manual keys.
+    pub keys: PathBuf,
+    /// Users that may connect.
+    pub allow: Vec<u32>,
+}
+
+const KEYS: &[&str] = &["name", "port", "workers", "dataplane", "control"];
+const PORT_KEYS: &[&str] = &["interface", "zone", "side"];
+const WORKER_KEYS: &[&str] = &["cores", "count", "idle", "frames", "queue"];
+const DATAPLANE_KEYS: &[&str] = &["socket", "state", "default_filters", "pins", "xdp", "allow"];
+const CONTROL_KEYS: &[&str] = &["socket", "metrics", "policy", "keys", "allow"];
+
+impl Appliance {
+    /// Reads the file at `path`. Warnings come with the value.
+    pub fn load(path: &Path) -> Result<(Self, Findings), Findings> {
+        Self::parse(&Source::read(path)?)
+    }
+
+    /// Reads the text of `source`, whose name tells where relative paths begin.
+    pub fn parse(source: &Source) -> Result<(Self, Findings), Findings> {
+        let notes = Collector::default();
+        let appliance = document::read(source, &notes, KEYS, read);
+        notes.conclude(appliance)
+    }
+
+    /// The zones of all ports, each once, in order of the file. [`ravelin_contract::rule::ZoneId`] is an index.
+    pub fn zones(&self) -> Vec<Name> {
+        let mut zones: Vec<Name> = Vec::new();
+        for port in &self.ports {
+            if !zones.contains(&port.zone) {
+                zones.push(port.zone.clone());
+            }
+        }
+        zones
+    }
+}
+
+impl Workers {
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        match &self.cores {
+            Cores::Pinned(cores) => cores.len(),
+            Cores::Count(count) => *count as usize,
+        }
+    }
+}
+
+fn read(file: &Table<'_>) -> Option<Appliance> {
+    let name = file.get("name").and_then(|value| value.name());
+    if let Some(name) = &name
+        && (name.as_str().contains('/') || name.as_str().starts_with('.'))
+    {
+        file.get("name")?.error("`name` becomes a folder's name", "use no / and no dot in front");
+    }
+    let ports = read_ports(file);
+    let paths = Paths::new(file, name.as_ref());
+    Some(Appliance {
+        workers: read_workers(file, ports.len())?,
+        dataplane: read_dataplane(file, &paths)?,
+        control: read_control(file, &paths)?,
+        name,
+        ports,
+    })
+}
+
+/// Where things are when the file does not say.
+struct Paths {
+    run: PathBuf,
+    state: PathBuf,
+    pins: PathBuf,
+    /// The directory of the file.
+    beside: PathBuf,
+}
+
+impl Paths {
+    fn new(file: &Table<'_>, name: Option<&Name>) -> Self {
+        let of = |base: &str| match name {
+            Some(name) => Path::new(base).join(name.as_str()),
+            None => PathBuf::from(base),
+        };
+        let beside = Path::new(file.context().source.name()).parent().unwrap_or(Path::new("")).to_owned();
+        Self {
+            run: of("/run/ravelin"),
+            state: of("/var/lib/ravelin"),
+            pins: of("/sys/fs/bpf/ravelin"),
+            beside,
+        }
+    }
+}
+
+fn read_ports(file: &Table<'_>) -> Vec<Port> {
+    let tables = file.tables("port", "a port", PORT_KEYS);
+    if file.get("port").is_none() {
+        let remedy = "add [[port]] with interface = \"eth0\" and side = \"unprotected\"";
+        file.error("the file has no port", remedy);
+    }
+    let mut seen = HashMap::new();
+    let ports: Vec<_> = tables.iter().filter_map(|table| read_port(table, &mut seen)).collect();
+    if ports.len() > limits::PORTS {
+        file.error(format!("{} ports are too many", ports.len()), format!("use at most {}", limits::PORTS));
+    }
+    let notes = file.context().notes;
+    if !notes.has_errors() && ports.iter().all(|port| port.protected) {
+        let remedy = "write side = \"unprotected\" at the port that faces the other network";
+        notes.warning(
+            file.context().source.whole(),
+            "no port is unprotected, so no traffic is protected",
+            remedy,
+        );
+    }
+    ports
+}
+
+fn read_port(table: &Table<'_>, seen: &mut HashMap<String, Place>) -> Option<Port> {
+    let interface =
+        table.need("interface", "interface = \"eth0\"").and_then(|value| read_interface(&value, seen));
+    let protected = table
+        .need("side", "side = \"protected\", or \"unprotected\"")
+        .and_then(|value| value.choice(&[("protected", true), ("unprotected", false)]));
+    let zone = table.get("zone").map(|value| value.name());
+    let interface = interface?;
+    let zone = match zone {
+        Some(zone) => zone?,
+        None => default_zone(table, &interface)?,
+    };
+    Some(Port { interface, zone, protected: protected? })
+}
+
+fn default_zone(table: &Table<'_>, interface: &str) -> Option<Name> {
+    let name = Name::new(interface).ok();
+    if name.is_none() {
+        table.error("the interface's name cannot be a zone's name", "add a line such as: zone = \"wan\"");
+    }
+    name
+}
+
+fn read_interface(value: &Value<'_>, seen: &mut HashMap<String, Place>) -> Option<String> {
+    let text = value.text()?;
+    let bad = |c: char| c == '/' || c == ':' || c.is_whitespace() || c.is_control();
+    if text.is_empty() || text.len() > 15 || matches!(text, "." | "..") || text.contains(bad) {
+        value.error(
+            format!("{text:?} is not an interface's name"),
+            "use 1 to 15 characters without space, / and :, as `ip link` shows it",
+        );
+        return None;
+    }
+    if seen.insert(text.to_owned(), value.place()).is_some() {
+        value.error(format!("interface {text} stands twice"), "give each interface one [[port]]");
+        return None;
+    }
+    Some(text.to_owned())
+}
+
+/// Fill, receive, transmit and completion rings of one port hold at most twice a queue of frames of one worker.
+fn frames_needed(ports: usize, queue: u32) -> u32 {
+    (2 * ports as u32 * queue).next_power_of_two()
+}
+
+fn read_workers(file: &Table<'_>, ports: usize) -> Option<Workers> {
+    let default = |queue| frames_needed(ports, queue).max(8192);
+    let Some(table) = file.table("workers", "[workers]", WORKER_KEYS) else {
+        let cores = Cores::Count(1);
+        return Some(Workers { cores, idle: Idle::Wait, frames: default(2048), queue: 2048 });
+    };
+    let idle = table.get("idle").map(|value| value.choice(&[("wait", Idle::Wait), ("poll", Idle::Poll)]));
+    let queue = table.get("queue").map_or(Some(2048), |value| power_of_two(&value, 64, 1 << 15));
+    let frames = table.get("frames").map(|value| power_of_two(&value, 256, 1 << 22));
+    let cores = read_cores(&table)?;
+    let queue = queue?;
+    let frames = match frames {
+        Some(frames) => frames?,
+        None => default(queue),
+    };
+    let needed = frames_needed(ports, queue);
+    if frames < needed
+        && let Some(value) = table.get("frames")
+    {
+        value.error(
+            format!("{frames} frames cannot fill the rings of {ports} ports"),
+            format!("use at least {needed}, or a smaller `queue`"),
+        );
+    }
+    Some(Workers { cores, idle: idle.unwrap_or(Some(Idle::Wait))?, frames, queue })
+}
+
+fn power_of_two(value: &Value<'_>, least: u64, most: u64) -> Option<u32> {
+    let number = value.number(least..=most)?;
+    if !number.is_power_of_two() {
+        let near = number.next_power_of_two();
+        value.error(format!("`{}` is {number}, not a power of two", value.key()), format!("use {near}"));
+        return None;
+    }
+    Some(number as u32)
+}
+
+fn read_cores(table: &Table<'_>) -> Option<Cores> {
+    let most = limits::WORKERS as u64;
+    match (table.get("cores"), table.get("count")) {
+        (Some(_), Some(count)) => {
+            count.error("`cores` and `count` both say how many workers run", "remove one of the two");
+            None
+        }
+        (None, None) => Some(Cores::Count(1)),
+        (None, Some(count)) => count.number(1..=most).map(|count| Cores::Count(count as u32)),
+        (Some(cores), None) => read_pinned(&cores).map(Cores::Pinned),
+    }
+}
+
+fn read_pinned(value: &Value<'_>) -> Option<Vec<u32>> {
+    let mut cores = Vec::new();
+    for item in value.items() {
+        let core = item.number(0..=4095)? as u32;
+        if cores.contains(&core) {
+            item.error(format!("core {core} stands twice"), "list each core once");
+            return None;
+        }
+        cores.push(core);
+    }
+    if cores.is_empty() || cores.len() > limits::WORKERS {
+        let remedy = format!("list 1 to {} cores", limits::WORKERS);
+        value.error(format!("`cores` lists {} cores", cores.len()), remedy);
+        return None;
+    }
+    Some(cores)
+}
+
+fn read_dataplane(file: &Table<'_>, paths: &Paths) -> Option<Dataplane> {
+    let table = file.table("dataplane", "[dataplane]", DATAPLANE_KEYS);
+    let get = |key| table.as_ref().and_then(|table| table.get(key));
+    let modes = [("native", XdpMode::Native), ("generic", XdpMode::Generic), ("auto", XdpMode::Auto)];
+    Some(Dataplane {
+        socket: path(get("socket"), || paths.run.join("dataplane.sock"))?,
+        state: path(get("state"), || paths.state.clone())?,
+        default_filters: path(get("default_filters"), || paths.beside.join("default-filters.toml"))?,
+        pins: path(get("pins"), || paths.pins.clone())?,
+        xdp: get("xdp").map_or(Some(XdpMode::Auto), |value| value.choice(&modes))?,
+        allow: read_users(get("allow"))?,
+    })
+}
+
+fn read_control(file: &Table<'_>, paths: &Paths) -> Option<Control> {
+    let table = file.table("control", "[control]", CONTROL_KEYS);
+    let get = |key| table.as_ref().and_then(|table| table.get(key));
+    let policy = match get("policy") {
+        Some(value) => value.one_or_more().iter().map(Value::path).collect::<Option<Vec<_>>>()?,
+        None => vec![paths.beside.join("ipsec.toml")],
+    };
+    Some(Control {
+        socket: path(get("socket"), || paths.run.join("control.sock"))?,
+        metrics: read_metrics(get("metrics"))?,
+        policy,
+        keys: path(get("keys"), || paths.beside.join("keys.toml"))?,
+        allow: read_users(get("allow"))?,
+    })
+}
+
+fn path(value: Option<Value<'_>>, default: impl FnOnce() -> PathBuf) -> Option<PathBuf> {
+    value.map_or_else(|| Some(default()), |value| value.path())
+}
+
+/// Loopback unless said otherwise: figures tell who talks to whom.
+fn read_metrics(value: Option<Value<'_>>) -> Option<Option<SocketAddr>> {
+    match value {
+        None => Some(Some(SocketAddr::from(([127, 0, 0, 1], 9469)))),
+        Some(value) if value.as_text() == Some("off") => Some(None),
+        Some(value) => value.socket_address().map(Some),
+    }
+}
+
+/// User numbers; root alone when nothing is written.
+fn read_users(value: Option<Value<'_>>) -> Option<Vec<u32>> {
+    let Some(value) = value else { return Some(vec![0]) };
+    value
+        .one_or_more()
+        .iter()
+        .map(|item| item.number(0..=u64::from(u32::MAX)).map(|user| user as u32))
+        .collect()
+}
