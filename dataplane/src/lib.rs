@@ -3,6 +3,8 @@
 //! Modules in the order in which a packet meets them.
 
 pub mod clock;
+pub mod esp;
+pub mod forward;
 pub mod frame;
 pub mod packet;
 pub mod port;

@@ -4,6 +4,7 @@ use super::ip::long;
 
 /// Octets of SPI and sequence number.
 pub const HEADER: usize = 8;
+
 /// SPI and sequence number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Header {
@@ -25,6 +26,11 @@ impl Header {
         into[..4].copy_from_slice(&self.spi.to_be_bytes());
         into[4..].copy_from_slice(&self.sequence.to_be_bytes());
     }
+}
+
+/// The SPI alone, for quotes that end after it. `None` when there are fewer than 4 octets.
+pub fn spi(packet: &[u8]) -> Option<u32> {
+    packet.first_chunk().map(|spi| u32::from_be_bytes(*spi))
 }
 
 /// What a datagram on the UDP port for encapsulated ESP carries.
