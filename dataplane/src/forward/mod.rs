@@ -1,3 +1,9 @@
 //! Sending on: routes, sizes, link headers, and the ICMP errors about what cannot go on.
 
 pub mod icmp_error;
+pub mod link;
+pub mod neighbour;
+mod pending;
+pub mod route;
+#[cfg(test)]
+mod samples;

@@ -183,20 +183,18 @@ fn pick<'a>(exits: &'a [Exit], flow: &FlowKey) -> &'a Exit {
 
 /// A number that depends on the addresses only: ports are missing in fragments.
 fn spread(flow: &FlowKey) -> u32 {
-    let mixed = mix(bits(flow.source)) ^ mix(bits(flow.destination)).rotate_left(17);
+    let mixed = address_hash(flow.source) ^ address_hash(flow.destination).rotate_left(17);
     (mixed.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32) as u32
 }
 
-fn mix(bits: u128) -> u64 {
-    let folded = (bits >> 64) as u64 ^ (bits as u64).wrapping_mul(0xD6E8_FEB8_6659_FD93);
-    (folded ^ folded >> 32).wrapping_mul(0xD6E8_FEB8_6659_FD93)
-}
-
-fn bits(address: IpAddr) -> u128 {
-    match address {
+/// Spreads addresses over 64 bits; not against an adversary.
+pub(crate) fn address_hash(address: IpAddr) -> u64 {
+    let bits = match address {
         IpAddr::V4(v4) => v4.to_bits().into(),
         IpAddr::V6(v6) => v6.to_bits(),
-    }
+    };
+    let folded = (bits >> 64) as u64 ^ (bits as u64).wrapping_mul(0xD6E8_FEB8_6659_FD93);
+    (folded ^ (folded >> 32)).wrapping_mul(0xD6E8_FEB8_6659_FD93)
 }
 
 fn port_link(view: &View, index: u32) -> Option<PortLink> {
