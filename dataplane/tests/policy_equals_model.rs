@@ -1,5 +1,7 @@
 //! The compiled policy and the linear scan give the same answer, for rules and packets that meet at boundaries.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests may panic")]
+
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use proptest::prelude::*;

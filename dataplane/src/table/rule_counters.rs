@@ -144,3 +144,67 @@ impl<'a> Identity<'a> {
         Self { rule, zone, tunnel }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use ravelin_contract::address::Family;
+    use ravelin_contract::rule::{Direction, Fragments, Log, Opening, Routing};
+    use ravelin_contract::selector::Selector;
+
+    use super::*;
+
+    fn rule(name: &str, action: Action) -> Rule {
+        Rule {
+            name: Name::new(name).unwrap(),
+            extension: 1,
+            direction: Direction::Inbound,
+            selector: Selector::all(Family::V4),
+            routing: Routing::Either,
+            zone: None,
+            fragments: Fragments::Any,
+            opening: Opening::Allowed,
+            action,
+            log: Log::No,
+        }
+    }
+
+    fn source(rules: Vec<Rule>, tunnels: &[&str]) -> PolicySource {
+        let tunnels = tunnels.iter().map(|name| Name::new(*name).unwrap()).collect();
+        PolicySource { rules, tunnels, ..PolicySource::default() }
+    }
+
+    #[test]
+    fn counts_of_all_workers_are_folded() {
+        let counters = RuleCounters::new(&source(vec![rule("a", Action::Permit)], &[]), 2, None);
+        counters.add(0, 0, 1, 100);
+        counters.add(1, 0, 2, 300);
+        counters.add(2, 0, 7, 7);
+        counters.add(0, 1, 7, 7);
+        assert_eq!((counters.total(0), counters.total(1)), ((3, 400), (0, 0)));
+    }
+
+    #[test]
+    fn an_unchanged_rule_counts_on_and_so_does_a_worker_of_the_old_generation() {
+        let old = source(vec![rule("a", Action::Permit), rule("b", Action::Permit)], &[]);
+        let before = RuleCounters::new(&old, 1, None);
+        before.add(0, 1, 5, 50);
+        let mut changed = rule("b", Action::Permit);
+        changed.log = Log::Yes;
+        let new = source(vec![rule("c", Action::Permit), changed, rule("b", Action::Permit)], &[]);
+        let after = RuleCounters::new(&new, 1, Some((&old, &before)));
+        before.add(0, 1, 1, 10);
+        after.add(0, 2, 1, 10);
+        assert_eq!((after.total(0), after.total(1), after.total(2)), ((0, 0), (0, 0), (7, 70)));
+    }
+
+    #[test]
+    fn a_tunnel_is_the_same_by_name_not_by_number() {
+        let old = source(vec![rule("a", Action::Protect(TunnelId(0)))], &["paris"]);
+        let before = RuleCounters::new(&old, 1, None);
+        before.add(0, 0, 1, 1);
+        let moved = source(vec![rule("a", Action::Protect(TunnelId(1)))], &["oslo", "paris"]);
+        let other = source(vec![rule("a", Action::Protect(TunnelId(0)))], &["oslo", "paris"]);
+        assert_eq!(RuleCounters::new(&moved, 1, Some((&old, &before))).total(0), (1, 1));
+        assert_eq!(RuleCounters::new(&other, 1, Some((&old, &before))).total(0), (0, 0));
+    }
+}

@@ -427,3 +427,55 @@ fn measure<C: Coordinate>(entries: &[Entry<C>], dimension: Dimension, threshold:
     }
     Cut { dimension, threshold, below, above, across: entries.len() - below - above }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn from_bits(bits: u32) -> IpAddr {
+        std::net::Ipv4Addr::from_bits(bits).into()
+    }
+
+    /// Boxes of source and destination, in order of rank.
+    fn tree(boxes: impl Iterator<Item = ((u32, u32), (u32, u32))>) -> Tree<u32> {
+        let range = |(low, high)| AddressRange::new(from_bits(low), from_bits(high)).unwrap();
+        let entry = |((source, destination), rank)| {
+            let selector =
+                Selector { source: range(source), destination: range(destination), upper: Upper::Any };
+            Entry::new(&selector, rank).unwrap()
+        };
+        Tree::build(boxes.zip(0u32..).map(entry).collect())
+    }
+
+    fn key(source: u32, destination: u32) -> Key<u32> {
+        let (source, destination) = (from_bits(source), from_bits(destination));
+        Key::new(&FlowKey { source, destination, protocol: 6, upper: Some((1, 2)) }, None, 0).unwrap()
+    }
+
+    #[test]
+    fn an_empty_tree_matches_nothing() {
+        assert_eq!(tree(std::iter::empty()).first_match(&key(0, 0)), None);
+    }
+
+    #[test]
+    fn sites_are_stored_once_and_the_last_rule_for_all_is_the_last_resort() {
+        let site = |n: u32| ((0x0A00_0000, 0x0AFF_FFFF), (n << 8, (n << 8) + 255));
+        let tree = tree((0..20_000).map(site).chain([((0, u32::MAX), (0, u32::MAX))]));
+        assert!(tree.stored() < 2 * 20_001, "{} entries stored", tree.stored());
+        for n in 0..20_000 {
+            assert_eq!(tree.first_match(&key(0x0A00_0001, (n << 8) + 9)), Some(n));
+            assert_eq!(tree.first_match(&key(0x0B00_0001, (n << 8) + 9)), Some(20_000));
+        }
+    }
+
+    #[test]
+    fn nested_ranges_stay_linear_in_memory() {
+        let shell = |n: u32| ((n, 100_000 - n), (n, 100_000 - n));
+        let tree = tree((0..10_000).rev().map(shell));
+        assert!(tree.stored() < 10 * 10_000, "{} entries stored", tree.stored());
+        for at in [0, 1, 77, 5_000, 9_999, 50_000, 99_000, 100_000] {
+            let innermost = (0..10_000).rev().position(|n: u32| n <= at && at <= 100_000 - n);
+            assert_eq!(tree.first_match(&key(at, 50_000)), innermost.map(|rank| rank as u32), "{at}");
+        }
+    }
+}
