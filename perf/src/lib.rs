@@ -1,1 +1,7 @@
 //! The lab: namespaces, peers, traffic, measurement.
+//!
+//! Everything here runs the real programs in network namespaces of their own and looks at what passes between them. It knows the
+//! programs only by their commands and files, never by their types.
+
+pub mod foreign;
+pub mod lab;
