@@ -1,0 +1,27 @@
+# Every target brings what it needs: `make test` and `make demo` work in a fresh clone on a fresh Debian 12 with Rust, as root.
+
+SHELL := /bin/sh
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+
+export RAVELIN_PYTHON := $(CURDIR)/.venv/bin/python
+
+.PHONY: help
+help: ## Show this list
+	@grep -hE '^[a-z-]+: .*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  %-14s %s\n", $$1, $$2 }'
+
+.PHONY: ready
+ready: ## Install what building and testing need (Debian packages, .venv)
+	@perf/provision.sh
+
+.PHONY: build
+build: ready ## Build everything, optimised
+	cargo build --workspace --release --locked
+
+.PHONY: lint
+lint: ready ## Formatting, clippy, licences (with cargo-deny), shell scripts
+	@perf/lint.sh
+
+.PHONY: test
+test: ready lint ## All tests: properties, twins, namespaces, both processes end to end
+	@perf/test.sh

@@ -1,0 +1,90 @@
+#!/bin/sh
+# Brings what building and testing need on Debian 12. Quick when all is there: it looks for the commands and headers themselves,
+# and installs only what it misses.
+set -eu
+cd "$(dirname "$0")/.."
+PATH=$PATH:/usr/sbin:/sbin
+tools=target/tools
+
+fail() {
+    echo "provision: $1" >&2
+    exit 1
+}
+
+command -v cargo >/dev/null || fail "cargo not found: install Rust first (https://rustup.rs)"
+
+# --- Debian packages -------------------------------------------------------------------------------------------------
+
+missing=
+want_command() { command -v "$1" >/dev/null || missing="$missing $2"; }
+want_file() { [ -e "$1" ] || missing="$missing $2"; }
+
+want_command clang clang
+want_command llvm-strip llvm
+want_command gcc gcc
+want_command m4 m4
+want_command make make
+want_command pkg-config pkg-config
+want_file /usr/include/libelf.h libelf-dev
+want_file /usr/include/bpf/bpf_helpers.h libbpf-dev
+want_file /usr/include/zlib.h zlib1g-dev
+want_file /usr/include/linux/if_xdp.h linux-libc-dev
+want_command ip iproute2
+want_command nft nftables
+want_command ethtool ethtool
+want_command tcpdump tcpdump
+want_command ping iputils-ping
+want_command curl curl
+want_command strace strace
+want_command nsenter util-linux
+/usr/bin/python3 -c 'import ensurepip, venv' 2>/dev/null || missing="$missing python3-venv"
+
+install_packages() {
+    [ "$(id -u)" -eq 0 ] || fail "not root, and these packages are missing:$missing"
+    command -v apt-get >/dev/null || fail "no apt-get here; install by hand the equivalent of:$missing"
+    echo "provision: installing$missing"
+    apt-get update -qq || fail "apt-get update failed: is this machine online? Missing:$missing"
+    # shellcheck disable=SC2086 # a list of package names
+    DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends $missing >/dev/null ||
+        fail "apt-get install failed for:$missing"
+}
+[ -z "$missing" ] || install_packages
+
+# --- Prometheus and promtool -----------------------------------------------------------------------------------------
+
+# Only unpacked: installing the package would start a server on port 9090 of this machine.
+unpack_prometheus() {
+    command -v apt-get >/dev/null || fail "no apt-get here; install prometheus and promtool by hand"
+    echo "provision: unpacking prometheus into $tools"
+    mkdir -p "$tools"
+    (
+        cd "$tools"
+        rm -rf prometheus prometheus_*.deb
+        apt-get download -qq prometheus 2>/dev/null ||
+            { apt-get update -qq && apt-get download -qq prometheus; }
+        dpkg-deb --extract prometheus_*.deb prometheus.new
+        mv prometheus.new prometheus
+        rm -f prometheus_*.deb
+    ) || fail "could not fetch the Debian package prometheus: is this machine online?"
+}
+if ! command -v prometheus >/dev/null || ! command -v promtool >/dev/null; then
+    [ -x "$tools/prometheus/usr/bin/promtool" ] || unpack_prometheus
+fi
+
+# --- Python ----------------------------------------------------------------------------------------------------------
+
+# The stamp holds the requirements that the environment was made from; the import shows that it still works.
+python_stands() {
+    cmp -s perf/requirements.txt .venv/requirements.txt &&
+        .venv/bin/python -c 'import scapy.layers.ipsec, cryptography' >/dev/null 2>&1
+}
+make_venv() {
+    echo "provision: making .venv with scapy and cryptography"
+    rm -rf .venv
+    /usr/bin/python3 -m venv .venv
+    .venv/bin/pip install --quiet --disable-pip-version-check --only-binary :all: --requirement perf/requirements.txt ||
+        fail "pip could not install perf/requirements.txt: is this machine online?"
+    cp perf/requirements.txt .venv/requirements.txt
+    python_stands || fail "the Python environment in .venv does not import scapy and cryptography"
+}
+python_stands || make_venv

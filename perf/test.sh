@@ -1,0 +1,22 @@
+#!/bin/sh
+# Runs every test. cargo-nextest keeps the tests that build network namespaces apart from each other (.config/nextest.toml);
+# without it `cargo test` does the same work in another order.
+set -eu
+cd "$(dirname "$0")/.."
+
+if [ "$(id -u)" -ne 0 ]; then
+    echo "make test: must be root, because the tests build network namespaces and load an XDP program" >&2
+    exit 1
+fi
+
+# The end-to-end tests start the programs as processes, so these must stand before any test runs.
+cargo build --workspace --bins --locked
+
+if cargo nextest --version >/dev/null 2>&1; then
+    cargo nextest run --workspace --locked --no-fail-fast
+else
+    echo "cargo-nextest is not installed: using cargo test"
+    cargo test --workspace --exclude ravelin-perf --locked --no-fail-fast --lib --bins --tests
+    cargo test --package ravelin-perf --locked --no-fail-fast --lib --bins --tests -- --test-threads=1
+fi
+cargo test --workspace --locked --doc
