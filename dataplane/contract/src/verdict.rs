@@ -122,11 +122,14 @@ verdicts! {
     TooLongToSeal = "too_long_to_seal", Seal, true;
     /// Larger than the path allows and not to be fragmented; the sender was told by ICMP within the rate limit.
     TooBig = "too_big", Forward, true;
+    /// Cut into more pieces than one batch holds.
+    BatchFull = "batch_full", Forward, true;
     /// No route to the destination.
     NoRoute = "no_route", Forward, true;
     /// The hop limit ended here.
     HopLimitExceeded = "hop_limit_exceeded", Forward, true;
-    /// A source or destination that must not be forwarded (RFC 1812 5.3.7, RFC 4291 2.5.6).
+    /// A source or destination that must not be forwarded (RFC 1812 5.3.7, RFC 4291 2.5.6), or a source route
+    /// (RFC 7126 4.3, RFC 5095).
     NotForwardable = "not_forwardable", Forward, true;
     /// The next hop did not answer.
     NoNeighbour = "no_neighbour", Forward, true;

@@ -221,3 +221,41 @@ fn uppers() -> impl Strategy<Value = (u8, Vec<u8>)> {
             .prop_map(|(protocol, units, data)| (protocol, data[..units * 8].to_vec())),
     ]
 }
+
+/// Joins the fragments of one packet, in any order: its protocol and payload. `None` when octets are missing, differ
+/// where pieces overlap, or a header is not as it should be.
+pub(crate) fn join(pieces: &[Vec<u8>]) -> Option<(u8, Vec<u8>)> {
+    let mut octets = std::collections::BTreeMap::new();
+    let (mut protocol, mut length) = (0, None);
+    for piece in pieces {
+        let (offset, more, named, payload) = fragment_of(piece)?;
+        protocol = named;
+        if !more {
+            length = Some(offset + payload.len());
+        }
+        for (at, octet) in (offset..).zip(payload) {
+            if octets.insert(at, *octet).is_some_and(|before| before != *octet) {
+                return None;
+            }
+        }
+    }
+    let whole: Vec<u8> = octets.values().copied().collect();
+    (octets.keys().copied().eq(0..length?)).then_some((protocol, whole))
+}
+
+/// Offset, more, protocol and payload of a fragment whose fragment header, if any, comes right after the base header.
+fn fragment_of(piece: &[u8]) -> Option<(usize, bool, u8, &[u8])> {
+    let number = |at: usize| usize::from(piece[at]) * 256 + usize::from(piece[at + 1]);
+    if piece[0] >> 4 == 4 {
+        let header = usize::from(piece[0] & 15) * 4;
+        let good = internet_checksum(&piece[..header]) == 0 && number(2) == piece.len();
+        return good.then_some((number(6) % 0x2000 * 8, piece[6] & 0x20 != 0, piece[9], &piece[header..]));
+    }
+    if number(4) + 40 != piece.len() {
+        return None;
+    }
+    match piece[6] {
+        44 => Some((number(42) & !7, piece[43] & 1 == 1, piece[40], &piece[48..])),
+        other => Some((0, false, other, &piece[40..])),
+    }
+}
