@@ -77,6 +77,8 @@ pub struct Packet {
     pub decision: Decision,
     /// Whether an SA sealed it.
     pub sealed: bool,
+    /// Largest packet that the path of its SA carries; `None` when only the next link counts.
+    pub outer_mtu: Option<u16>,
     /// How it ended; `None` while it travels.
     pub verdict: Option<Verdict>,
 }
@@ -93,6 +95,7 @@ impl Packet {
             route: Route::Unknown,
             decision: Decision::Pending,
             sealed: false,
+            outer_mtu: None,
             verdict: None,
         }
     }

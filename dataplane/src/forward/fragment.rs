@@ -53,6 +53,7 @@ fn piece(frame: Frame, ip: Headers, whole: &Packet) -> Packet {
         route: whole.route,
         decision: whole.decision,
         sealed: whole.sealed,
+        outer_mtu: whole.outer_mtu,
         ..Packet::new(frame, ip, whole.ingress, whole.origin)
     }
 }

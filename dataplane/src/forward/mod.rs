@@ -8,3 +8,4 @@ mod pending;
 pub mod route;
 #[cfg(test)]
 mod samples;
+pub mod size;

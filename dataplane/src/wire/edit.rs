@@ -60,6 +60,13 @@ pub fn set_dont_fragment(packet: &mut [u8], dont_fragment: bool) {
     }
 }
 
+/// Writes the IPv4 identification; an IPv6 base header has none.
+pub fn set_identification(packet: &mut [u8], identification: u16) {
+    if is_ipv4(packet) {
+        replace(packet, 4, identification);
+    }
+}
+
 /// Makes an IPv4 packet the fragment at `offset` (octets, a multiple of 8). The other flags stay.
 pub fn mark_fragment(packet: &mut [u8], offset: u16, more: bool) {
     replace(packet, 6, word(packet, 6) & 0xc000 | u16::from(more) << 13 | offset >> 3);
