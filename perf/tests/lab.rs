@@ -12,11 +12,12 @@ use std::time::{Duration, Instant};
 use ravelin_perf::foreign;
 use ravelin_perf::lab::pcap::Kind;
 use ravelin_perf::lab::{
-    Capture, End, FileServer, Lab, Link, MARK, MOMENT, Ping, PingReport, Process, TwoSites, check, download,
+    Capture, End, Fetch, FileServer, Lab, Link, MARK, MOMENT, Ping, PingReport, Process, TwoSites, check,
     marked_file, run, wait_until,
 };
 
 const MILLISECOND: Duration = Duration::from_millis(1);
+const MINUTE: Duration = Duration::from_secs(60);
 
 fn ping(sites: &TwoSites, count: u32, v6: bool) -> PingReport {
     let target = if v6 { sites.b.site_v6 } else { sites.b.site_v4 };
@@ -60,7 +61,7 @@ fn in_clear_everything_arrives_and_the_capture_shows_it() {
     assert!(ping(&sites, 100, true).is_perfect());
     for host in [sites.b.site_v4.to_string(), format!("[{}]", sites.b.site_v6)] {
         let url = format!("http://{host}:8080/file");
-        let got = download(&sites.a.site, &url, &sites.lab.file("got"), Duration::from_secs(60)).unwrap();
+        let got = Fetch::new(&sites.a.site, &url, &sites.lab.file("got")).run(MINUTE).unwrap();
         assert_eq!((got.octets, &got.sha256), (octets, &sum));
     }
 
@@ -75,17 +76,17 @@ fn in_clear_everything_arrives_and_the_capture_shows_it() {
 fn a_replayed_capture_is_on_the_wire_again() {
     let sites = TwoSites::build("replay").unwrap();
     sites.forward_in_clear(true).unwrap();
-    let first = Capture::start_sent(&sites.lab, &sites.wan, "to-b", "first").unwrap();
+    let first = Capture::start_sent(&sites.lab, &sites.wan, "to-b", "first", "icmp").unwrap();
     assert!(ping(&sites, 200, false).is_perfect());
     let first = first.stop().unwrap();
-    assert_eq!(first.packets.count(Kind::Other), 200);
-
-    let second = Capture::start_sent(&sites.lab, &sites.wan, "to-b", "second").unwrap();
-    let mut replay = foreign::script(|python| sites.wan.command(python), "replay.py").unwrap();
     let frames = first.packets.frames().count();
+    assert_eq!(frames, 200);
+
+    let second = Capture::start_sent(&sites.lab, &sites.wan, "to-b", "second", "icmp").unwrap();
+    let mut replay = foreign::script(|python| sites.wan.command(python), "replay.py").unwrap();
     let sent = check(replay.arg(&first.file).args(["to-b", "20000"]), Duration::from_secs(30)).unwrap();
     assert_eq!(sent.trim(), frames.to_string());
-    assert_eq!(second.stop().unwrap().packets.count(Kind::Other), 200);
+    assert_eq!(second.stop().unwrap().packets.frames().count(), frames);
 }
 
 #[test]

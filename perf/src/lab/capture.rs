@@ -41,9 +41,15 @@ impl Capture {
         Self::start_with(lab, namespace, interface, name, &[])
     }
 
-    /// Like [`Capture::start`], only the packets that this namespace sends.
-    pub fn start_sent(lab: &Lab, namespace: &Namespace, interface: &str, name: &str) -> Result<Self> {
-        Self::start_with(lab, namespace, interface, name, &["-Q", "out"])
+    /// Like [`Capture::start`], only the packets that this namespace sends and that a tcpdump filter such as `icmp` takes.
+    pub fn start_sent(
+        lab: &Lab,
+        from: &Namespace,
+        interface: &str,
+        name: &str,
+        filter: &str,
+    ) -> Result<Self> {
+        Self::start_with(lab, from, interface, name, &["-Q", "out", filter])
     }
 
     fn start_with(
@@ -70,7 +76,7 @@ impl Capture {
             "-Z",
             "root",
         ]);
-        command.args(more).arg("-w").arg(&file);
+        command.arg("-w").arg(&file).args(more);
         let tcpdump = Process::spawn("tcpdump", &mut command, &lab.file(&format!("{name}.tcpdump.log")))?;
         tcpdump.wait_for_line("listening on", MOMENT)?;
         Ok(Self { tcpdump, file })

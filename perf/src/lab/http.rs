@@ -53,15 +53,46 @@ pub struct Download {
     pub sha256: String,
 }
 
-/// Fetches a URL with curl into a file and looks at what came. An error when it fails or is not done within `limit`.
-pub fn download(from: &Namespace, url: &str, to: &Path, limit: Duration) -> Result<Download> {
-    let mut curl = from.command("curl");
-    curl.args(["--silent", "--show-error", "--fail", "--noproxy", "*"]);
-    curl.args(["--max-time", &limit.as_secs().to_string(), "--write-out", "%{size_download} %{time_total}"]);
-    let report = check(curl.arg("--output").arg(to).arg(url), limit + MOMENT)?;
-    let (octets, seconds) = report.split_once(' ').context("curl reported no size and time")?;
-    let took = Duration::try_from_secs_f64(seconds.parse()?)?;
-    Ok(Download { octets: octets.parse()?, took, sha256: sha256(to)? })
+/// A download to be made with curl.
+#[derive(Debug, Clone)]
+pub struct Fetch<'a> {
+    from: &'a Namespace,
+    url: &'a str,
+    to: &'a Path,
+    /// Octets a second.
+    rate: Option<u32>,
+}
+
+impl<'a> Fetch<'a> {
+    /// Of this URL, by a host in `from`, into the file `to`.
+    pub fn new(from: &'a Namespace, url: &'a str, to: &'a Path) -> Self {
+        Self { from, url, to, rate: None }
+    }
+
+    /// Not faster than so many octets a second, so that it takes known time.
+    pub fn at_rate(mut self, rate: u32) -> Self {
+        self.rate = Some(rate);
+        self
+    }
+
+    /// Makes it and looks at what came. An error when it fails or is not done within `limit`.
+    pub fn run(&self, limit: Duration) -> Result<Download> {
+        let mut curl = self.from.command("curl");
+        curl.args(["--silent", "--show-error", "--fail", "--noproxy", "*"]);
+        curl.args([
+            "--max-time",
+            &limit.as_secs().to_string(),
+            "--write-out",
+            "%{size_download} %{time_total}",
+        ]);
+        if let Some(rate) = self.rate {
+            curl.args(["--limit-rate", &rate.to_string()]);
+        }
+        let report = check(curl.arg("--output").arg(self.to).arg(self.url), limit + MOMENT)?;
+        let (octets, seconds) = report.split_once(' ').context("curl reported no size and time")?;
+        let took = Duration::try_from_secs_f64(seconds.parse()?)?;
+        Ok(Download { octets: octets.parse()?, took, sha256: sha256(self.to)? })
+    }
 }
 
 /// Writes a file of `octets` octets that has [`MARK`] in every 64, and a line number so that no two blocks are equal. Returns its

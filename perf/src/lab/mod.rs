@@ -22,7 +22,7 @@ mod two_sites;
 
 pub use capture::{Capture, Captured};
 pub use command::{MOMENT, Output, check, run, wait_until};
-pub use http::{Download, FileServer, MARK, download, marked_file, sha256};
+pub use http::{Download, Fetch, FileServer, MARK, marked_file, sha256};
 pub use link::{End, Link};
 pub use namespace::Namespace;
 pub use ping::{Ping, PingReport};

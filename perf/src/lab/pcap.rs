@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, ensure};
 
@@ -49,13 +50,21 @@ impl Pcap {
 
     /// The frames, from the destination's link address on.
     pub fn frames(&self) -> impl Iterator<Item = &[u8]> {
+        self.timed_frames().map(|(_, frame)| frame)
+    }
+
+    /// The frames with the time when each passed.
+    pub fn timed_frames(&self) -> impl Iterator<Item = (SystemTime, &[u8])> {
         let mut at = FILE_HEADER;
         std::iter::from_fn(move || {
+            let (seconds, micros) = (number(&self.bytes, at)?, number(&self.bytes, at + 4)?);
+            let time =
+                UNIX_EPOCH + Duration::from_secs(seconds.into()) + Duration::from_micros(micros.into());
             let length = number(&self.bytes, at + 8)? as usize;
             let begin = at + RECORD_HEADER;
             let frame = self.bytes.get(begin..begin.checked_add(length)?)?;
             at = begin + length;
-            Some(frame)
+            Some((time, frame))
         })
     }
 
@@ -155,7 +164,7 @@ mod tests {
         bytes.extend(LINKTYPE_ETHERNET.to_le_bytes());
         for frame in frames {
             let length = u32::try_from(frame.len()).unwrap().to_le_bytes();
-            bytes.extend([0; 8]);
+            bytes.extend([7, 0, 0, 0, 5, 0, 0, 0]);
             bytes.extend(length);
             bytes.extend(length);
             bytes.extend(*frame);
@@ -186,6 +195,8 @@ mod tests {
     fn frames_come_back_as_written() {
         let capture = Pcap::parse(file(&[b"first", b"", b"third"])).unwrap();
         assert_eq!(capture.frames().collect::<Vec<_>>(), [&b"first"[..], b"", b"third"]);
+        let (time, _) = capture.timed_frames().last().unwrap();
+        assert_eq!(time.duration_since(UNIX_EPOCH).unwrap(), Duration::from_micros(7_000_005));
     }
 
     #[test]

@@ -1,12 +1,15 @@
 //! Two sites, each behind a gateway, and a wan between them.
 //!
 //! ```text
-//!  site-a ──lan── gw-a ──wan──╮             ╭──wan── gw-b ──lan── site-b
-//!  10.1.0.2   10.1.0.1  192.0.2.1  wan   198.51.100.1  10.2.0.1   10.2.0.2
-//!  2001:db8:1::2  ::1  2001:db8:a::1    2001:db8:b::1  2001:db8:2::1  ::2
+//!  site-a            gw-a                 wan                 gw-b             site-b
+//!   lan ──────── lan0    wan0 ──────── to-a   to-b ──────── wan0    lan0 ──────── lan
+//!
+//!  site-a  10.1.0.2, 2001:db8:1::2        site-b  10.2.0.2, 2001:db8:2::2
+//!  lan0    10.1.0.1, 2001:db8:1::1        lan0    10.2.0.1, 2001:db8:2::1
+//!  wan0    192.0.2.1, 2001:db8:a::1       wan0    198.51.100.1, 2001:db8:b::1
 //! ```
 //!
-//! The wan is a router (its addresses end in 2, its interfaces are `to-a` and `to-b`). It also has routes to both sites: a packet that a
+//! The wan is a router; its addresses end in 2. It also has routes to both sites: a packet that a
 //! gateway let out in clear would arrive, so a test that sees none arrive has seen something.
 
 use std::net::IpAddr;
@@ -22,7 +25,7 @@ pub struct Side {
     pub letter: char,
     /// The host at the site, with one interface, `lan`.
     pub site: Namespace,
-    /// The gateway, with interfaces `lan` and `wan`. Its kernel does not forward.
+    /// The gateway, with interfaces `lan0` and `wan0`. Its kernel does not forward.
     pub gateway: Namespace,
     /// The host's addresses.
     pub site_v4: IpAddr,
@@ -123,7 +126,7 @@ impl Plan {
         let (site_v4, site_v6) = (prefixed(side.site_v4), prefixed(side.site_v6));
         let (lan_v4, lan_v6) = (prefixed(side.lan_v4), prefixed(side.lan_v6));
         let site = End::new(&side.site, "lan").address(&site_v4).address(&site_v6);
-        let gateway = End::new(&side.gateway, "lan").address(&lan_v4).address(&lan_v6);
+        let gateway = End::new(&side.gateway, "lan0").address(&lan_v4).address(&lan_v6);
         Link::between(site, gateway).queues(self.queues).create()
     }
 
@@ -132,7 +135,7 @@ impl Plan {
         let (router_v4, router_v6) =
             (prefixed(router_of(side.gateway_v4)), prefixed(router_of(side.gateway_v6)));
         let interface = side.wan_interface();
-        let gateway = End::new(&side.gateway, "wan").address(&own_v4).address(&own_v6);
+        let gateway = End::new(&side.gateway, "wan0").address(&own_v4).address(&own_v6);
         let router = End::new(wan, &interface).address(&router_v4).address(&router_v6);
         Link::between(gateway, router).mtu(self.wan_mtu).queues(self.queues).create()
     }
