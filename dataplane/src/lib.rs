@@ -6,6 +6,7 @@ pub mod clock;
 pub mod esp;
 pub mod forward;
 pub mod frame;
+pub mod kernel;
 pub mod packet;
 pub mod port;
 pub mod table;

@@ -1,0 +1,14 @@
+//! The kernel beside us: it resolves neighbours and hears routing daemons, and we follow what it knows.
+//!
+//! One thread mirrors links, addresses, routes and neighbours by netlink and hands each new picture on, and asks the
+//! kernel to resolve the neighbours that workers need. [`guard`] is the second line that keeps the kernel from sending
+//! what only we may send.
+
+mod follow;
+pub mod guard;
+mod mirror;
+mod neighbour;
+mod netlink;
+mod read;
+
+pub use follow::{Follower, Publish, follow};
