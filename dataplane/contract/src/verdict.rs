@@ -100,6 +100,8 @@ verdicts! {
     BadPadding = "bad_padding", Open, true;
     /// The packet inside is not what the SA's mode allows or is malformed.
     BadInner = "bad_inner", Open, true;
+    /// A router marked congestion outside, but the packet inside cannot carry the mark on (RFC 6040 4.2).
+    BadEcn = "bad_ecn", Open, true;
     /// The packet inside is outside the SA's selectors (RFC 4301 5.2).
     SelectorMismatch = "selector_mismatch", Open, true;
     /// The SA's owner had no room.
@@ -118,6 +120,8 @@ verdicts! {
     SequenceExhausted = "sequence_exhausted", Seal, true;
     /// The SA waits for sequence numbers to be reserved.
     SequenceNotReserved = "sequence_not_reserved", Seal, true;
+    /// Transport mode cannot carry it: a fragment, or not between the security endpoints.
+    NotSealable = "not_sealable", Seal, true;
     /// The sealed packet would be longer than any frame.
     TooLongToSeal = "too_long_to_seal", Seal, true;
     /// Larger than the path allows and not to be fragmented; the sender was told by ICMP within the rate limit.

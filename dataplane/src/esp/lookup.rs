@@ -1,0 +1,26 @@
+//! What ESP asks of the tables.
+
+use std::net::IpAddr;
+
+use ravelin_contract::rule::TunnelId;
+use ravelin_contract::selector::FlowKey;
+
+use super::sa::{InboundSa, OutboundSa};
+
+/// One generation of tables, as far as ESP needs it.
+pub trait Lookup {
+    /// The inbound SA of this SPI and destination, with its position (RFC 4301 4.1).
+    fn inbound(&self, spi: u32, destination: IpAddr) -> Option<(u32, &InboundSa)>;
+
+    /// The newest outbound SA of the tunnel whose selectors take the packet.
+    fn outbound(&self, tunnel: TunnelId, flow: &FlowKey) -> Option<&OutboundSa>;
+
+    /// Whether this host has the address.
+    fn is_local(&self, address: IpAddr) -> bool;
+
+    /// Whether ESP is expected on this UDP port of ours (RFC 3948).
+    fn carries_esp(&self, port: u16) -> bool;
+
+    /// MTU of the route towards a security endpoint. Asked only where traffic-flow padding needs a bound.
+    fn link_mtu(&self, towards: IpAddr) -> u16;
+}
