@@ -28,11 +28,12 @@ pub enum GuardError {
 const FORWARDING: [&str; 2] = ["/proc/sys/net/ipv4/ip_forward", "/proc/sys/net/ipv6/conf/all/forwarding"];
 
 /// Switches the kernel's forwarding off and puts the nft table `inet ravelin` in place of the one that was there, in
-/// one step. `protected` are the destinations that may only be reached through tunnels. To be called again whenever
-/// they change.
+/// one step. `protected` are the destinations that may only be reached through tunnels; `trusted` are the interfaces of
+/// the protected side (RFC 4301 3.1), by which cleartext may leave all the same: a policy that protects everything
+/// must not cut the host off from its own LAN. To be called again whenever they change.
 ///
 /// Not for the packet path: starts a process and waits for it.
-pub fn raise(protected: &[AddressRange]) -> Result<(), GuardError> {
+pub fn raise(protected: &[AddressRange], trusted: &[String]) -> Result<(), GuardError> {
     for setting in FORWARDING {
         match std::fs::write(setting, "0") {
             // A kernel without IPv6 forwards none.
@@ -40,7 +41,7 @@ pub fn raise(protected: &[AddressRange]) -> Result<(), GuardError> {
             other => other.map_err(|error| GuardError::Setting(setting, error))?,
         }
     }
-    run_nft(&rules(protected))
+    run_nft(&rules(protected, trusted))
 }
 
 fn run_nft(rules: &str) -> Result<(), GuardError> {
@@ -58,7 +59,7 @@ fn run_nft(rules: &str) -> Result<(), GuardError> {
 }
 
 /// The rules in nft's language. The table is made before it is deleted, so that this also works the first time.
-fn rules(protected: &[AddressRange]) -> String {
+fn rules(protected: &[AddressRange], trusted: &[String]) -> String {
     format!(
         "table inet ravelin
 delete table inet ravelin
@@ -66,6 +67,7 @@ table inet ravelin {{
     comment \"Ravelin: nothing passes the kernel, nothing protected leaves in clear\"
     set protected4 {{ type ipv4_addr; flags interval; auto-merge;{v4} }}
     set protected6 {{ type ipv6_addr; flags interval; auto-merge;{v6} }}
+    set trusted {{ type ifname;{trusted} }}
     chain forward {{
         type filter hook forward priority filter; policy drop;
         counter drop
@@ -73,6 +75,7 @@ table inet ravelin {{
     chain output {{
         type filter hook output priority filter; policy accept;
         fib daddr type local accept
+        oifname @trusted accept
         meta l4proto {{ esp, ah }} accept
         udp dport {{ 500, 4500 }} accept
         icmpv6 type {{ nd-neighbor-solicit, nd-neighbor-advert }} accept
@@ -81,13 +84,18 @@ table inet ravelin {{
     }}
 }}
 ",
-        v4 = elements(protected, Family::V4),
-        v6 = elements(protected, Family::V6),
+        v4 = addresses(protected, Family::V4),
+        v6 = addresses(protected, Family::V6),
+        trusted = elements(trusted.iter().map(|name| format!("{name:?}"))),
     )
 }
 
-fn elements(protected: &[AddressRange], family: Family) -> String {
-    let of_family = protected.iter().filter(|range| range.family() == family);
-    let list: Vec<String> = of_family.map(AddressRange::to_string).collect();
+fn addresses(protected: &[AddressRange], family: Family) -> String {
+    elements(protected.iter().filter(|range| range.family() == family).map(AddressRange::to_string))
+}
+
+/// A set may have no element, but then nft wants no list either.
+fn elements(list: impl Iterator<Item = String>) -> String {
+    let list: Vec<String> = list.collect();
     if list.is_empty() { String::new() } else { format!(" elements = {{ {} }}", list.join(", ")) }
 }

@@ -1,146 +1,14 @@
-//! Follows a real kernel in network namespaces of its own, which end with the threads that live in them.
-//!
-//! Needs CAP_SYS_ADMIN; without it the tests say so and do nothing.
-#![expect(unsafe_code, reason = "a thread leaves its network namespace by a call that may also do worse")]
-#![expect(clippy::unwrap_used, reason = "a failure here fails the test, as it should")]
+//! What the kernel is told, seen in the tables a moment later.
 
-use std::net::IpAddr;
 use std::process::Command;
-use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Mutex};
-use std::thread::{self, JoinHandle};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use ravelin_contract::address::AddressRange;
-use ravelin_dataplane::forward::neighbour::{Ask, Asks, asks};
-use ravelin_dataplane::kernel::{Follower, follow, guard};
+use ravelin_dataplane::kernel::guard;
 use ravelin_dataplane::packet::{PortIndex, Route};
-use ravelin_dataplane::table::forwarding::Forwarding;
-use ravelin_dataplane::table::forwarding::view::View;
 
-const A: PortIndex = PortIndex(0);
-const B: PortIndex = PortIndex(1);
-
-type Job = Box<dyn FnOnce() + Send>;
-
-/// A thread in a new network namespace.
-struct Namespace {
-    jobs: Option<Sender<Job>>,
-    thread: Option<JoinHandle<()>>,
-    id: i32,
-}
-
-impl Namespace {
-    /// `None` without the right to make one.
-    fn new() -> Option<Self> {
-        let (jobs, work): (Sender<Job>, Receiver<Job>) = channel();
-        let (ready, started) = channel();
-        let thread = thread::spawn(move || {
-            // SAFETY: only the network namespace is left; descriptors stay shared.
-            let entered = unsafe { rustix::thread::unshare_unsafe(rustix::thread::UnshareFlags::NEWNET) };
-            ready.send(entered.map(|()| rustix::thread::gettid().as_raw_nonzero().get())).unwrap();
-            work.iter().for_each(|job| job());
-        });
-        match started.recv().unwrap() {
-            Ok(id) => Some(Self { jobs: Some(jobs), thread: Some(thread), id }),
-            Err(error) => {
-                eprintln!("skipped: no network namespace: {error}");
-                None
-            }
-        }
-    }
-
-    /// Does `job` inside and waits for it.
-    fn run<T: Send + 'static>(&self, job: impl FnOnce() -> T + Send + 'static) -> T {
-        let (done, result) = channel();
-        let send = move || done.send(job()).unwrap();
-        self.jobs.as_ref().unwrap().send(Box::new(send)).unwrap();
-        result.recv().expect("the job failed")
-    }
-
-    /// Runs ip(8) commands, one per line.
-    fn ip(&self, batch: &str) {
-        let batch = batch.replace("PEER", &self.id.to_string());
-        self.run(move || {
-            let file = tempfile::NamedTempFile::new().unwrap();
-            std::fs::write(file.path(), &batch).unwrap();
-            let output = Command::new("ip").arg("-batch").arg(file.path()).output().unwrap();
-            assert!(output.status.success(), "{batch}: {}", String::from_utf8_lossy(&output.stderr));
-        });
-    }
-}
-
-impl Drop for Namespace {
-    fn drop(&mut self) {
-        drop(self.jobs.take());
-        let _ = self.thread.take().unwrap().join();
-    }
-}
-
-/// A gateway with two ports, `va` and `vb`, each a cable to one of two peers.
-struct Lab {
-    gateway: Namespace,
-    peers: [Namespace; 2],
-    table: Arc<Mutex<(View, Forwarding, u32)>>,
-    asks: Asks,
-    follower: Option<Follower>,
-}
-
-impl Lab {
-    fn new() -> Option<Self> {
-        let (gateway, peers) = (Namespace::new()?, [Namespace::new()?, Namespace::new()?]);
-        for namespace in [&gateway, &peers[0], &peers[1]] {
-            // Link-local addresses are usable at once, without the second that duplicate detection takes.
-            namespace.run(|| std::fs::write("/proc/sys/net/ipv6/conf/default/accept_dad", "0").unwrap());
-        }
-        for (name, net, peer) in [("a", 1, &peers[0]), ("b", 2, &peers[1])] {
-            gateway.ip(&format!(
-                "link add v{name} type veth peer name p{name} netns {}\n\
-                 addr add 10.{net}.0.1/24 dev v{name}\n\
-                 addr add 2001:db8:{net}::1/64 dev v{name} nodad\n\
-                 link set v{name} up",
-                peer.id
-            ));
-            peer.ip(&format!(
-                "link set p{name} address 02:00:00:00:00:0{net}\n\
-                 addr add 10.{net}.0.2/24 dev p{name}\n\
-                 addr add 2001:db8:{net}::2/64 dev p{name} nodad\n\
-                 link set p{name} up"
-            ));
-        }
-        let table = Arc::new(Mutex::new((View::default(), Forwarding::default(), 0)));
-        let mut lab = Self { gateway, peers, table, asks: asks(), follower: None };
-        lab.follower = Some(lab.follow());
-        Some(lab)
-    }
-
-    fn follow(&self) -> Follower {
-        let (table, asks) = (self.table.clone(), self.asks.clone());
-        let publish = move |view: &View, ports: &[u32]| {
-            let mut held = table.lock().unwrap();
-            *held = (view.clone(), Forwarding::build(view, ports), held.2 + 1);
-        };
-        let ports = vec!["va".to_owned(), "vb".to_owned()];
-        self.gateway.run(move || follow(ports, asks, Box::new(publish)).unwrap())
-    }
-
-    /// Waits for at most a second until the table is as wanted.
-    fn until(&self, what: &str, wanted: impl Fn(&Forwarding) -> bool) {
-        let begun = Instant::now();
-        while !wanted(&self.table.lock().unwrap().1) {
-            assert!(begun.elapsed() < Duration::from_secs(1), "not within a second: {what}");
-            thread::sleep(Duration::from_millis(2));
-        }
-    }
-
-    fn ask(&self, port: PortIndex, next_hop: &str) {
-        self.asks.push(Ask { port, next_hop: ip(next_hop) }).unwrap();
-    }
-}
-
-fn ip(text: &str) -> IpAddr {
-    text.parse().unwrap()
-}
+use crate::lab::{A, B, Lab, Namespace, ip};
 
 fn via(port: PortIndex, next_hop: &str, mtu: u16) -> Option<Route> {
     Some(Route::Via { port, next_hop: ip(next_hop), mtu })
@@ -293,7 +161,7 @@ fn the_guard_stops_the_kernel() {
     assert!(ping(&lab.gateway, "192.0.2.9"), "and sends");
     let protected = || [AddressRange::prefix(ip("192.0.2.0"), 24).unwrap()];
     for _ in 0..2 {
-        lab.gateway.run(move || guard::raise(&protected()).unwrap());
+        lab.gateway.run(move || guard::raise(&protected(), &[]).unwrap());
         assert!(!ping(&lab.peers[0], "10.2.0.2"), "forwarded in spite of the guard");
         assert!(!ping(&lab.gateway, "192.0.2.9"), "sent to a protected prefix in clear");
         assert!(ping(&lab.gateway, "10.2.0.2"), "the rest must pass");
@@ -301,6 +169,8 @@ fn the_guard_stops_the_kernel() {
     // Also when someone switches forwarding on again.
     lab.gateway.run(|| std::fs::write("/proc/sys/net/ipv4/ip_forward", "1").unwrap());
     assert!(!ping(&lab.peers[0], "10.2.0.2"), "the table does not stop forwarding");
-    lab.gateway.run(|| guard::raise(&[]).unwrap());
+    lab.gateway.run(move || guard::raise(&protected(), &["vb".to_owned()]).unwrap());
+    assert!(ping(&lab.gateway, "192.0.2.9"), "cleartext may leave by a protected port");
+    lab.gateway.run(|| guard::raise(&[], &[]).unwrap());
     assert!(ping(&lab.gateway, "192.0.2.9"), "the table was not replaced");
 }
