@@ -1,1 +1,3 @@
 //! The control process and the command of the operator.
+
+pub mod policy;

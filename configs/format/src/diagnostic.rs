@@ -97,12 +97,20 @@ impl Diagnostic {
         };
         let help = Level::HELP.message(self.remedy.as_str());
         let title = level.primary_title(self.message.as_str());
-        let group = match (&self.place.span, self.hidden || self.place.source.is_secret()) {
+        let group = match (&self.place.span, self.is_hidden()) {
             (Some(span), false) => title.element(self.snippet(span.clone())),
             _ => title.element(self.origin()),
         };
         let group: Group<'_> = if self.remedy.is_empty() { group } else { group.element(help) };
         renderer.decor_style(DecorStyle::Ascii).render(&[group])
+    }
+
+    /// Keys are not shown, and neither is a line of another file that may hold one by mistake.
+    fn is_hidden(&self) -> bool {
+        let source = &self.place.source;
+        let line = self.place.span.as_ref().map_or("", |span| source.line(span.start).2);
+        let longest = line.split(|c: char| !c.is_ascii_hexdigit()).map(str::len).max();
+        self.hidden || source.is_secret() || longest.is_some_and(|length| length >= 32)
     }
 
     /// The first line of the part: a table reaches over many, and one is enough to find it.

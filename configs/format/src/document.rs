@@ -43,16 +43,41 @@ pub fn read<T>(
     keys: &'static [&'static str],
     reader: impl FnOnce(&Table<'_>) -> Option<T>,
 ) -> Option<T> {
+    let document = parse(source, notes)?;
+    let context = Context { source, notes };
+    reader(&Table::open(context, document.get_ref(), 0..0, "the file", keys))
+}
+
+/// Parses `source`, whose keys are the operator's own names, and hands each with its value to `reader`, in order of
+/// the file. `None` when it is not TOML.
+pub fn read_named(
+    source: &Source,
+    notes: &Collector,
+    mut reader: impl FnMut(Place, Value<'_>),
+) -> Option<()> {
+    let document = parse(source, notes)?;
+    let context = Context { source, notes };
+    named(context, document.get_ref()).into_iter().for_each(|(place, value)| reader(place, value));
+    Some(())
+}
+
+fn parse<'d>(source: &'d Source, notes: &Collector) -> Option<Spanned<DeTable<'d>>> {
     let (document, errors) = DeTable::parse_recoverable(source.text());
     for error in &errors {
         notes.add(syntax(source, error));
     }
     // A key that stands twice leaves the rest readable; anything else would only be misread.
-    if errors.iter().any(|error| !is_duplicate(error)) {
-        return None;
-    }
-    let context = Context { source, notes };
-    reader(&Table::open(context, document.get_ref(), 0..0, "the file", keys))
+    errors.iter().all(is_duplicate).then_some(document)
+}
+
+/// A table's keys and values, in order of the file.
+pub(crate) fn named<'d>(context: Context<'d>, entries: &'d DeTable<'d>) -> Vec<(Place, Value<'d>)> {
+    let mut list: Vec<_> = entries
+        .iter()
+        .map(|(key, value)| (context.source.place(key.span()), Value::new(context, key.get_ref(), value)))
+        .collect();
+    list.sort_by_key(|(place, _)| place.span.as_ref().map(|span| span.start));
+    list
 }
 
 impl<'d> Table<'d> {
@@ -75,7 +100,19 @@ impl<'d> Table<'d> {
         Some(Value::new(self.context, key, value))
     }
 
-    /// The same, and an error when it is missing. `example` is a line that would do.
+    /// What `reader` makes of the value of `key`: `Some(None)` when nothing is written, `None` when it is wrong.
+    pub fn optional<T>(
+        &self,
+        key: &'static str,
+        reader: impl FnOnce(&Value<'d>) -> Option<T>,
+    ) -> Option<Option<T>> {
+        match self.get(key) {
+            None => Some(None),
+            Some(value) => reader(&value).map(Some),
+        }
+    }
+
+    /// The same as [`Self::get`], and an error when it is missing. `example` is a line that would do.
     pub fn need(&self, key: &'static str, example: &str) -> Option<Value<'d>> {
         let value = self.get(key);
         if value.is_none() {

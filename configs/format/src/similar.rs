@@ -1,15 +1,16 @@
 //! "Did you mean": the nearest of some words.
 
-/// The word nearest to `wrong`, when it is near enough to be meant.
+/// The word that was meant: one that goes on where `wrong` ends, else the nearest one if it is near enough.
 pub fn nearest<'a>(wrong: &str, words: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let wrong = wrong.to_lowercase();
-    let limit = (wrong.chars().count() / 3).max(1);
-    words
-        .into_iter()
-        .map(|word| (distance(&wrong, &word.to_lowercase()), word))
-        .filter(|(distance, _)| *distance <= limit)
-        .min_by_key(|(distance, _)| *distance)
-        .map(|(_, word)| word)
+    let length = wrong.chars().count();
+    let limit = (length / 4).max(1);
+    let rank = |word: &str| match word.to_lowercase() {
+        word if length > 1 && word.starts_with(&wrong) => 0,
+        word => distance(&wrong, &word),
+    };
+    let ranked = words.into_iter().map(|word| (rank(word), word));
+    ranked.filter(|(rank, _)| *rank <= limit).min_by_key(|(rank, _)| *rank).map(|(_, word)| word)
 }
 
 /// A remedy: `did you mean "word"?`, or `otherwise`.
@@ -50,6 +51,7 @@ mod tests {
         let words = ["source", "destination", "protocol"];
         assert_eq!(nearest("suorce", words), Some("source"));
         assert_eq!(nearest("Destinaton", words), Some("destination"));
+        assert_eq!(nearest("proto", words), Some("protocol"));
         assert_eq!(nearest("tunnel", words), None);
     }
 

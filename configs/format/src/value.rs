@@ -9,7 +9,7 @@ use toml::Spanned;
 use toml::de::{DeInteger, DeValue};
 
 use crate::diagnostic::Diagnostic;
-use crate::document::{Context, Table, is_like_a_key};
+use crate::document::{self, Context, Table, is_like_a_key};
 use crate::similar::did_you_mean;
 use crate::source::Place;
 
@@ -195,14 +195,7 @@ impl<'d> Value<'d> {
         let DeValue::Table(entries) = self.raw() else {
             return self.wrong_type("a table", "write a [section] of names and values").unwrap_or_default();
         };
-        let mut list: Vec<_> = entries
-            .iter()
-            .map(|(key, value)| {
-                (self.context.source.place(key.span()), Value::new(self.context, key.get_ref(), value))
-            })
-            .collect();
-        list.sort_by_key(|(place, _)| place.span.as_ref().map(|span| span.start));
-        list
+        document::named(self.context, entries)
     }
 
     fn unknown(&self, text: &str) -> String {

@@ -7,9 +7,10 @@ use ravelin_contract::selector::{Selector, Upper, protocol};
 
 use crate::diagnostic::Collector;
 use crate::filter::objects::{Endpoint, Objects};
-use crate::filter::{Connect, FilterRule, Way, WrittenAction};
+use crate::filter::{Connect, FilterRule, Traffic, Way, WrittenAction};
 use crate::service::Part;
 use crate::similar::did_you_mean;
+use crate::source::Place;
 
 /// What a rule may refer to.
 #[derive(Clone, Copy)]
@@ -37,19 +38,29 @@ impl Tunnels {
 
 /// The simple filters of `rule`, numbered from 1; `None` when the rule cannot be enforced as it is written.
 pub fn compile(rule: &FilterRule, scope: &Scope<'_>) -> Option<Vec<Rule>> {
-    let sources = scope.objects.endpoints(&rule.source, scope.notes);
-    let destinations = scope.objects.endpoints(&rule.destination, scope.notes);
-    let services = scope.objects.parts(&rule.services, scope.notes);
+    let services = scope.objects.parts(&rule.traffic.services, scope.notes);
+    let services = services.filter(|services| check_services(rule, services, scope.notes));
     let zone = match &rule.zone {
         None => Some(None),
         Some(_) => find_zone(rule, scope).map(Some),
     };
     let action = find_action(rule, scope);
-    let services = services.filter(|services| check_services(rule, services, scope.notes));
-    let selectors = combine(rule, &sources?, &destinations?, &services?, scope.notes)?;
+    let selectors = expand(&rule.traffic, services, scope)?;
     let pattern = Pattern { rule, zone: zone?, action: action? };
     let directed = selectors.into_iter().flat_map(|selector| directed(rule.direction, selector));
     Some(directed.zip(1..).map(|((direction, selector), n)| pattern.rule(direction, selector, n)).collect())
+}
+
+/// The selectors that `traffic` was split into; `None` when a part of it could never match.
+pub fn selectors(traffic: &Traffic, scope: &Scope<'_>) -> Option<Vec<Selector>> {
+    expand(traffic, scope.objects.parts(&traffic.services, scope.notes), scope)
+}
+
+/// Addresses are looked up even when the services are wrong, so that both are told.
+fn expand(traffic: &Traffic, services: Option<Vec<Part>>, scope: &Scope<'_>) -> Option<Vec<Selector>> {
+    let sources = scope.objects.endpoints(&traffic.source, scope.notes);
+    let destinations = scope.objects.endpoints(&traffic.destination, scope.notes);
+    combine(&traffic.place, &sources?, &destinations?, &services?, scope.notes)
 }
 
 /// What all filters of one rule have in common.
@@ -150,7 +161,7 @@ fn check_services(rule: &FilterRule, services: &[Part], notes: &Collector) -> bo
 /// Every source with every destination and every service of its family. Families never mix, and what remains without
 /// a partner is an error: it reads as if it were enforced.
 fn combine(
-    rule: &FilterRule,
+    place: &Place,
     sources: &[Endpoint],
     destinations: &[Endpoint],
     services: &[Part],
@@ -159,11 +170,7 @@ fn combine(
     let most = usize::from(u16::MAX) / 2;
     if sources.len().saturating_mul(destinations.len()).saturating_mul(services.len()) > most {
         let message = format!("the rule would become more than {most} filters");
-        notes.error(
-            rule.place.clone(),
-            message,
-            "use prefixes and ranges in place of lists, or split the rule",
-        );
+        notes.error(place.clone(), message, "use prefixes and ranges in place of lists, or split the rule");
         return None;
     }
     let mut selectors = Vec::new();

@@ -18,14 +18,8 @@ pub mod read;
 pub struct FilterRule {
     /// As written, or made from its position.
     pub name: Name,
-    /// Where its table begins.
-    pub place: Place,
-    /// Source addresses; `[Any]` when not written.
-    pub source: Vec<AddressTerm>,
-    /// Destination addresses; `[Any]` when not written.
-    pub destination: Vec<AddressTerm>,
-    /// Protocols and ports; any when not written.
-    pub services: Vec<ServiceTerm>,
+    /// Which packets, by addresses and upper layer.
+    pub traffic: Traffic,
     /// Which directions it is for.
     pub direction: Way,
     /// Who may open TCP connections, and where that was written.
@@ -40,6 +34,19 @@ pub struct FilterRule {
     pub action: WrittenAction,
     /// What to log.
     pub log: Log,
+}
+
+/// Packets by addresses and upper layer, as written.
+#[derive(Debug, Clone)]
+pub struct Traffic {
+    /// Where its table begins.
+    pub place: Place,
+    /// Source addresses; `[Any]` when not written.
+    pub source: Vec<AddressTerm>,
+    /// Destination addresses; `[Any]` when not written.
+    pub destination: Vec<AddressTerm>,
+    /// Protocols and ports; any when not written.
+    pub services: Vec<ServiceTerm>,
 }
 
 /// Directions of a rule (row B9).

@@ -7,7 +7,7 @@ use ravelin_contract::rule::{Discard, Log, Routing};
 
 use crate::document::Table;
 use crate::filter::objects::{AddressTerm, ServiceTerm, read_addresses, read_services};
-use crate::filter::{Connect, FilterRule, Way, WrittenAction};
+use crate::filter::{Connect, FilterRule, Traffic, Way, WrittenAction};
 use crate::service;
 use crate::source::Place;
 use crate::value::Value;
@@ -96,13 +96,12 @@ impl Names {
 /// Every part is read before any is asked for, so that all mistakes of a rule are told at once.
 fn rule(table: &Table<'_>, kind: Kind, number: usize, names: &mut Names) -> Option<FilterRule> {
     let name = read_name(table, kind, number, names);
-    let (source, destination) = (addresses(table, "source"), addresses(table, "destination"));
-    let services = read_rule_services(table);
+    let traffic = traffic(table);
     let direction = choice(table, "direction", &WAYS, Way::Both);
     let connect = choice(table, "connect", &CONNECTS, Connect::Either);
     let routing = choice(table, "routing", &ROUTINGS, Routing::Either);
-    let zone = optional(table.get("zone"), |value| Some((value.name()?, value.place())));
-    let fragments_only = optional(table.get("fragments_only"), Value::flag);
+    let zone = table.optional("zone", |value| Some((value.name()?, value.place())));
+    let fragments_only = table.optional("fragments_only", Value::flag);
     let action = match kind {
         Kind::Policy => read_action(table),
         Kind::Default => read_default_action(table),
@@ -112,10 +111,7 @@ fn rule(table: &Table<'_>, kind: Kind, number: usize, names: &mut Names) -> Opti
     check_log(table, &action, log);
     Some(FilterRule {
         name: name?,
-        place: table.place(),
-        source: source?,
-        destination: destination?,
-        services: services?,
+        traffic: traffic?,
         direction: direction?,
         connect: (connect?, table.get("connect").map(|value| value.place())),
         routing: routing?,
@@ -124,6 +120,13 @@ fn rule(table: &Table<'_>, kind: Kind, number: usize, names: &mut Names) -> Opti
         action,
         log,
     })
+}
+
+/// Addresses and services of a table that knows `source`, `destination`, `service` and [`service::KEYS`].
+pub fn traffic(table: &Table<'_>) -> Option<Traffic> {
+    let (source, destination) = (addresses(table, "source"), addresses(table, "destination"));
+    let services = services(table);
+    Some(Traffic { place: table.place(), source: source?, destination: destination?, services: services? })
 }
 
 const WAYS: [(&str, Way); 3] = [("inbound", Way::Inbound), ("outbound", Way::Outbound), ("both", Way::Both)];
@@ -137,17 +140,6 @@ const DISCARDS: [(&str, Discard); 2] = [("silent", Discard::Silent), ("icmp", Di
 
 fn choice<T: Copy>(table: &Table<'_>, key: &'static str, of: &[(&'static str, T)], default: T) -> Option<T> {
     table.get(key).map_or(Some(default), |value| value.choice(of))
-}
-
-/// `Some(None)` when nothing is written, `None` when what is written is wrong.
-fn optional<'d, T>(
-    value: Option<Value<'d>>,
-    read: impl FnOnce(&Value<'d>) -> Option<T>,
-) -> Option<Option<T>> {
-    match value {
-        None => Some(None),
-        Some(value) => read(&value).map(Some),
-    }
 }
 
 fn read_name(table: &Table<'_>, kind: Kind, number: usize, names: &mut Names) -> Option<Name> {
@@ -171,7 +163,7 @@ fn addresses(table: &Table<'_>, key: &'static str) -> Option<Vec<AddressTerm>> {
 }
 
 /// Either `service`, or the keys of a service in the rule itself.
-fn read_rule_services(table: &Table<'_>) -> Option<Vec<ServiceTerm>> {
+fn services(table: &Table<'_>) -> Option<Vec<ServiceTerm>> {
     let own = service::KEYS.iter().find_map(|key| table.get(key));
     match (table.get("service"), own) {
         (Some(_), Some(own)) => {

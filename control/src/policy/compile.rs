@@ -1,0 +1,200 @@
+//! The model into a snapshot: names found, rules split, each tunnel's two SAs.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+
+use ravelin_config::diagnostic::Collector;
+use ravelin_config::filter::compile::{Scope, Tunnels, compile as compile_rule, selectors};
+use ravelin_config::source::Place;
+use ravelin_contract::address::AddressRange;
+use ravelin_contract::limits;
+use ravelin_contract::name::Name;
+use ravelin_contract::rule::{Action, Direction, Rule, TunnelId};
+use ravelin_contract::sa::{Mode, Origin, Receiving, Sa, Side, Spi};
+use ravelin_contract::selector::Selector;
+use ravelin_contract::snapshot::{self, Snapshot};
+
+use crate::policy::keys::{Entry, Keys};
+use crate::policy::model::{Model, Tunnel};
+use crate::policy::{fingerprint, lint};
+
+/// The snapshot of `model`; `None` when anything of it cannot be enforced as it is written.
+pub fn compile(model: &Model, keys: &Keys, zones: &[Name], notes: &Collector) -> Option<Snapshot> {
+    let tunnels = Tunnels::new(model.tunnels.iter().map(|tunnel| &tunnel.name).chain(&model.broken));
+    let scope = Scope { objects: &model.objects, zones, tunnels: &tunnels, notes };
+    let compiled: Vec<_> = model.rules.iter().map(|rule| compile_rule(rule, &scope)).collect();
+    let whole = compiled.iter().all(Option::is_some);
+    let rules: Vec<Rule> = compiled.into_iter().flatten().flatten().collect();
+    let named = Named::of(&rules);
+    check_spis(&model.tunnels, notes);
+    let ids = (0..).map(TunnelId);
+    let sas: Vec<_> = model
+        .tunnels
+        .iter()
+        .zip(ids)
+        .map(|(tunnel, id)| compile_tunnel(tunnel, id, &named, keys, &scope))
+        .collect();
+    model.objects.check(notes);
+    if !whole || notes.has_errors() {
+        return None;
+    }
+    keys.warn_unused(notes);
+    lint::shadowed(&model.rules, &rules, notes);
+    let mut snapshot = Snapshot {
+        fingerprint: String::new(),
+        zones: zones.to_vec(),
+        tunnels: model.tunnels.iter().map(|tunnel| snapshot::Tunnel { name: tunnel.name.clone() }).collect(),
+        rules,
+        log_implicit: model.log_implicit.as_ref().is_none_or(|(flag, _)| *flag),
+        sas: sas.into_iter().flatten().flatten().collect(),
+    };
+    snapshot.fingerprint = fingerprint::of(&snapshot);
+    Some(snapshot)
+}
+
+/// Selectors of the rules that name each tunnel, by direction, each once.
+struct Named(HashMap<(TunnelId, Direction), Vec<Selector>>);
+
+impl Named {
+    fn of(rules: &[Rule]) -> Self {
+        let mut map: HashMap<_, Vec<Selector>> = HashMap::new();
+        for rule in rules {
+            if let Action::Protect(tunnel) = rule.action {
+                let list = map.entry((tunnel, rule.direction)).or_default();
+                if !list.contains(&rule.selector) {
+                    list.push(rule.selector);
+                }
+            }
+        }
+        Self(map)
+    }
+
+    /// Outbound and inbound selectors. Where rules are for one direction only, the other gets the answers to it: an
+    /// SA without selectors would accept everything.
+    fn both(&self, tunnel: TunnelId) -> Option<(Vec<Selector>, Vec<Selector>)> {
+        let of = |direction| self.0.get(&(tunnel, direction)).cloned();
+        match (of(Direction::Outbound), of(Direction::Inbound)) {
+            (None, None) => None,
+            (Some(outbound), Some(inbound)) => Some((outbound, inbound)),
+            (Some(outbound), None) => Some((outbound.clone(), reversed(&outbound))),
+            (None, Some(inbound)) => Some((reversed(&inbound), inbound)),
+        }
+    }
+}
+
+fn reversed(selectors: &[Selector]) -> Vec<Selector> {
+    selectors.iter().map(Selector::reversed).collect()
+}
+
+/// Both SAs, or none when no rule sends anything through the tunnel.
+fn compile_tunnel(
+    tunnel: &Tunnel,
+    id: TunnelId,
+    named: &Named,
+    keys: &Keys,
+    scope: &Scope<'_>,
+) -> Option<Vec<Sa>> {
+    let entry = keys.take(&tunnel.manual.keys.0, &tunnel.manual.keys.1, scope.notes);
+    let transforms = entry.and_then(|entry| transforms(entry, tunnel, scope.notes));
+    let from_rules = named.both(id);
+    let Some(from_rules) = from_rules else {
+        if !scope.notes.has_errors() {
+            let message = format!("no rule uses the tunnel `{}`, so its SAs are left out", tunnel.name);
+            scope.notes.warning(
+                tunnel.place.clone(),
+                message,
+                "add a rule with action = \"ipsec\" for it, or remove it",
+            );
+        }
+        return Some(Vec::new());
+    };
+    let (outbound, inbound) = match &tunnel.selectors {
+        None => from_rules,
+        Some(written) => {
+            let lists: Vec<_> = written.iter().map(|traffic| selectors(traffic, scope)).collect();
+            let outbound: Vec<_> = lists.into_iter().collect::<Option<Vec<_>>>()?.concat();
+            let inbound = reversed(&outbound);
+            (outbound, inbound)
+        }
+    };
+    check_selectors(tunnel, &outbound, &inbound, scope.notes)?;
+    let (seal, open) = transforms?;
+    let sa = |spi: &(Spi, Place), transform, selectors, side| Sa {
+        name: tunnel.name.clone(),
+        tunnel: id,
+        spi: spi.0,
+        mode: tunnel.mode,
+        local: tunnel.local,
+        remote: tunnel.remote,
+        carrier: tunnel.carrier,
+        transform,
+        extended_sequence: tunnel.extended_sequence,
+        selectors,
+        origin: Origin::Manual,
+        side,
+    };
+    let receiving = Receiving { replay_window: tunnel.replay_window };
+    Some(vec![
+        sa(&tunnel.manual.outbound_spi, seal, outbound, Side::Outbound(tunnel.sending.clone())),
+        sa(&tunnel.manual.inbound_spi, open, inbound, Side::Inbound(receiving)),
+    ])
+}
+
+/// Both directions are asked, so that the faults of both are told.
+fn transforms(
+    entry: &Entry,
+    tunnel: &Tunnel,
+    notes: &Collector,
+) -> Option<(ravelin_contract::sa::Transform, ravelin_contract::sa::Transform)> {
+    let algorithm = tunnel.manual.algorithm;
+    let (seal, open) =
+        (entry.outbound.transform(algorithm, notes), entry.inbound.transform(algorithm, notes));
+    seal.zip(open)
+}
+
+fn check_selectors(
+    tunnel: &Tunnel,
+    outbound: &[Selector],
+    inbound: &[Selector],
+    notes: &Collector,
+) -> Option<()> {
+    let (place, name) = (&tunnel.place, &tunnel.name);
+    let most = limits::SELECTORS;
+    if let Some(many) = [outbound.len(), inbound.len()].into_iter().find(|count| *count > most) {
+        let message = format!("the rules of tunnel `{name}` have {many} selectors, at most {most}");
+        notes.error(place.clone(), message, "write `selectors` that cover them with fewer");
+        return None;
+    }
+    let local = (AddressRange::single(tunnel.local), AddressRange::single(tunnel.remote));
+    let stray =
+        outbound.iter().find(|s| tunnel.mode == Mode::Transport && (s.source, s.destination) != local);
+    if let Some(stray) = stray {
+        let (source, destination) = (stray.source, stray.destination);
+        let message = format!(
+            "transport mode carries packets of {} and {} alone, not from {source} to {destination}",
+            tunnel.local, tunnel.remote
+        );
+        let remedy = "write the two endpoints as source and destination of the rule, or mode = \"tunnel\"";
+        notes.error(place.clone(), message, remedy);
+        return None;
+    }
+    Some(())
+}
+
+/// The receiver finds an SA by SPI and destination, so a pair may stand once in each direction.
+fn check_spis(tunnels: &[Tunnel], notes: &Collector) {
+    let mut seen: HashMap<(Direction, IpAddr, Spi), &Name> = HashMap::new();
+    for tunnel in tunnels {
+        let manual = &tunnel.manual;
+        let sides = [
+            (Direction::Outbound, tunnel.remote, &manual.outbound_spi),
+            (Direction::Inbound, tunnel.local, &manual.inbound_spi),
+        ];
+        for (direction, to, (spi, place)) in sides {
+            if let Some(first) = seen.insert((direction, to, *spi), &tunnel.name) {
+                let message = format!("SPI {spi} to {to} is that of tunnel `{first}` too");
+                notes.error(place.clone(), message, "choose another number, on both sides");
+            }
+        }
+    }
+}

@@ -1,0 +1,274 @@
+//! `keys.toml`: manual keys in hexadecimal, apart from the policy so that it may be shown to anybody.
+//!
+//! No finding about this file shows any of its text.
+
+use std::cell::RefCell;
+use std::collections::{HashMap, HashSet};
+
+use ravelin_config::diagnostic::Collector;
+use ravelin_config::document::{self, Table};
+use ravelin_config::similar::did_you_mean;
+use ravelin_config::source::{Place, Source};
+use ravelin_config::value::Value;
+use ravelin_contract::limits;
+use ravelin_contract::name::Name;
+use ravelin_contract::sa::{Integrity, Transform};
+use ravelin_contract::secret::Secret;
+use zeroize::Zeroizing;
+
+use crate::policy::algorithm::{Algorithm, Cipher};
+
+/// All entries of the file.
+#[derive(Debug, Default)]
+pub struct Keys {
+    /// `None` for an entry that could not be read, which was told already.
+    entries: HashMap<Name, Option<Entry>>,
+    taken: RefCell<HashMap<Name, Place>>,
+    /// Whether there is a file at all.
+    exists: bool,
+}
+
+/// One entry: the keys of one tunnel.
+#[derive(Debug)]
+pub struct Entry {
+    place: Place,
+    /// What we seal with.
+    pub outbound: Material,
+    /// What the peer seals with.
+    pub inbound: Material,
+}
+
+/// Keys of one direction. Whether the algorithm asks for each is not known yet.
+#[derive(Debug)]
+pub struct Material {
+    place: Place,
+    key: Option<(Secret, Place)>,
+    salt: Option<([u8; 4], Place)>,
+    integrity: Option<(Secret, Place)>,
+}
+
+const ENTRY_KEYS: &[&str] = &["outbound", "inbound"];
+const MATERIAL_KEYS: &[&str] = &["key", "salt", "integrity"];
+
+/// Reads the file. A key that stands twice anywhere in it is an error: two SAs would use the same numbers under it.
+pub fn read(source: &Source, notes: &Collector) -> Option<Keys> {
+    let mut entries = HashMap::new();
+    document::read_named(source, notes, |place, value| {
+        let name = name_of(&place, &value);
+        let entry = read_entry(place, &value);
+        if let Some(name) = name {
+            entries.insert(name, entry);
+        }
+    })?;
+    check_reuse(&entries, notes);
+    Some(Keys { entries, taken: RefCell::default(), exists: true })
+}
+
+impl Keys {
+    /// The entry `name`, for the one tunnel that may name it at `place`.
+    pub fn take(&self, name: &Name, place: &Place, notes: &Collector) -> Option<&Entry> {
+        if !self.exists {
+            notes.error(place.clone(), "there is no file of keys", "write keys.toml with mode 0600");
+            return None;
+        }
+        let Some(entry) = self.entries.get(name) else {
+            let remedy =
+                did_you_mean(name.as_str(), self.entries.keys().map(Name::as_str), "add it to keys.toml");
+            notes.error(place.clone(), format!("the file of keys has no entry `{name}`"), remedy);
+            return None;
+        };
+        if self.taken.borrow_mut().insert(name.clone(), place.clone()).is_some() {
+            let message =
+                format!("another tunnel uses the keys `{name}`, so numbers would repeat under them");
+            notes.error(place.clone(), message, "give each tunnel keys of its own");
+            return None;
+        }
+        entry.as_ref()
+    }
+
+    /// Warns of entries that no tunnel took.
+    pub fn warn_unused(&self, notes: &Collector) {
+        let taken = self.taken.borrow();
+        for (name, entry) in self.entries.iter().filter(|(name, _)| !taken.contains_key(name)) {
+            let Some(entry) = entry else { continue };
+            notes.warning(
+                entry.place.clone(),
+                format!("no tunnel uses the keys `{name}`"),
+                "remove the entry",
+            );
+        }
+    }
+}
+
+impl Material {
+    /// These keys for `algorithm`; `None` when one is missing, superfluous or of another length.
+    pub fn transform(&self, algorithm: &Algorithm, notes: &Collector) -> Option<Transform> {
+        let key = self.pick("key", &self.key, algorithm.key, algorithm, notes);
+        let hash_length = algorithm.hash().map_or(0, |hash| hash.key_len());
+        let integrity = self.pick("integrity", &self.integrity, hash_length, algorithm, notes);
+        let salt = self.pick_salt(algorithm, notes);
+        let (key, integrity, salt) = (key?, integrity?, salt?);
+        Some(match algorithm.cipher {
+            Cipher::AesGcm16 => Transform::AesGcm16 { key, salt },
+            Cipher::ChaCha20Poly1305 => Transform::ChaCha20Poly1305 { key, salt },
+            Cipher::AesGmac => Transform::AesGmac { key, salt },
+            Cipher::AesCbc(hash) => Transform::AesCbc { key, integrity: Integrity { hash, key: integrity } },
+            Cipher::Null(hash) => Transform::Null { integrity: Integrity { hash, key: integrity } },
+        })
+    }
+
+    /// The key under `field` when it has `length` octets; an empty one when `length` is 0 and none is written.
+    fn pick(
+        &self,
+        field: &str,
+        have: &Option<(Secret, Place)>,
+        length: usize,
+        algorithm: &Algorithm,
+        notes: &Collector,
+    ) -> Option<Secret> {
+        match have {
+            None if length == 0 => Some(Secret::new(Vec::new())),
+            None => {
+                self.missing(field, length, algorithm, notes);
+                None
+            }
+            Some((secret, _)) if secret.len() == length => Some(secret.clone()),
+            Some((_, place)) if length == 0 => {
+                let message = format!("{} takes no `{field}`", algorithm.name);
+                notes.error(place.clone(), message, "remove it, or choose another algorithm");
+                None
+            }
+            Some((secret, place)) => {
+                let (name, has) = (algorithm.name, secret.len());
+                let message = format!("`{field}` has {has} octets, and {name} asks for {length}");
+                notes.error(place.clone(), message, generate(length));
+                None
+            }
+        }
+    }
+
+    fn pick_salt(&self, algorithm: &Algorithm, notes: &Collector) -> Option<[u8; 4]> {
+        match (&self.salt, algorithm.has_salt()) {
+            (Some((salt, _)), true) => Some(*salt),
+            (None, false) => Some([0; 4]),
+            (None, true) => {
+                self.missing("salt", 4, algorithm, notes);
+                None
+            }
+            (Some((_, place)), false) => {
+                let message = format!("{} takes no `salt`", algorithm.name);
+                notes.error(place.clone(), message, "remove it, or choose another algorithm");
+                None
+            }
+        }
+    }
+
+    fn missing(&self, field: &str, length: usize, algorithm: &Algorithm, notes: &Collector) {
+        let message = format!("no `{field}`, and {} asks for one of {length} octets", algorithm.name);
+        notes.error(self.place.clone(), message, generate(length));
+    }
+
+    fn secrets(&self) -> impl Iterator<Item = &(Secret, Place)> {
+        self.key.iter().chain(&self.integrity)
+    }
+}
+
+fn generate(length: usize) -> String {
+    format!("make {length} random octets with: openssl rand -hex {length}")
+}
+
+fn name_of(place: &Place, value: &Value<'_>) -> Option<Name> {
+    let name = Name::new(value.key()).ok();
+    if name.is_none() {
+        value.context().notes.error(
+            place.clone(),
+            "an entry's name is not a name",
+            "use letters, digits and . _ -",
+        );
+    }
+    name
+}
+
+fn read_entry(place: Place, value: &Value<'_>) -> Option<Entry> {
+    let table = value.table("an entry of keys", ENTRY_KEYS)?;
+    let example = |side| format!("{side} = {{ key = \"...\", salt = \"...\" }}");
+    let side = |key| {
+        let value = table.need(key, &example(key))?;
+        value.table("keys of one direction", MATERIAL_KEYS).and_then(|table| read_material(&table))
+    };
+    let (outbound, inbound) = (side("outbound"), side("inbound"));
+    Some(Entry { place, outbound: outbound?, inbound: inbound? })
+}
+
+fn read_material(table: &Table<'_>) -> Option<Material> {
+    let key = table.optional("key", read_secret);
+    let salt = table.optional("salt", read_salt);
+    let integrity = table.optional("integrity", read_secret);
+    Some(Material { place: table.place(), key: key?, salt: salt?, integrity: integrity? })
+}
+
+fn read_secret(value: &Value<'_>) -> Option<(Secret, Place)> {
+    let octets = read_hex(value)?;
+    check_random(&octets, value);
+    Some((Secret::new(octets.to_vec()), value.place()))
+}
+
+fn read_salt(value: &Value<'_>) -> Option<([u8; 4], Place)> {
+    let octets = read_hex(value)?;
+    let salt = octets.as_slice().try_into().ok();
+    if salt.is_none() {
+        value.error(format!("`salt` has {} octets, not 4", octets.len()), generate(4));
+    }
+    Some((salt?, value.place()))
+}
+
+/// Octets in hexadecimal; spaces, colons and underscores between them are passed over.
+fn read_hex(value: &Value<'_>) -> Option<Zeroizing<Vec<u8>>> {
+    let text = value.text()?;
+    let mut octets = Zeroizing::new(Vec::with_capacity(limits::KEY + 1));
+    let mut high = None;
+    for c in text.chars().filter(|c| !matches!(c, ' ' | ':' | '_')) {
+        let Some(digit) = c.to_digit(16) else {
+            let message = format!("`{}` is not hexadecimal", value.key());
+            value.error(message, "write two of the digits 0 to 9 and a to f for each octet");
+            return None;
+        };
+        match high.take() {
+            None => high = Some(digit as u8),
+            Some(_) if octets.len() == limits::KEY => {
+                value.error(
+                    format!("`{}` is longer than any key", value.key()),
+                    "see which length is asked for",
+                );
+                return None;
+            }
+            Some(high) => octets.push(high << 4 | digit as u8),
+        }
+    }
+    if high.is_some() {
+        let message = format!("`{}` has an odd number of digits", value.key());
+        value.error(message, "write two digits for each octet");
+        return None;
+    }
+    Some(octets)
+}
+
+/// A key of one repeated octet is a placeholder that somebody forgot.
+fn check_random(octets: &[u8], value: &Value<'_>) {
+    if octets.windows(2).all(|pair| pair[0] == pair[1]) {
+        value.error(format!("`{}` is not random", value.key()), generate(octets.len().max(16)));
+    }
+}
+
+fn check_reuse(entries: &HashMap<Name, Option<Entry>>, notes: &Collector) {
+    let sides = entries.values().flatten().flat_map(|entry| [&entry.outbound, &entry.inbound]);
+    let mut all: Vec<_> = sides.flat_map(Material::secrets).collect();
+    all.sort_by_key(|(_, place)| place.span.as_ref().map(|span| span.start));
+    let mut seen = HashSet::new();
+    for (secret, place) in all {
+        if !seen.insert(secret.expose()) {
+            let message = "the same key stands above, so two SAs would use the same numbers under it";
+            notes.error(place.clone(), message, "give each direction of each tunnel a key of its own");
+        }
+    }
+}

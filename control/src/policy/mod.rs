@@ -1,0 +1,65 @@
+//! Policy as values: from the operator's files to what the packet process decides by.
+//!
+//! [`parse`] takes `ipsec.toml` as it stands into the [`model`]; [`keys`] takes the file of manual keys; [`compile`]
+//! finds names, writes defaults out and makes the snapshot; [`lint`] warns of what is allowed but hardly meant;
+//! [`fingerprint`] and [`diff`] compare two snapshots. All are pure: text in, values or findings out.
+
+use ravelin_config::diagnostic::{Collector, Findings};
+use ravelin_config::filter::read::Names;
+use ravelin_config::source::Source;
+use ravelin_contract::name::Name;
+use ravelin_contract::snapshot::Snapshot;
+
+pub mod algorithm;
+pub mod compile;
+pub mod describe;
+pub mod diff;
+pub mod fingerprint;
+pub mod keys;
+pub mod lint;
+pub mod model;
+pub mod parse;
+
+/// A policy that can be installed.
+#[derive(Debug, Clone)]
+pub struct Compiled {
+    /// What to install; consistent, and with its fingerprint.
+    pub snapshot: Snapshot,
+    /// Findings, none of them an error.
+    pub warnings: Findings,
+}
+
+/// Compiles policy files, in order, with the file of keys if there is one, for an appliance with these zones.
+/// Every mistake of every file is told at once; with one error nothing is compiled.
+pub fn load(files: &[Source], keys: Option<&Source>, zones: &[Name]) -> Result<Compiled, Findings> {
+    let notes = Collector::default();
+    let snapshot = build(files, keys, zones, &notes);
+    let (snapshot, warnings) = notes.conclude(snapshot)?;
+    Ok(Compiled { snapshot, warnings })
+}
+
+fn build(files: &[Source], keys: Option<&Source>, zones: &[Name], notes: &Collector) -> Option<Snapshot> {
+    let mut model = model::Model::default();
+    let (mut rules, mut tunnels) = (Names::default(), Names::default());
+    let mut whole = true;
+    for file in files {
+        whole &= parse::add(file, &mut model, &mut rules, &mut tunnels, notes).is_some();
+    }
+    let keys = match keys {
+        Some(source) => keys::read(source, notes),
+        None => Some(keys::Keys::default()),
+    };
+    // What was not read would only be reported missing.
+    if !whole {
+        return None;
+    }
+    if let Some(file) = files.first().filter(|_| model.rules.is_empty() && !notes.has_errors()) {
+        let remedy = "add a [[rule]]; to deny everything, use default filters";
+        notes.error(file.whole(), "the policy has no rule", remedy);
+    }
+    let snapshot = compile::compile(&model, &keys?, zones, notes)?;
+    if let (Err(problem), Some(file)) = (snapshot.check(), files.first()) {
+        notes.error(file.whole(), problem.to_string(), "change the policy so that it fits");
+    }
+    Some(snapshot)
+}
