@@ -2,6 +2,7 @@
 
 pub mod memory;
 pub mod pcap;
+pub mod xdp;
 
 use arrayvec::ArrayVec;
 

@@ -1,0 +1,18 @@
+//! Ports of real interfaces: an XDP program steers, AF_XDP rings carry.
+//!
+//! [`steering`] loads the program, tells it what to steer and pins it, so that it outlives this process; [`class`] is
+//! what the program counts. [`worker`] opens the queues of one worker. Below it: [`queue`] is the port, `socket` the four rings of a queue, `ring` one ring
+//! end, [`umem`] packet memory, `mapping` shared memory; [`offload`] is what the network card must not do.
+
+pub mod class;
+mod mapping;
+mod mirror;
+pub mod offload;
+mod pins;
+mod prefixes;
+pub mod queue;
+mod ring;
+mod socket;
+pub mod steering;
+pub mod umem;
+pub mod worker;
