@@ -9,5 +9,6 @@ pub mod frame;
 pub mod kernel;
 pub mod packet;
 pub mod port;
+pub mod report;
 pub mod table;
 pub mod wire;
