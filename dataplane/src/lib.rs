@@ -2,6 +2,7 @@
 //!
 //! Modules in the order in which a packet meets them.
 
+pub mod classify;
 pub mod clock;
 pub mod esp;
 pub mod forward;

@@ -18,9 +18,13 @@ use std::sync::Arc;
 use ravelin_contract::report::FilterMode;
 use ravelin_contract::rule::ZoneId;
 
+use crate::esp::sa::{InboundSa, OutboundSa};
 use crate::packet::PortIndex;
 use forwarding::Forwarding;
 use policy::Policy;
+
+/// The table of the SAs that workers use.
+pub type SaTable = sa_table::SaTable<InboundSa, OutboundSa>;
 
 /// One generation.
 #[derive(Debug)]
@@ -31,6 +35,8 @@ pub struct Tables {
     pub mode: FilterMode,
     /// Filters in force.
     pub policy: Arc<Policy>,
+    /// SAs in force; none while default filters are (row B23).
+    pub sas: Arc<SaTable>,
     /// Routes, neighbours and own addresses.
     pub forwarding: Arc<Forwarding>,
     /// Ports by [`PortIndex`].

@@ -1,0 +1,56 @@
+//! A worker's memory of past judgements: one cache line per flow and crossing, dead when the generation moves.
+
+use super::crossing::{Crossing, Packed};
+use super::judge::Judgement;
+use crate::table::mix::Mixer;
+
+/// Past judgements of one worker. Full places are overwritten; nothing is ever counted on to be there.
+#[derive(Debug)]
+pub(crate) struct FlowCache {
+    /// A power of two, at least two. A flow is in one of two neighbouring places.
+    places: Box<[Option<Entry>]>,
+    mixer: Mixer,
+}
+
+/// One remembered judgement.
+#[derive(Debug, Clone, Copy)]
+struct Entry {
+    key: Packed,
+    /// Lower half of the generation's number: 2^32 publications pass before one could be taken for another.
+    generation: u32,
+    judgement: Judgement,
+}
+
+impl FlowCache {
+    /// An empty cache of `places`, rounded up to a power of two.
+    pub(crate) fn new(places: usize) -> Self {
+        Self { places: vec![None; places.max(2).next_power_of_two()].into(), mixer: Mixer::new() }
+    }
+
+    /// What was said of `crossing` in this generation, else what `judge` says now.
+    pub(crate) fn get(
+        &mut self,
+        generation: u64,
+        crossing: &Crossing,
+        judge: impl FnOnce() -> Judgement,
+    ) -> Judgement {
+        let (key, generation) = (crossing.packed(), generation as u32);
+        let home = self.home(&key);
+        let is = |entry: &&Entry| entry.generation == generation && entry.key == key;
+        let found = [home, home ^ 1].into_iter().find_map(|at| self.places[at].as_ref().filter(is));
+        if let Some(entry) = found {
+            return entry.judgement;
+        }
+        let judgement = judge();
+        // The newest keeps the home; what it displaces gets a second chance next door.
+        self.places[home ^ 1] = self.places[home].take();
+        self.places[home] = Some(Entry { key, generation, judgement });
+        judgement
+    }
+
+    fn home(&self, key: &Packed) -> usize {
+        let addresses = key.source.rotate_left(64) ^ key.destination.wrapping_mul(3);
+        let hash = self.mixer.mix_wide(addresses, key.rest ^ u64::from(key.came_by) << 24);
+        hash as usize & (self.places.len() - 1)
+    }
+}

@@ -1,0 +1,143 @@
+//! What the policy makes of a crossing: inbound first, then outbound (RFC 4301 5.1 and 5.2).
+
+use ravelin_contract::rule::{Action, Direction, Discard, Log, TunnelId};
+use ravelin_contract::verdict::Verdict;
+
+use super::crossing::{Crossing, Side};
+use crate::table::policy::{Match, Policy, Query};
+
+/// How a packet goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// In clear, or inside the protected side.
+    Clear,
+    /// Under an SA of this tunnel.
+    Protect(TunnelId),
+    /// Not at all.
+    Drop {
+        /// Why.
+        verdict: Verdict,
+        /// Whether the sender is told by ICMP (row B7).
+        answer: bool,
+    },
+}
+
+/// What one lookup found, in one word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Finding(u32);
+
+impl Finding {
+    /// No lookup was made.
+    pub(crate) const NONE: Self = Self(Self::INDEX);
+    /// Marks a match to be logged.
+    const LOGGED: u32 = 1 << 31;
+    /// All other bits: the rule, or one of the two highest numbers.
+    const INDEX: u32 = Self::LOGGED - 1;
+    /// No rule matched.
+    const IMPLICIT: u32 = Self::INDEX - 1;
+
+    fn new(index: Option<u32>, logged: bool) -> Self {
+        Self(index.unwrap_or(Self::IMPLICIT) | if logged { Self::LOGGED } else { 0 })
+    }
+
+    /// The rule that matched.
+    pub(crate) fn rule(self) -> Option<u32> {
+        let index = self.0 & Self::INDEX;
+        (index < Self::IMPLICIT).then_some(index)
+    }
+
+    /// Whether the match is to be logged.
+    pub(crate) fn is_logged(self) -> bool {
+        self.0 & Self::LOGGED != 0
+    }
+}
+
+const _: () = assert!(ravelin_contract::limits::RULES < Finding::IMPLICIT as usize);
+
+/// The whole answer; hangs on nothing but the policy and the crossing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Judgement {
+    pub(crate) inbound: Finding,
+    pub(crate) outbound: Finding,
+    pub(crate) outcome: Outcome,
+}
+
+/// The answer for a packet whose ports are as the crossing says.
+pub(crate) fn judge(policy: &Policy, crossing: &Crossing) -> Judgement {
+    match judge_by(crossing, |query| Some(policy.lookup(query))) {
+        Some(judgement) => judgement,
+        // The lookup above always answers.
+        None => Judgement { outcome: drop_for(Verdict::ImplicitlyDenied), ..Judgement::CLEAR },
+    }
+}
+
+/// The answer for a packet whose ports are hidden; `None` when it hangs on them.
+pub(crate) fn judge_without_ports(policy: &Policy, crossing: &Crossing) -> Option<Judgement> {
+    judge_by(crossing, |query| policy.lookup_without_ports(query))
+}
+
+impl Judgement {
+    /// Nothing to ask.
+    const CLEAR: Self = Self { inbound: Finding::NONE, outbound: Finding::NONE, outcome: Outcome::Clear };
+}
+
+fn judge_by(crossing: &Crossing, lookup: impl Fn(&Query) -> Option<Match>) -> Option<Judgement> {
+    let mut judgement = Judgement::CLEAR;
+    if let Some(side) = crossing.inbound {
+        let found = lookup(&query(crossing, Direction::Inbound, side))?;
+        judgement.outcome = admit(&found, crossing.came_by);
+        judgement.inbound = finding(&found, judgement.outcome);
+    }
+    if let (Outcome::Clear, Some(side)) = (judgement.outcome, crossing.outbound) {
+        let found = lookup(&query(crossing, Direction::Outbound, side))?;
+        judgement.outcome = release(&found);
+        judgement.outbound = finding(&found, judgement.outcome);
+    }
+    Some(judgement)
+}
+
+fn query(crossing: &Crossing, direction: Direction, side: Side) -> Query {
+    let Crossing { flow, fragment, opens_tcp, .. } = *crossing;
+    Query { direction, flow, local: side.local, zone: side.zone, fragment, opens_tcp }
+}
+
+/// RFC 4301 5.2: what must come protected is refused in clear, and by another tunnel than the rule's.
+fn admit(found: &Match, came_by: Option<TunnelId>) -> Outcome {
+    match (found.action, came_by) {
+        (Action::Permit, _) => Outcome::Clear,
+        (Action::Protect(_), None) => drop_for(Verdict::CleartextRefused),
+        (Action::Protect(wanted), Some(tunnel)) if wanted == tunnel => Outcome::Clear,
+        (Action::Protect(_), Some(_)) => drop_for(Verdict::WrongTunnel),
+        (Action::Deny(discard), _) => deny(found, discard),
+    }
+}
+
+/// RFC 4301 5.1: bypass, protect or discard.
+fn release(found: &Match) -> Outcome {
+    match found.action {
+        Action::Permit => Outcome::Clear,
+        Action::Protect(tunnel) => Outcome::Protect(tunnel),
+        Action::Deny(discard) => deny(found, discard),
+    }
+}
+
+fn deny(found: &Match, discard: Discard) -> Outcome {
+    let verdict = if found.index.is_some() { Verdict::Denied } else { Verdict::ImplicitlyDenied };
+    Outcome::Drop { verdict, answer: discard == Discard::Icmp }
+}
+
+fn drop_for(verdict: Verdict) -> Outcome {
+    Outcome::Drop { verdict, answer: false }
+}
+
+/// `outcome` is what this match alone led to.
+fn finding(found: &Match, outcome: Outcome) -> Finding {
+    let dropped = matches!(outcome, Outcome::Drop { .. });
+    let logged = match found.log {
+        Log::No => false,
+        Log::Yes => true,
+        Log::Permitted => !dropped,
+        Log::Denied => dropped,
+    };
+    Finding::new(found.index, logged)
+}
