@@ -1,6 +1,7 @@
 //! A gateway between two networks, and packets for it, for tests of this folder.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use ravelin_contract::address::Family;
 use ravelin_contract::selector::FlowKey;
@@ -33,7 +34,7 @@ pub(crate) struct Gateway {
 
 impl Gateway {
     pub(crate) fn new() -> Self {
-        let mut view = View::default();
+        let (mut view, mut routes) = (View::default(), Vec::new());
         for (port, link) in LINKS.into_iter().enumerate() {
             let mac = Some(port_mac(PortIndex(port as u8)));
             view.links.push(Link { index: link, name: format!("port{port}"), mac, mtu: 1500, up: true });
@@ -43,13 +44,14 @@ impl Gateway {
                 (format!("2001:db8:{net}::1"), format!("2001:db8:{net}::"), 64),
             ] {
                 view.addresses.push(Address { link, address: ip(&own), global: true });
-                view.routes.push(route(&prefix, length, link, None));
+                routes.push(route(&prefix, length, link, None));
             }
             let mut broadcast = route(&format!("10.{net}.0.255"), 32, link, None);
             broadcast.kind = RouteKind::Broadcast;
-            view.routes.push(broadcast);
+            routes.push(broadcast);
         }
-        view.routes.push(route("0.0.0.0", 0, LINKS[1], Some("10.2.0.254")));
+        routes.push(route("0.0.0.0", 0, LINKS[1], Some("10.2.0.254")));
+        view.routes = Arc::new(routes);
         Self { view }
     }
 

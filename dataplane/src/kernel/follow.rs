@@ -104,7 +104,8 @@ impl Follow {
             second_look: None,
         };
         follow.read_again()?;
-        follow.hand_on(follow.mirror.view());
+        let view = follow.mirror.view();
+        follow.hand_on(view);
         Ok(follow)
     }
 

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use netlink_packet_route::RouteNetlinkMessage;
 use rtnetlink::packet_core::NLM_F_REPLACE;
@@ -35,6 +36,8 @@ pub(super) struct Mirror {
     addresses: Vec<Address>,
     /// Routes of one key in the kernel's order of preference; never empty.
     routes: BTreeMap<RouteKey, Vec<KernelRoute>>,
+    /// `routes` as the last view had them; `None` after they changed.
+    listed: Option<Arc<Vec<KernelRoute>>>,
     neighbours: BTreeMap<(u32, IpAddr), Entry>,
     pub(super) needs: Needs,
 }
@@ -65,6 +68,7 @@ impl Mirror {
             // Of one key, the kernel lists the preferred first.
             RouteNetlinkMessage::NewRoute(route) => {
                 if let Some(route) = read::route(route) {
+                    self.listed = None;
                     self.routes.entry(key(&route)).or_default().push(route);
                 }
             }
@@ -81,6 +85,7 @@ impl Mirror {
     /// Forgets the routes, to read them again.
     pub(super) fn forget_routes(&mut self) {
         self.routes.clear();
+        self.listed = None;
         self.needs.publication = true;
     }
 
@@ -101,13 +106,14 @@ impl Mirror {
     }
 
     /// The picture as it is now.
-    pub(super) fn view(&self) -> View {
+    pub(super) fn view(&mut self) -> View {
         let neighbour =
             |entry: &Entry| Some(Neighbour { link: entry.link, address: entry.address, mac: entry.mac? });
+        let list = || Arc::new(self.routes.values().flatten().cloned().collect());
         View {
             links: self.links.values().cloned().collect(),
             addresses: self.addresses.clone(),
-            routes: self.routes.values().flatten().cloned().collect(),
+            routes: self.listed.get_or_insert_with(list).clone(),
             neighbours: self.neighbours.values().filter_map(neighbour).collect(),
         }
     }
@@ -163,6 +169,7 @@ impl Mirror {
             [only] if replaces => *only = route,
             _ => self.needs.routes = true,
         }
+        self.listed = None;
         self.needs.publication = true;
     }
 
@@ -173,6 +180,7 @@ impl Mirror {
             Some([only]) if *only == route => _ = self.routes.remove(&key(&route)),
             Some(_) => self.needs.routes = true,
         }
+        self.listed = None;
         self.needs.publication = true;
     }
 

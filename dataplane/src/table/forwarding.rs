@@ -9,12 +9,13 @@ pub mod view;
 
 use std::collections::HashMap;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use ravelin_contract::address::Family;
 use ravelin_contract::selector::FlowKey;
 
 use self::ranges::{PathIndex, Prefix, Ranges};
-use self::view::{Hop, KernelRoute, RouteKind, View};
+use self::view::{Address, Hop, KernelRoute, RouteKind, View};
 use crate::packet::{PortIndex, Route};
 
 /// What stands behind a destination.
@@ -42,18 +43,31 @@ pub struct PortLink {
 /// Routes, addresses and neighbours.
 #[derive(Debug)]
 pub struct Forwarding {
-    v4: Ranges<u32>,
-    v6: Ranges<u128>,
-    /// What the ranges lead to; the first refuses.
-    paths: Vec<Path>,
-    /// By port; `None` where the interface is not there.
-    links: Vec<Option<PortLink>>,
+    routes: Arc<Routes>,
     /// By port: the address to speak with, IPv4 and IPv6.
     own: Vec<[Option<IpAddr>; 2]>,
     /// Ascending by key.
     neighbours: Vec<((u8, IpAddr), [u8; 6])>,
-    /// Routes in the view, for status.
-    routes: usize,
+}
+
+/// The part that is dear to build, and what it was built from.
+#[derive(Debug)]
+struct Routes {
+    v4: Ranges<u32>,
+    v6: Ranges<u128>,
+    /// What the ranges lead to; the first refuses.
+    paths: Vec<Path>,
+    source: Source,
+}
+
+/// What routes are built from.
+#[derive(Debug, PartialEq, Eq)]
+struct Source {
+    routes: Arc<Vec<KernelRoute>>,
+    addresses: Vec<Address>,
+    ports: Vec<u32>,
+    /// By port; `None` where the interface is not there.
+    links: Vec<Option<PortLink>>,
 }
 
 /// What a route leads to. Equal ones are stored once, however many routes share them.
@@ -86,22 +100,23 @@ impl Default for Forwarding {
 impl Forwarding {
     /// The tables of `view`; `ports[i]` is the interface index of port `i`.
     pub fn build(view: &View, ports: &[u32]) -> Self {
-        let links = ports.iter().map(|&index| port_link(view, index)).collect();
-        let mut builder = Builder::new(ports, links);
-        for address in &view.addresses {
-            builder.add(
-                address.address,
-                if address.address.is_ipv4() { 32 } else { 128 },
-                true,
-                0,
-                Path::Local,
-            );
+        Self::over(Arc::new(Builder::build(Source::of(view, ports))), view, ports)
+    }
+
+    /// The same as [`Self::build`], cheaper when routes have not changed since `self`: neighbours come and go often, and
+    /// packets wait for them.
+    #[must_use]
+    pub fn rebuild(&self, view: &View, ports: &[u32]) -> Self {
+        let source = Source::of(view, ports);
+        match self.routes.source == source {
+            true => Self::over(self.routes.clone(), view, ports),
+            false => Self::over(Arc::new(Builder::build(source)), view, ports),
         }
-        for route in &view.routes {
-            let path = builder.path(route);
-            builder.add(route.prefix, route.length, route.local_table, route.metric, path);
-        }
-        builder.finish(view)
+    }
+
+    fn over(routes: Arc<Routes>, view: &View, ports: &[u32]) -> Self {
+        let own = ports.iter().map(|&link| own_addresses(view, link)).collect();
+        Self { routes, own, neighbours: neighbours(view, ports) }
     }
 
     /// What stands behind the destination of `flow`. Of several next hops the flow's addresses choose, so that a
@@ -143,12 +158,12 @@ impl Forwarding {
 
     /// The interface of `port`; `None` while there is none.
     pub fn link(&self, port: PortIndex) -> Option<PortLink> {
-        *self.links.get(usize::from(port.0))?
+        *self.routes.source.links.get(usize::from(port.0))?
     }
 
     /// Number of routes.
     pub fn routes(&self) -> usize {
-        self.routes
+        self.routes.source.routes.len()
     }
 
     /// Number of neighbours with a link address that are reached by ports.
@@ -158,10 +173,10 @@ impl Forwarding {
 
     fn path(&self, destination: IpAddr) -> &Path {
         let index = match destination {
-            IpAddr::V4(address) => self.v4.find(address.to_bits()),
-            IpAddr::V6(address) => self.v6.find(address.to_bits()),
+            IpAddr::V4(address) => self.routes.v4.find(address.to_bits()),
+            IpAddr::V6(address) => self.routes.v6.find(address.to_bits()),
         };
-        &self.paths[index as usize]
+        &self.routes.paths[index as usize]
     }
 }
 
@@ -206,10 +221,20 @@ fn octets(mtu: u32) -> u16 {
     u16::try_from(mtu).unwrap_or(u16::MAX)
 }
 
-/// A table in the making.
+impl Source {
+    fn of(view: &View, ports: &[u32]) -> Self {
+        Self {
+            routes: view.routes.clone(),
+            addresses: view.addresses.clone(),
+            ports: ports.to_vec(),
+            links: ports.iter().map(|&index| port_link(view, index)).collect(),
+        }
+    }
+}
+
+/// Routes in the making.
 struct Builder<'a> {
-    ports: &'a [u32],
-    links: Vec<Option<PortLink>>,
+    source: &'a Source,
     v4: Vec<Prefix<u32>>,
     v6: Vec<Prefix<u128>>,
     paths: Vec<Path>,
@@ -218,9 +243,28 @@ struct Builder<'a> {
 }
 
 impl<'a> Builder<'a> {
-    fn new(ports: &'a [u32], links: Vec<Option<PortLink>>) -> Self {
+    fn build(source: Source) -> Routes {
+        let mut builder = Builder::new(&source);
+        for address in &source.addresses {
+            builder.add(
+                address.address,
+                if address.address.is_ipv4() { 32 } else { 128 },
+                true,
+                0,
+                Path::Local,
+            );
+        }
+        for route in source.routes.iter() {
+            let path = builder.path(route);
+            builder.add(route.prefix, route.length, route.local_table, route.metric, path);
+        }
+        let Builder { v4, v6, paths, .. } = builder;
+        Routes { v4: Ranges::build(v4), v6: Ranges::build(v6), paths, source }
+    }
+
+    fn new(source: &'a Source) -> Self {
         let known = HashMap::from([(Path::Refused, 0)]);
-        Self { ports, links, v4: Vec::new(), v6: Vec::new(), paths: vec![Path::Refused], known }
+        Self { source, v4: Vec::new(), v6: Vec::new(), paths: vec![Path::Refused], known }
     }
 
     fn add(&mut self, prefix: IpAddr, length: u8, first_table: bool, metric: u32, path: Path) {
@@ -268,22 +312,10 @@ impl<'a> Builder<'a> {
     }
 
     fn exit(&self, hop: &Hop, route_mtu: Option<u32>) -> Option<Exit> {
-        let port = self.ports.iter().position(|&index| index == hop.link)?;
-        let link = self.links[port].filter(|link| link.up && !hop.dead)?;
+        let port = self.source.ports.iter().position(|&index| index == hop.link)?;
+        let link = self.source.links[port].filter(|link| link.up && !hop.dead)?;
         let mtu = route_mtu.map_or(link.mtu, |mtu| octets(mtu).min(link.mtu));
         Some(Exit { port: PortIndex(port as u8), gateway: hop.gateway, mtu, share: 0 })
-    }
-
-    fn finish(self, view: &View) -> Forwarding {
-        Forwarding {
-            v4: Ranges::build(self.v4),
-            v6: Ranges::build(self.v6),
-            own: self.ports.iter().map(|&link| own_addresses(view, link)).collect(),
-            neighbours: neighbours(view, self.ports),
-            routes: view.routes.len(),
-            paths: self.paths,
-            links: self.links,
-        }
     }
 }
 
@@ -309,7 +341,7 @@ fn neighbours(view: &View, ports: &[u32]) -> Vec<((u8, IpAddr), [u8; 6])> {
 
 #[cfg(test)]
 mod tests {
-    use super::view::{Address, Link, Neighbour};
+    use super::view::{Link, Neighbour};
     use super::*;
 
     const PORT: PortIndex = PortIndex(0);
@@ -356,7 +388,7 @@ mod tests {
                 address(11, "fe80::2", false),
                 address(11, "2001:db8::1", true),
             ],
-            routes,
+            routes: Arc::new(routes),
             neighbours: vec![
                 neighbour(11, "10.0.0.9", 1),
                 neighbour(10, "10.0.0.9", 2),
@@ -450,6 +482,23 @@ mod tests {
         assert_eq!(table.own_address(PORT, Family::V6), Some(ip("2001:db8::1")));
         assert_eq!(table.own_address(PortIndex(7), Family::V6), None);
         assert_eq!(Forwarding::default().own_address(PORT, Family::V4), None);
+    }
+
+    #[test]
+    fn a_new_neighbour_costs_no_new_routes_and_a_new_link_does() {
+        let mut view = View {
+            links: vec![link(10, 1500)],
+            routes: Arc::new(vec![route("10.0.0.0/24", vec![hop(10, None)])]),
+            ..View::default()
+        };
+        let before = Forwarding::build(&view, &[10]);
+        view.neighbours.push(Neighbour { link: 10, address: ip("10.0.0.9"), mac: [2; 6] });
+        let after = before.rebuild(&view, &[10]);
+        assert!(Arc::ptr_eq(&before.routes, &after.routes));
+        assert_eq!(after.link_address(PORT, ip("10.0.0.9")), Some([2; 6]));
+        view.links[0].mtu = 1400;
+        let slower = after.rebuild(&view, &[10]);
+        assert_eq!(slower.route(ip("10.0.0.9")), via(PORT, "10.0.0.9", 1400));
     }
 
     #[test]

@@ -114,7 +114,7 @@ impl Lab {
         let (table, asks) = (self.table.clone(), self.asks.clone());
         let publish = move |view: &View, ports: &[u32]| {
             let mut held = table.lock().unwrap();
-            *held = (view.clone(), Forwarding::build(view, ports), held.2 + 1);
+            *held = (view.clone(), held.1.rebuild(view, ports), held.2 + 1);
         };
         let ports = vec!["va".to_owned(), "vb".to_owned()];
         self.gateway.run(move || follow(ports, asks, Box::new(publish)).unwrap())

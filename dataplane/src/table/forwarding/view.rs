@@ -1,6 +1,7 @@
 //! What the kernel says of links, addresses, routes and neighbours, as plain values.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 /// One consistent picture of the kernel's tables.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -9,8 +10,9 @@ pub struct View {
     pub links: Vec<Link>,
     /// Addresses that may be used: not tentative, not duplicate.
     pub addresses: Vec<Address>,
-    /// Routes of the local and the main table. Of equal prefix and metric, the kernel prefers the earlier.
-    pub routes: Vec<KernelRoute>,
+    /// Routes of the local and the main table. Of equal prefix and metric, the kernel prefers the earlier. Shared with
+    /// earlier views while they are the same, because there may be a million.
+    pub routes: Arc<Vec<KernelRoute>>,
     /// Neighbours with a link address.
     pub neighbours: Vec<Neighbour>,
 }
