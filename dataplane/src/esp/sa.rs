@@ -59,6 +59,11 @@ impl Identity {
         let destination = if outbound { sa.remote } else { sa.local };
         Self { outbound, destination, spi: sa.spi.get(), transform: Fingerprint::of_transform(&sa.transform) }
     }
+
+    /// Whether it has this SPI and destination, by which packets name it.
+    pub fn is_for(&self, spi: u32, destination: IpAddr) -> bool {
+        self.spi == spi && self.destination == destination
+    }
 }
 
 /// What an SA is, without its keys and without the tunnel's number, which may change from generation to generation.
