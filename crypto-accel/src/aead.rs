@@ -19,7 +19,7 @@
 //! ```
 
 use crate::error::{BadTag, KeyError};
-use crate::low;
+use crate::low::{self, BackEnd};
 use crate::nonce::{Nonce, ReceivedNonce};
 use crate::text::Text;
 
@@ -59,7 +59,7 @@ impl Algorithm {
 /// An expanded key: made once per SA or session, shared by all threads, wiped when dropped.
 ///
 /// It stays where it was made: moving the key moves a pointer and leaves no copy behind.
-pub struct Key(Box<low::AeadKey>);
+pub struct Key(pub(crate) low::AeadKey);
 
 impl Key {
     /// Expands a key. The caller wipes its own copy of the octets.
@@ -67,8 +67,16 @@ impl Key {
     /// # Errors
     /// The algorithm takes another length.
     pub fn new(algorithm: Algorithm, octets: &[u8]) -> Result<Self, KeyError> {
+        Self::on(BackEnd::best(), algorithm, octets)
+    }
+
+    /// The same for a certain back end, for tests and measurements.
+    ///
+    /// # Errors
+    /// The algorithm takes another length.
+    pub fn on(back_end: BackEnd, algorithm: Algorithm, octets: &[u8]) -> Result<Self, KeyError> {
         let refused = KeyError { algorithm: algorithm.name(), given: octets.len() };
-        low::AeadKey::new(algorithm, octets).map(Self).ok_or(refused)
+        low::AeadKey::new(back_end, algorithm, octets).map(Self).ok_or(refused)
     }
 
     /// Which AEAD it is for.
@@ -85,12 +93,12 @@ impl std::fmt::Debug for Key {
 
 /// One text to seal.
 pub struct SealJob<'a> {
-    key: &'a Key,
+    pub(crate) key: &'a Key,
     /// Taken when the job is done: doing it again would use the nonce twice.
-    nonce: Option<Nonce>,
-    aad: &'a [u8],
-    text: Text<'a>,
-    tag: &'a mut [u8; TAG_LEN],
+    pub(crate) nonce: Option<Nonce>,
+    pub(crate) aad: &'a [u8],
+    pub(crate) text: Text<'a>,
+    pub(crate) tag: &'a mut [u8; TAG_LEN],
 }
 
 impl<'a> SealJob<'a> {
@@ -108,13 +116,13 @@ impl<'a> SealJob<'a> {
 
 /// One text to open.
 pub struct OpenJob<'a> {
-    key: &'a Key,
+    pub(crate) key: &'a Key,
     /// Taken when the job is done: opening in place again would destroy the cleartext.
-    nonce: Option<ReceivedNonce>,
-    aad: &'a [u8],
-    text: Text<'a>,
-    tag: &'a [u8; TAG_LEN],
-    outcome: Result<(), BadTag>,
+    pub(crate) nonce: Option<ReceivedNonce>,
+    pub(crate) aad: &'a [u8],
+    pub(crate) text: Text<'a>,
+    pub(crate) tag: &'a [u8; TAG_LEN],
+    pub(crate) outcome: Result<(), BadTag>,
 }
 
 impl<'a> OpenJob<'a> {
@@ -140,19 +148,17 @@ impl<'a> OpenJob<'a> {
 
 /// Seals each job; keys, algorithms and lengths may differ. A job that was sealed before is left alone.
 pub fn seal(jobs: &mut [SealJob<'_>]) {
-    for job in jobs {
-        if let Some(nonce) = job.nonce.take() {
-            job.key.0.seal(nonce.octets(), job.aad, &mut job.text, job.tag);
-        }
+    let mut done = 0;
+    while done < jobs.len() {
+        done += low::seal_some(&mut jobs[done..]);
     }
 }
 
 /// Opens each job and notes its outcome. A job that was opened before is left alone.
 pub fn open(jobs: &mut [OpenJob<'_>]) {
-    for job in jobs {
-        if let Some(nonce) = job.nonce.take() {
-            job.outcome = job.key.0.open(nonce.octets(), job.aad, &mut job.text, job.tag);
-        }
+    let mut done = 0;
+    while done < jobs.len() {
+        done += low::open_some(&mut jobs[done..]);
     }
 }
 

@@ -5,7 +5,7 @@
 //! - The face, which callers see: [`aead`] for AES-GCM, AES-GMAC and ChaCha20-Poly1305, [`etm`] for the
 //!   suites of ESP that encrypt and then authenticate, [`nonce`] and [`iv`] for the numbers that must never
 //!   repeat. It is safe code. It owns lengths, tags, outcomes and wiping.
-//! - `low`, the back ends. They know blocks and registers, nothing of jobs or packets. All of them give the
+//! - `low`, the back ends. They know blocks and registers, nothing of packets and protocols. All of them give the
 //!   same octets; which one runs is chosen once, by what the processor can do.
 //!
 //! A key is expanded once per SA or TLS session and wiped when dropped. Sealing and opening never allocate.
@@ -22,5 +22,5 @@ pub mod nonce;
 mod text;
 
 pub use error::{BadTag, KeyError, LengthError};
-pub use low::back_end;
+pub use low::{BackEnd, back_end};
 pub use text::{TEXT_MAX, Text};

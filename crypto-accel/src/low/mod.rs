@@ -1,10 +1,109 @@
 //! The back ends, and the choice among them.
 
+#[cfg(target_arch = "x86_64")]
+mod x86;
+
 mod portable;
 
-pub(crate) use portable::AeadKey;
+use std::sync::OnceLock;
+
+use crate::aead::{Algorithm, OpenJob, SealJob};
+
+/// One way to carry out AES-GCM. All give the same octets. A value exists only if the processor can do it and the
+/// environment variable `RAVELIN_CRYPTO_DISABLE` (names separated by commas) does not forbid it.
+///
+/// The others, ChaCha20-Poly1305 among them, run on the portable one whatever was chosen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BackEnd(Way);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    #[cfg(target_arch = "x86_64")]
+    X86(x86::Level),
+    Portable,
+}
+
+impl BackEnd {
+    /// Those that may be used here, the fastest first. The portable one is always the last.
+    pub fn available() -> impl Iterator<Item = Self> {
+        #[cfg(target_arch = "x86_64")]
+        let special = x86::Level::available().map(|level| Self(Way::X86(level)));
+        #[cfg(not(target_arch = "x86_64"))]
+        let special = std::iter::empty();
+        special.chain([Self(Way::Portable)])
+    }
+
+    /// The fastest. Chosen once.
+    pub fn best() -> Self {
+        static BEST: OnceLock<BackEnd> = OnceLock::new();
+        *BEST.get_or_init(|| Self::available().next().unwrap_or(Self(Way::Portable)))
+    }
+
+    /// Its name, for logs, metrics and the environment variable.
+    pub fn name(self) -> &'static str {
+        match self.0 {
+            #[cfg(target_arch = "x86_64")]
+            Way::X86(level) => level.name(),
+            Way::Portable => "portable",
+        }
+    }
+}
 
 /// The name of the back end in use, for logs and metrics.
 pub fn back_end() -> &'static str {
-    "portable"
+    BackEnd::best().name()
+}
+
+/// An expanded key. What moves is a pointer; the octets stay where they were made.
+pub(crate) enum AeadKey {
+    #[cfg(target_arch = "x86_64")]
+    X86(x86::Key),
+    Portable(Box<portable::Key>),
+}
+
+impl AeadKey {
+    /// `None` if the length is not the algorithm's.
+    pub(crate) fn new(back_end: BackEnd, algorithm: Algorithm, octets: &[u8]) -> Option<Self> {
+        match back_end.0 {
+            #[cfg(target_arch = "x86_64")]
+            Way::X86(level) if algorithm != Algorithm::ChaCha20Poly1305 => {
+                x86::Key::new(level, algorithm, octets).map(Self::X86)
+            }
+            _ => portable::Key::new(algorithm, octets).map(Self::Portable),
+        }
+    }
+
+    pub(crate) fn algorithm(&self) -> Algorithm {
+        match self {
+            #[cfg(target_arch = "x86_64")]
+            Self::X86(key) => key.algorithm(),
+            Self::Portable(key) => key.algorithm(),
+        }
+    }
+}
+
+/// Seals the jobs at the head that share a back end, at least one if there are any; returns how many.
+pub(crate) fn seal_some(jobs: &mut [SealJob<'_>]) -> usize {
+    match jobs.first().map(|job| &job.key.0) {
+        #[cfg(target_arch = "x86_64")]
+        Some(AeadKey::X86(key)) => x86::seal_some(key.level(), jobs),
+        Some(AeadKey::Portable(key)) => {
+            key.seal(&mut jobs[0]);
+            1
+        }
+        None => 0,
+    }
+}
+
+/// Opens the jobs at the head that share a back end, at least one if there are any; returns how many.
+pub(crate) fn open_some(jobs: &mut [OpenJob<'_>]) -> usize {
+    match jobs.first().map(|job| &job.key.0) {
+        #[cfg(target_arch = "x86_64")]
+        Some(AeadKey::X86(key)) => x86::open_some(key.level(), jobs),
+        Some(AeadKey::Portable(key)) => {
+            key.open(&mut jobs[0]);
+            1
+        }
+        None => 0,
+    }
 }

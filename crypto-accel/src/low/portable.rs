@@ -5,20 +5,20 @@ use aes_gcm::aead::{AeadInOut, KeyInit, Nonce, Tag};
 use aes_gcm::{Aes128Gcm, Aes256Gcm};
 use chacha20poly1305::ChaCha20Poly1305;
 
-use crate::aead::{Algorithm, TAG_LEN};
+use crate::aead::{Algorithm, OpenJob, SealJob, TAG_LEN};
 use crate::error::BadTag;
 use crate::text::Text;
 
 /// An expanded key.
-pub(crate) enum AeadKey {
+pub(crate) enum Key {
     Aes128Gcm(Aes128Gcm),
     Aes256Gcm(Aes256Gcm),
     ChaCha20Poly1305(ChaCha20Poly1305),
 }
 
-impl AeadKey {
+impl Key {
     /// `None` if the length is not the algorithm's.
-    pub(crate) fn new(algorithm: Algorithm, octets: &[u8]) -> Option<Box<Self>> {
+    pub(super) fn new(algorithm: Algorithm, octets: &[u8]) -> Option<Box<Self>> {
         let key = match algorithm {
             Algorithm::Aes128Gcm => Self::Aes128Gcm(KeyInit::new_from_slice(octets).ok()?),
             Algorithm::Aes256Gcm => Self::Aes256Gcm(KeyInit::new_from_slice(octets).ok()?),
@@ -27,7 +27,7 @@ impl AeadKey {
         Some(Box::new(key))
     }
 
-    pub(crate) fn algorithm(&self) -> Algorithm {
+    pub(super) fn algorithm(&self) -> Algorithm {
         match self {
             Self::Aes128Gcm(_) => Algorithm::Aes128Gcm,
             Self::Aes256Gcm(_) => Algorithm::Aes256Gcm,
@@ -35,28 +35,26 @@ impl AeadKey {
         }
     }
 
-    /// Encrypts and writes the tag.
-    pub(crate) fn seal(&self, nonce: &[u8; 12], aad: &[u8], text: &mut Text<'_>, tag: &mut [u8; TAG_LEN]) {
+    /// Does the job if it was not done before.
+    pub(super) fn seal(&self, job: &mut SealJob<'_>) {
+        let Some(nonce) = job.nonce.take() else { return };
+        let nonce = nonce.octets().into();
         match self {
-            Self::Aes128Gcm(key) => seal_with(key, nonce.into(), aad, text, tag),
-            Self::Aes256Gcm(key) => seal_with(key, nonce.into(), aad, text, tag),
-            Self::ChaCha20Poly1305(key) => seal_with(key, nonce.into(), aad, text, tag),
+            Self::Aes128Gcm(key) => seal_with(key, nonce, job.aad, &mut job.text, job.tag),
+            Self::Aes256Gcm(key) => seal_with(key, nonce, job.aad, &mut job.text, job.tag),
+            Self::ChaCha20Poly1305(key) => seal_with(key, nonce, job.aad, &mut job.text, job.tag),
         }
     }
 
-    /// Decrypts if the tag is right, else wipes the output.
-    pub(crate) fn open(
-        &self,
-        nonce: &[u8; 12],
-        aad: &[u8],
-        text: &mut Text<'_>,
-        tag: &[u8; TAG_LEN],
-    ) -> Result<(), BadTag> {
-        match self {
-            Self::Aes128Gcm(key) => open_with(key, nonce.into(), aad, text, tag.into()),
-            Self::Aes256Gcm(key) => open_with(key, nonce.into(), aad, text, tag.into()),
-            Self::ChaCha20Poly1305(key) => open_with(key, nonce.into(), aad, text, tag.into()),
-        }
+    /// Does the job if it was not done before.
+    pub(super) fn open(&self, job: &mut OpenJob<'_>) {
+        let Some(nonce) = job.nonce.take() else { return };
+        let (nonce, tag) = (nonce.octets().into(), job.tag.into());
+        job.outcome = match self {
+            Self::Aes128Gcm(key) => open_with(key, nonce, job.aad, &mut job.text, tag),
+            Self::Aes256Gcm(key) => open_with(key, nonce, job.aad, &mut job.text, tag),
+            Self::ChaCha20Poly1305(key) => open_with(key, nonce, job.aad, &mut job.text, tag),
+        };
     }
 }
 

@@ -1,0 +1,132 @@
+//! Every back end gives what the portable one gives, for all lengths, alignments and ways through memory.
+
+#![allow(clippy::unwrap_used, reason = "helpers of tests fail by panicking, too")]
+
+mod common;
+
+use common::{nonce, received};
+use proptest::prelude::*;
+use ravelin_crypto_accel::aead::{Algorithm, Key, open_one, seal_one};
+use ravelin_crypto_accel::{BackEnd, BadTag, Text};
+
+const AES: [Algorithm; 2] = [Algorithm::Aes128Gcm, Algorithm::Aes256Gcm];
+
+/// Octets that differ from place to place, the same in every run.
+fn noise(length: usize, seed: usize) -> Vec<u8> {
+    (0..length).map(|i| ((i + 1).wrapping_mul(2_654_435_761 + 2 * seed) >> 13) as u8).collect()
+}
+
+/// The same key for each back end, the oracle last.
+fn keys(algorithm: Algorithm, seed: usize) -> Vec<(BackEnd, Key)> {
+    let octets = noise(algorithm.key_len(), seed);
+    BackEnd::available().map(|back_end| (back_end, Key::on(back_end, algorithm, &octets).unwrap())).collect()
+}
+
+fn seal_in_place(key: &Key, aad: &[u8], octets: &mut [u8]) -> [u8; 16] {
+    let mut tag = [0; 16];
+    seal_one(key, nonce(&[0x5a; 12]), aad, Text::in_place(octets).unwrap(), &mut tag);
+    tag
+}
+
+fn open_in_place(key: &Key, aad: &[u8], octets: &mut [u8], tag: &[u8; 16]) -> Result<(), BadTag> {
+    open_one(key, received(&[0x5a; 12]), aad, Text::in_place(octets).unwrap(), tag)
+}
+
+/// Seals and opens with each back end and compares with the last, the portable one.
+fn agree(algorithm: Algorithm, aad: &[u8], clear: &[u8], cut: usize, shift: usize) {
+    let keys = keys(algorithm, aad.len());
+    let (_, oracle) = keys.last().unwrap();
+    let mut expected = clear.to_vec();
+    let expected_tag = seal_in_place(oracle, aad, &mut expected);
+    for (back_end, key) in &keys {
+        let case = || format!("{} {algorithm:?} aad {} text {}", back_end.name(), aad.len(), clear.len());
+        let mut room = vec![0xee; clear.len() + shift + 1];
+        let octets = &mut room[shift..][..clear.len()];
+        octets.copy_from_slice(clear);
+        let tag = seal_in_place(key, aad, octets);
+        assert_eq!((&*octets, tag), (&expected[..], expected_tag), "sealed {}", case());
+        assert_eq!(open_in_place(key, aad, octets, &tag), Ok(()), "{}", case());
+        assert_eq!(octets, clear, "opened {}", case());
+
+        let (input, tail) = clear.split_at(cut.min(clear.len()));
+        let mut tag = [0; 16];
+        octets.fill(0x77);
+        seal_one(key, nonce(&[0x5a; 12]), aad, Text::across(input, tail, octets).unwrap(), &mut tag);
+        assert_eq!((&*octets, tag), (&expected[..], expected_tag), "across, cut {cut} {}", case());
+        let (input, tail) = expected.split_at(cut.min(clear.len()));
+        let text = Text::across(input, tail, octets).unwrap();
+        assert_eq!(open_one(key, received(&[0x5a; 12]), aad, text, &tag), Ok(()), "{}", case());
+        assert_eq!(octets, clear, "opened across, cut {cut} {}", case());
+
+        tag[cut % 16] ^= 1;
+        assert_eq!(open_in_place(key, aad, octets, &tag), Err(BadTag));
+        assert!(octets.iter().all(|octet| *octet == 0), "not wiped {}", case());
+        assert!(room[..shift].iter().all(|octet| *octet == 0xee), "wrote before {}", case());
+        assert_eq!(room.last(), Some(&0xee), "wrote behind {}", case());
+    }
+}
+
+#[test]
+fn for_all_lengths_to_2100() {
+    for algorithm in AES {
+        for length in 0..=2100 {
+            agree(
+                algorithm,
+                &noise(12, 1),
+                &noise(length, 3),
+                length.saturating_sub(length % 37),
+                length % 64,
+            );
+        }
+    }
+}
+
+#[test]
+fn for_all_associated_data_to_64_and_short_texts() {
+    for algorithm in AES {
+        for aad in 0..=64 {
+            for length in [0, 1, 15, 16, 17, 63, 64, 65, 300, 500] {
+                agree(algorithm, &noise(aad, 2), &noise(length, 4), length / 2, aad % 16);
+            }
+        }
+    }
+}
+
+#[test]
+fn for_all_alignments() {
+    for shift in 0..64 {
+        agree(Algorithm::Aes128Gcm, &noise(8, 1), &noise(1420, 5), 1410, shift);
+        agree(Algorithm::Aes256Gcm, &noise(8, 1), &noise(77, 5), 60, shift);
+    }
+}
+
+/// The counter goes past every octet boundary of its lower half.
+#[test]
+fn for_texts_of_more_than_a_mebioctet() {
+    for algorithm in AES {
+        agree(algorithm, b"", &noise((1 << 20) + 4099, 6), 1 << 20, 1);
+    }
+}
+
+proptest! {
+    #[test]
+    fn for_any_larger_text(length in 2100..70_000usize, aad in 0..3000usize, cut in 0..70_000usize, shift in 0..64usize) {
+        agree(AES[length % 2], &noise(aad, 7), &noise(length, 8), cut, shift);
+    }
+}
+
+/// A test machine with AVX-512 must not silently test less.
+#[test]
+fn what_the_processor_has_is_available() {
+    let names: Vec<_> = BackEnd::available().map(BackEnd::name).collect();
+    assert_eq!(names.last(), Some(&"portable"));
+    #[cfg(target_arch = "x86_64")]
+    if std::env::var_os("RAVELIN_CRYPTO_DISABLE").is_none() {
+        assert_eq!(names.contains(&"aesni"), is_x86_feature_detected!("aes"));
+        assert_eq!(
+            names.contains(&"vaes512"),
+            is_x86_feature_detected!("vaes") && is_x86_feature_detected!("avx512bw")
+        );
+    }
+    assert_eq!(BackEnd::best().name(), names[0]);
+}
