@@ -9,6 +9,7 @@ pub mod forward;
 pub mod frame;
 pub mod kernel;
 pub mod packet;
+pub mod pin;
 pub mod port;
 pub mod report;
 pub mod table;

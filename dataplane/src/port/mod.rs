@@ -1,5 +1,6 @@
 //! What a worker knows of the world: bursts of frames in, bursts of frames out.
 
+pub mod idle;
 pub mod memory;
 pub mod pcap;
 pub mod xdp;
