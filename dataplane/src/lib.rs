@@ -11,6 +11,7 @@ pub mod kernel;
 pub mod packet;
 pub mod pin;
 pub mod port;
+pub mod reassemble;
 pub mod report;
 pub mod table;
 pub mod wire;

@@ -338,7 +338,9 @@ mod tests {
             let mut ip = ip;
             ip.payload.resize(ip.payload.len() + more, 5);
             let cause = ip.octets();
-            prop_assume!(parse(&cause).is_ok());
+            if parse(&cause).is_err() {
+                return Ok(());
+            }
             let error = [Error::TooBig { mtu: 1400 }, Error::HopLimitExceeded, Error::Prohibited, Error::NoRoute, Error::NoNeighbour][kind];
             let octets = error_about(&cause, error);
             let headers = parse(&octets).unwrap();

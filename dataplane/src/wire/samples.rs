@@ -244,7 +244,7 @@ pub(crate) fn join(pieces: &[Vec<u8>]) -> Option<(u8, Vec<u8>)> {
 }
 
 /// Offset, more, protocol and payload of a fragment whose fragment header, if any, comes right after the base header.
-fn fragment_of(piece: &[u8]) -> Option<(usize, bool, u8, &[u8])> {
+pub(crate) fn fragment_of(piece: &[u8]) -> Option<(usize, bool, u8, &[u8])> {
     let number = |at: usize| usize::from(piece[at]) * 256 + usize::from(piece[at + 1]);
     if piece[0] >> 4 == 4 {
         let header = usize::from(piece[0] & 15) * 4;
