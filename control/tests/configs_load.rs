@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 
 use ravelin_config::appliance::Appliance;
 use ravelin_config::default_filters::DefaultFilters;
-use ravelin_config::source::Source;
 use ravelin_contract::sa::{Carrier, Mode, Sa};
-use ravelin_control::policy::{self, Compiled};
+use ravelin_control::policy::Compiled;
+use ravelin_control::policy::files::Files;
 
 fn configs() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../configs")
@@ -23,27 +23,41 @@ fn files(folder: &Path) -> Vec<PathBuf> {
         .collect()
 }
 
-/// The folder of one gateway, its policy compiled as the control process would. Git does not keep mode 0600, so the
-/// keys are read from a copy that has it.
+/// A copy of a gateway's folder with keys of mode 0600, which git does not keep.
+fn copied(folder: &Path) -> tempfile::TempDir {
+    let copy = tempfile::tempdir().unwrap();
+    for file in files(folder) {
+        let to = copy.path().join(file.file_name().unwrap());
+        std::fs::copy(&file, &to).unwrap();
+        std::fs::set_permissions(&to, std::fs::Permissions::from_mode(0o600)).unwrap();
+    }
+    copy
+}
+
+/// The policy of a gateway, from all its files, as both processes read them.
 fn gateway(folder: &Path) -> Compiled {
+    let copy = copied(folder);
     let (appliance, warnings) =
-        Appliance::load(&folder.join("ravelin.toml")).unwrap_or_else(|e| panic!("{e}"));
+        Appliance::load(&copy.path().join("ravelin.toml")).unwrap_or_else(|e| panic!("{e}"));
     assert!(warnings.is_empty(), "{warnings}");
     let zones = appliance.zones();
     let (_, warnings) =
         DefaultFilters::load(&appliance.dataplane.default_filters, &zones).unwrap_or_else(|e| panic!("{e}"));
     assert!(warnings.is_empty(), "{warnings}");
-    let files: Vec<_> = appliance.control.policy.iter().map(|path| Source::read(path).unwrap()).collect();
-    let directory = tempfile::tempdir().unwrap();
-    let copy = directory.path().join("keys.toml");
-    let keys = appliance.control.keys.exists().then(|| {
-        std::fs::copy(&appliance.control.keys, &copy).unwrap();
-        std::fs::set_permissions(&copy, std::fs::Permissions::from_mode(0o600)).unwrap();
-        Source::read_secret(&copy).unwrap()
-    });
-    let compiled = policy::load(&files, keys.as_ref(), &zones).unwrap_or_else(|e| panic!("{e}"));
+    let compiled = Files::read(&appliance.control).and_then(|files| files.compile(&zones));
+    let compiled = compiled.unwrap_or_else(|e| panic!("{e}"));
     assert!(compiled.warnings.is_empty(), "{}", compiled.warnings);
     compiled
+}
+
+#[test]
+fn keys_that_others_may_read_are_refused() {
+    let copy = copied(&configs().join("two-hosts"));
+    let keys = copy.path().join("keys.toml");
+    std::fs::set_permissions(&keys, std::fs::Permissions::from_mode(0o644)).unwrap();
+    let (appliance, _) = Appliance::load(&copy.path().join("ravelin.toml")).unwrap();
+    let said = Files::read(&appliance.control).unwrap_err().to_string();
+    assert!(said.contains("mode 0644") && said.contains("chmod 0600"), "{said}");
 }
 
 #[test]

@@ -1,8 +1,9 @@
 //! Policy as values: from the operator's files to what the packet process decides by.
 //!
-//! [`parse`] takes `ipsec.toml` as it stands into the [`model`]; [`keys`] takes the file of manual keys; [`compile`]
+//! [`files`] reads; [`parse`] takes `ipsec.toml` as it stands into the [`model`]; [`keys`] takes the file of manual keys; [`compile`]
 //! finds names, writes defaults out and makes the snapshot; [`lint`] warns of what is allowed but hardly meant;
-//! [`fingerprint`] and [`diff`] compare two snapshots. All are pure: text in, values or findings out.
+//! [`fingerprint`] and [`diff`] compare two snapshots. All but `files` are pure: text in,
+//! values or findings out.
 
 use ravelin_config::diagnostic::{Collector, Findings};
 use ravelin_config::filter::read::Names;
@@ -14,6 +15,7 @@ pub mod algorithm;
 pub mod compile;
 pub mod describe;
 pub mod diff;
+pub mod files;
 pub mod fingerprint;
 pub mod keys;
 pub mod lint;

@@ -1,0 +1,37 @@
+//! The files of a policy, as the appliance names them.
+
+use std::path::Path;
+
+use ravelin_config::appliance::Control;
+use ravelin_config::diagnostic::{Collector, Findings};
+use ravelin_config::source::Source;
+use ravelin_contract::name::Name;
+
+use crate::policy::{self, Compiled};
+
+/// Texts read at one time.
+#[derive(Debug, Clone)]
+pub struct Files {
+    /// Policy files in order.
+    pub policy: Vec<Source>,
+    /// Manual keys; `None` when there is no such file.
+    pub keys: Option<Source>,
+}
+
+impl Files {
+    /// Reads all of them; every one that cannot be read is told. A policy without manual keys needs no file of keys.
+    pub fn read(of: &Control) -> Result<Self, Findings> {
+        let notes = Collector::default();
+        let read = |path: &Path, reader: fn(&Path) -> Result<Source, _>| {
+            reader(path).map_err(|found| notes.add(found)).ok()
+        };
+        let policy: Vec<_> = of.policy.iter().filter_map(|path| read(path, Source::read)).collect();
+        let keys = of.keys.try_exists().unwrap_or(true).then(|| read(&of.keys, Source::read_secret)).flatten();
+        notes.conclude(Some(Self { policy, keys })).map(|(files, _)| files)
+    }
+
+    /// Compiles them for an appliance with these zones; see [`policy::load`].
+    pub fn compile(&self, zones: &[Name]) -> Result<Compiled, Findings> {
+        policy::load(&self.policy, self.keys.as_ref(), zones)
+    }
+}
