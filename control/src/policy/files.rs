@@ -26,7 +26,8 @@ impl Files {
             reader(path).map_err(|found| notes.add(found)).ok()
         };
         let policy: Vec<_> = of.policy.iter().filter_map(|path| read(path, Source::read)).collect();
-        let keys = of.keys.try_exists().unwrap_or(true).then(|| read(&of.keys, Source::read_secret)).flatten();
+        let keys =
+            of.keys.try_exists().unwrap_or(true).then(|| read(&of.keys, Source::read_secret)).flatten();
         notes.conclude(Some(Self { policy, keys })).map(|(files, _)| files)
     }
 
