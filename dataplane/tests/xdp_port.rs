@@ -11,6 +11,7 @@ use ravelin_dataplane::frame::{Frame, Pool};
 use ravelin_dataplane::packet::BURST;
 use ravelin_dataplane::port::Port;
 use ravelin_dataplane::port::xdp::class::Class;
+use ravelin_dataplane::port::xdp::offload;
 use ravelin_dataplane::port::xdp::queue::{Losses, QueueOptions, XdpPort};
 use ravelin_dataplane::port::xdp::steering::{Mode, ModeChoice, Steering};
 use ravelin_dataplane::port::xdp::umem::Umem;
@@ -91,6 +92,81 @@ fn a_link_of_a_deleted_interface_is_no_obstacle() {
     assert_eq!(again.attach(ModeChoice::Native).unwrap(), Mode::Native);
     configure(&mut again);
     ends_as(&again, &mut sender, Class::DropNoSocket);
+}
+
+#[test]
+fn generic_mode_steers_as_well() {
+    let lab = Lab::new("generic");
+    let mut sender = lab.within("a", || Sender::on("eth0"));
+    lab.enter("gw");
+    lab.refuse_native();
+    let mut refused = Steering::load("to-a", &lab.pins()).unwrap();
+    assert!(refused.attach(ModeChoice::Native).is_err() && refused.mode().is_none());
+    let mut interfaces = [Steering::load("to-a", &lab.pins()).unwrap()];
+    assert_eq!(interfaces[0].attach(ModeChoice::NativeOrGeneric).unwrap(), Mode::Generic);
+    configure(&mut interfaces[0]);
+    let mut ports = WorkerPorts::open(0, &mut interfaces, OPTIONS).unwrap();
+    let clear = frames::from_protected_site();
+    sender.send(&clear);
+    expect_on_ring(&mut ports, "clear", Some(&clear));
+
+    drop(ports);
+    let mut next = Steering::load("to-a", &lab.pins()).unwrap();
+    assert_eq!(next.attach(ModeChoice::NativeOrGeneric).unwrap(), Mode::Generic, "as it was");
+    ends_as(&next, &mut sender, Class::DropNoSocket);
+}
+
+/// veth delivers what was sent on a queue to the queue of the same number.
+#[test]
+fn each_worker_has_its_queue() {
+    let lab = Lab::new("queues");
+    let mut sender = lab.within("a", || {
+        offload::set_queues("eth0", 2).unwrap();
+        [0, 1].map(|queue| Sender::on_queue("eth0", queue))
+    });
+    lab.enter("gw");
+    assert_eq!(offload::queues("to-a").unwrap(), 1);
+    offload::set_queues("to-a", 2).unwrap();
+    assert_eq!(offload::queues("to-a").unwrap(), 2);
+    assert!(offload::set_queues("to-a", 5_000).is_err());
+    let mut interfaces = [Steering::load("to-a", &lab.pins()).unwrap()];
+    interfaces[0].attach(ModeChoice::Native).unwrap();
+    let mut workers = [0, 1].map(|queue| WorkerPorts::open(queue, &mut interfaces, OPTIONS).unwrap());
+    let frame = frames::forwarded();
+    for queue in [1, 0, 1] {
+        sender[queue].send(&frame);
+        expect_on_ring(&mut workers[queue], "its frame", Some(&frame));
+        expect_on_ring(&mut workers[1 - queue], "no frame", None);
+    }
+}
+
+#[test]
+fn one_kick_sends_a_whole_batch() {
+    let lab = Lab::new("kick");
+    let mut sender = lab.within("a", || Sender::on("eth0"));
+    let frame = frames::forwarded();
+    assert!((0..200).all(|_| sender.queue(&frame)));
+    sender.port.flush(&mut sender.pool);
+    assert_eq!((sender.port.kicks().0, sender.port.rings()[2].0), (1, 0));
+    wait_for("all frames to come back", || {
+        sender.port.flush(&mut sender.pool);
+        sender.pool.free() == 1024 - 16
+    });
+    assert_eq!(sender.port.kicks().0, 1);
+}
+
+#[test]
+fn an_interface_that_is_taken_or_missing_is_named() {
+    let lab = Lab::new("taken");
+    lab.enter("gw");
+    let missing = Steering::load("to-c", &lab.pins()).unwrap_err();
+    assert!(missing.to_string().starts_with("interface to-c"), "{missing}");
+    let elsewhere = Steering::load("to-a", std::path::Path::new("/tmp")).unwrap_err();
+    assert!(elsewhere.to_string().contains("BPF file system"), "{elsewhere}");
+
+    Steering::load("to-a", &lab.pins()).unwrap().attach(ModeChoice::Native).unwrap();
+    let mut second = Steering::load("to-a", &lab.pins().join("second")).unwrap();
+    assert!(second.attach(ModeChoice::NativeOrGeneric).is_err(), "two programs on one interface");
 }
 
 #[test]
@@ -224,10 +300,14 @@ struct Sender {
 
 impl Sender {
     fn on(interface: &str) -> Self {
+        Self::on_queue(interface, 0)
+    }
+
+    fn on_queue(interface: &str, queue: u32) -> Self {
         let (umem, frames) = Umem::new(1024, 2048).unwrap();
         let mut pool = Pool::new(frames);
         let options = QueueOptions { ring_size: 512, most_filled: 16, zero_copy: false };
-        let port = XdpPort::open(lab::index_of(interface), 0, umem, &mut pool, options).unwrap();
+        let port = XdpPort::open(lab::index_of(interface), queue, umem, &mut pool, options).unwrap();
         Self { port, pool }
     }
 

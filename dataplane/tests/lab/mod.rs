@@ -96,6 +96,11 @@ impl Lab {
         run(&format!("ip netns exec {} sysctl -qw net.ipv4.ip_forward=1", self.space("gw")));
     }
 
+    /// Makes the driver of `to-a` refuse XDP: veth does when frames may be longer than a page holds.
+    pub(crate) fn refuse_native(&self) {
+        run(&format!("ip -n {} link set eth0 mtu 9000", self.space("a")));
+    }
+
     /// Whether one of three pings is answered.
     pub(crate) fn reaches(&self, host: &str, address: &str) -> bool {
         let ping = format!("ip netns exec {} ping -c 3 -i 0.05 -W 1 -q {address}", self.space(host));

@@ -5,12 +5,14 @@
 //! PIN_DIR/INTERFACE/maps-1/NAME     the maps
 //! ```
 
-use std::fs;
+use std::fs::{self, DirBuilder};
 use std::io;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{StatFs, statfs};
 use rustix::mount::{MountFlags, mount};
+use rustix::process::geteuid;
 
 use super::steering::Mode;
 
@@ -29,7 +31,8 @@ impl Pins {
         mount_if_missing(pin_dir)?;
         // The BPF file system takes no dots in names; interface names take no colons.
         let pins = Self(pin_dir.join(interface.replace('.', ":")));
-        fs::create_dir_all(pins.maps())?;
+        DirBuilder::new().recursive(true).mode(0o700).create(pins.maps())?;
+        pins.maps().ancestors().try_for_each(check_owner)?;
         Ok(pins)
     }
 
@@ -82,9 +85,45 @@ fn mount_if_missing(pin_dir: &Path) -> io::Result<()> {
     Err(io::Error::other(format!("{} is not on a BPF file system", pin_dir.display())))
 }
 
+/// Refuses a folder in which others could remove the link, and with it the program. Sticky folders are as good: there
+/// everyone removes only what is theirs.
+fn check_owner(folder: &Path) -> io::Result<()> {
+    let about = fs::metadata(folder)?;
+    let ours = about.uid() == 0 || about.uid() == geteuid().as_raw();
+    let shared = about.mode() & 0o022 != 0 && about.mode() & 0o1000 == 0;
+    if ours && !shared {
+        return Ok(());
+    }
+    Err(io::Error::other(format!("others may write to {}", folder.display())))
+}
+
 /// Whether the nearest existing folder of `path` is on a BPF file system.
 fn is_bpf(path: &Path) -> io::Result<bool> {
     let existing = path.ancestors().find(|folder| folder.exists()).unwrap_or(Path::new("/"));
     let StatFs { f_type, .. } = statfs(existing)?;
     Ok(f_type as u32 == BPF_FILE_SYSTEM)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn folders_that_others_write_to_are_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let with_mode = |mode| {
+            fs::set_permissions(folder.path(), fs::Permissions::from_mode(mode)).unwrap();
+            check_owner(folder.path())
+        };
+        assert!(with_mode(0o700).is_ok() && with_mode(0o755).is_ok() && with_mode(0o1777).is_ok());
+        assert!(with_mode(0o777).is_err() && with_mode(0o770).is_err());
+    }
+
+    #[test]
+    fn only_a_bpf_file_system_will_do() {
+        let error = Pins::prepare(Path::new("/tmp/ravelin"), "eth0").unwrap_err();
+        assert!(error.to_string().contains("BPF file system"), "{error}");
+    }
 }

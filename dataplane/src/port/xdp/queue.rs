@@ -12,7 +12,7 @@ use crate::packet::{BATCH, BURST};
 use crate::port::Port;
 
 /// Free frames that a port leaves in the pool for the worker's own needs: ESP, fragments, ICMP errors.
-const RESERVE: u32 = 2 * BATCH as u32;
+pub(super) const RESERVE: u32 = 2 * BATCH as u32;
 
 /// How a queue is opened.
 #[derive(Debug, Clone, Copy)]

@@ -2,16 +2,19 @@
 
 use std::io;
 
-use super::queue::{QueueOptions, XdpPort};
+use super::queue::{QueueOptions, RESERVE, XdpPort};
 use super::steering::{Steering, SteeringError};
 use super::umem::Umem;
 use crate::frame::Pool;
 use crate::port::Port;
 
+/// Fewer frames would leave nothing to receive into.
+const LEAST_FRAMES: u32 = 4 * RESERVE;
+
 /// What a worker gets.
 #[derive(Debug, Clone, Copy)]
 pub struct WorkerOptions {
-    /// Frames of its memory. At least four times `ring_size` for each port is ample.
+    /// Frames of its memory, at least 512. Four times `ring_size` for each port is ample.
     pub frames: u32,
     /// Octets of a frame: 2048 or 4096. The kernel takes 256 of them, so frames of at most 1792 or 3840 octets come in.
     pub frame_size: u16,
@@ -67,6 +70,9 @@ impl WorkerPorts {
         interfaces: &mut [Steering],
         options: WorkerOptions,
     ) -> Result<Self, WorkerError> {
+        if options.frames < LEAST_FRAMES {
+            return Err(WorkerError::Memory(io::ErrorKind::InvalidInput.into()));
+        }
         let (umem, frames) = Umem::new(options.frames, options.frame_size).map_err(WorkerError::Memory)?;
         let mut pool = Pool::new(frames);
         let share = options.frames / (2 * interfaces.len().max(1) as u32);
