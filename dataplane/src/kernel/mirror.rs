@@ -205,3 +205,180 @@ impl Mirror {
 fn key(route: &KernelRoute) -> RouteKey {
     (route.prefix, route.length, route.local_table, route.metric)
 }
+
+#[cfg(test)]
+mod tests {
+    use netlink_packet_route::AddressFamily;
+    use netlink_packet_route::link::{LinkFlags, LinkMessage};
+    use netlink_packet_route::route::{RouteAddress, RouteAttribute, RouteMessage, RouteType};
+    use proptest::prelude::*;
+    use rtnetlink::packet_core::{NLM_F_APPEND, NLM_F_CREATE};
+
+    use super::*;
+
+    /// One of four prefixes with one of two metrics, through one of four gateways: small, so that routes collide.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    struct Sample {
+        prefix: u8,
+        metric: u32,
+        gateway: u8,
+    }
+
+    impl Sample {
+        fn message(self) -> RouteMessage {
+            let mut message = RouteMessage::default();
+            message.header.address_family = AddressFamily::Inet;
+            message.header.destination_prefix_length = 24;
+            message.header.table = 254;
+            message.header.kind = RouteType::Unicast;
+            message.attributes = vec![
+                RouteAttribute::Destination(RouteAddress::Inet([10, 0, self.prefix, 0].into())),
+                RouteAttribute::Priority(self.metric),
+                RouteAttribute::Oif(self.link()),
+                RouteAttribute::Gateway(RouteAddress::Inet([192, 0, 2, self.gateway].into())),
+            ];
+            message
+        }
+
+        fn route(self) -> KernelRoute {
+            read::route(&self.message()).unwrap()
+        }
+
+        fn link(self) -> u32 {
+            u32::from(self.gateway % 2) + 1
+        }
+
+        fn shares_key(self, other: &Self) -> bool {
+            (self.prefix, self.metric) == (other.prefix, other.metric)
+        }
+    }
+
+    /// What an operator or a routing daemon does.
+    #[derive(Debug, Clone, Copy)]
+    enum Deed {
+        Add(Sample),
+        Replace(Sample),
+        Append(Sample),
+        Delete(Sample),
+        /// The kernel says that the link changed, and then drops its routes without a word.
+        LinkDown(u32),
+        /// The keeper of the mirror does what it needs.
+        Keep,
+    }
+
+    /// The kernel's table, and the messages it sends.
+    #[derive(Default)]
+    struct Kernel {
+        routes: Vec<Sample>,
+        messages: Vec<(RouteNetlinkMessage, u16)>,
+    }
+
+    impl Kernel {
+        fn doing(&mut self, deed: Deed) {
+            match deed {
+                Deed::Add(sample) if self.routes.iter().any(|other| other.shares_key(&sample)) => {}
+                Deed::Add(sample) => self.insert(sample, NLM_F_CREATE),
+                Deed::Append(sample) if self.routes.contains(&sample) => {}
+                Deed::Append(sample) => self.insert(sample, NLM_F_APPEND | NLM_F_CREATE),
+                Deed::Replace(sample) if self.routes.contains(&sample) => {}
+                Deed::Replace(sample) => match self.routes.iter().position(|r| r.shares_key(&sample)) {
+                    None => self.insert(sample, NLM_F_CREATE | NLM_F_REPLACE),
+                    Some(first) => {
+                        self.routes[first] = sample;
+                        self.say(RouteNetlinkMessage::NewRoute(sample.message()), NLM_F_REPLACE);
+                    }
+                },
+                Deed::Delete(sample) => {
+                    if let Some(at) = self.routes.iter().position(|other| *other == sample) {
+                        self.routes.remove(at);
+                        self.say(RouteNetlinkMessage::DelRoute(sample.message()), 0);
+                    }
+                }
+                Deed::LinkDown(link) => {
+                    let mut message = LinkMessage::default();
+                    (message.header.index, message.header.flags) = (link, LinkFlags::empty());
+                    self.say(RouteNetlinkMessage::NewLink(message), 0);
+                    self.routes.retain(|route| route.link() != link);
+                }
+                Deed::Keep => {}
+            }
+        }
+
+        fn insert(&mut self, sample: Sample, flags: u16) {
+            self.routes.push(sample);
+            self.say(RouteNetlinkMessage::NewRoute(sample.message()), flags);
+        }
+
+        fn say(&mut self, message: RouteNetlinkMessage, flags: u16) {
+            self.messages.push((message, flags));
+        }
+
+        /// Brings the mirror up to date, reading again only what it asks for.
+        fn show(&mut self, mirror: &mut Mirror) {
+            self.messages.drain(..).for_each(|(message, flags)| mirror.hear(&message, flags));
+            if mirror.needs.routes {
+                mirror.forget_routes();
+                let dump = self.routes.iter().map(|sample| RouteNetlinkMessage::NewRoute(sample.message()));
+                dump.for_each(|message| mirror.read(&message));
+            }
+            mirror.needs = Needs::default();
+        }
+
+        /// The table as a view lists it: by key, and within a key as the kernel prefers.
+        fn sorted(&self) -> Vec<KernelRoute> {
+            let mut routes: Vec<_> = self.routes.iter().map(|sample| sample.route()).collect();
+            routes.sort_by_key(key);
+            routes
+        }
+    }
+
+    fn deeds() -> impl Strategy<Value = Deed> {
+        let sample = (0u8..4, 0u32..2, 0u8..4).prop_map(|(prefix, metric, gateway)| Sample {
+            prefix,
+            metric,
+            gateway,
+        });
+        prop_oneof![
+            4 => sample.clone().prop_map(Deed::Add),
+            3 => sample.clone().prop_map(Deed::Replace),
+            2 => sample.clone().prop_map(Deed::Append),
+            4 => sample.prop_map(Deed::Delete),
+            1 => (1u32..3).prop_map(Deed::LinkDown),
+            3 => Just(Deed::Keep),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn equals_the_kernel_whatever_is_done(deeds in proptest::collection::vec(deeds(), 0..60)) {
+            let (mut kernel, mut mirror) = (Kernel::default(), Mirror::default());
+            for deed in deeds {
+                kernel.doing(deed);
+                if matches!(deed, Deed::Keep) {
+                    kernel.show(&mut mirror);
+                    prop_assert_eq!(&*mirror.view().routes, &kernel.sorted());
+                }
+            }
+            kernel.show(&mut mirror);
+            prop_assert_eq!(&*mirror.view().routes, &kernel.sorted());
+        }
+    }
+
+    #[test]
+    fn ordinary_changes_are_followed_without_reading_again() {
+        let (mut kernel, mut mirror) = (Kernel::default(), Mirror::default());
+        for prefix in 0..4 {
+            let sample = |gateway| Sample { prefix, metric: 0, gateway };
+            let deeds = [
+                Deed::Add(sample(1)),
+                Deed::Replace(sample(2)),
+                Deed::Delete(sample(2)),
+                Deed::Add(sample(3)),
+            ];
+            deeds.into_iter().for_each(|deed| kernel.doing(deed));
+        }
+        kernel.messages.drain(..).for_each(|(message, flags)| mirror.hear(&message, flags));
+        assert_eq!(mirror.needs, Needs { publication: true, ..Needs::default() });
+        assert_eq!(*mirror.view().routes, kernel.sorted());
+    }
+}
