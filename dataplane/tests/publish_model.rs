@@ -123,3 +123,32 @@ fn settled_means_that_no_worker_uses_an_old_generation() {
         assert_eq!(reader.current().read(), 2);
     });
 }
+
+/// The real thing, with real threads: `settled` waits for the slowest worker, names it when it is too slow, and leaves no
+/// reference to the old generation behind.
+#[test]
+fn settled_waits_for_every_worker_and_frees_the_old_generation() {
+    use std::sync::{Arc, mpsc};
+    use std::time::{Duration, Instant};
+
+    let first = Arc::new(1u64);
+    let (mut publisher, readers) = ravelin_dataplane::table::publish::channel(Arc::clone(&first), 2);
+    let (breathe, breaths): (Vec<_>, Vec<_>) = (0..2).map(|_| mpsc::channel::<()>()).unzip();
+    let worker =
+        |(mut reader, breaths): (ravelin_dataplane::table::publish::Reader<u64>, mpsc::Receiver<()>)| {
+            std::thread::spawn(move || breaths.iter().map(|()| *reader.current()).last())
+        };
+    let workers: Vec<_> = readers.into_iter().zip(breaths).map(worker).collect();
+    publisher.publish(Arc::new(2));
+    breathe[0].send(()).unwrap();
+    let late = publisher.settled(Instant::now() + Duration::from_millis(200));
+    assert_eq!(late.map_err(|lagging| lagging.worker), Err(1), "worker 1 has not breathed");
+    breathe[1].send(()).unwrap();
+    publisher.settled(Instant::now() + Duration::from_secs(20)).unwrap();
+    breathe.iter().for_each(|worker| worker.send(()).unwrap());
+    drop(breathe);
+    let last: Vec<_> = workers.into_iter().map(|worker| worker.join().unwrap()).collect();
+    assert_eq!(last, [Some(2), Some(2)]);
+    assert_eq!(publisher.lagging(), None);
+    assert_eq!(Arc::strong_count(&first), 1, "somebody still holds the old generation");
+}

@@ -8,23 +8,48 @@ use crate::table::mix::Mixer;
 #[derive(Debug)]
 pub(crate) struct FlowCache {
     /// A power of two, at least two. A flow is in one of two neighbouring places.
-    places: Box<[Option<Entry>]>,
+    places: Box<[Place]>,
     mixer: Mixer,
 }
 
-/// One remembered judgement.
+/// Exactly one cache line.
+#[derive(Debug, Clone, Copy)]
+#[repr(align(64))]
+struct Place(Option<Entry>);
+
+/// One remembered judgement; the fields before the generation are those of [`Packed`], which alone would be padded.
 #[derive(Debug, Clone, Copy)]
 struct Entry {
-    key: Packed,
+    source: u128,
+    destination: u128,
+    rest: u64,
+    came_by: u32,
     /// Lower half of the generation's number: 2^32 publications pass before one could be taken for another.
     generation: u32,
     judgement: Judgement,
 }
 
+const _: () = assert!(size_of::<Place>() == 64);
+
+impl Entry {
+    fn new(key: Packed, generation: u32, judgement: Judgement) -> Self {
+        let Packed { source, destination, rest, came_by } = key;
+        Self { source, destination, rest, came_by, generation, judgement }
+    }
+
+    fn is_for(&self, key: &Packed, generation: u32) -> bool {
+        self.source == key.source
+            && self.destination == key.destination
+            && self.rest == key.rest
+            && self.came_by == key.came_by
+            && self.generation == generation
+    }
+}
+
 impl FlowCache {
     /// An empty cache of `places`, rounded up to a power of two.
     pub(crate) fn new(places: usize) -> Self {
-        Self { places: vec![None; places.max(2).next_power_of_two()].into(), mixer: Mixer::new() }
+        Self { places: vec![Place(None); places.max(2).next_power_of_two()].into(), mixer: Mixer::new() }
     }
 
     /// What was said of `crossing` in this generation, else what `judge` says now.
@@ -36,15 +61,15 @@ impl FlowCache {
     ) -> Judgement {
         let (key, generation) = (crossing.packed(), generation as u32);
         let home = self.home(&key);
-        let is = |entry: &&Entry| entry.generation == generation && entry.key == key;
-        let found = [home, home ^ 1].into_iter().find_map(|at| self.places[at].as_ref().filter(is));
+        let is = |entry: &&Entry| entry.is_for(&key, generation);
+        let found = [home, home ^ 1].into_iter().find_map(|at| self.places[at].0.as_ref().filter(is));
         if let Some(entry) = found {
             return entry.judgement;
         }
         let judgement = judge();
         // The newest keeps the home; what it displaces gets a second chance next door.
-        self.places[home ^ 1] = self.places[home].take();
-        self.places[home] = Some(Entry { key, generation, judgement });
+        self.places[home ^ 1] = self.places[home];
+        self.places[home] = Place(Some(Entry::new(key, generation, judgement)));
         judgement
     }
 

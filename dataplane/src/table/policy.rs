@@ -3,6 +3,7 @@
 //! Rules are kept per direction and family in a [`super::tree`]; the answer is that of [`super::policy_model`].
 //! Matches are counted per worker, and a rule that a reload left as it was goes on counting where it stood.
 
+use ravelin_contract::limits;
 use ravelin_contract::name::Name;
 use ravelin_contract::report::RuleStatus;
 use ravelin_contract::rule::{
@@ -104,8 +105,8 @@ impl Policy {
 
     /// The zone of that name.
     pub fn zone(&self, name: &str) -> Option<ZoneId> {
-        let position = self.source.zones.iter().position(|zone| zone.as_str() == name)?;
-        u8::try_from(position).ok().map(ZoneId)
+        let mut numbered = self.source.zones.iter().take(limits::ZONES).zip(0u8..);
+        numbered.find(|(zone, _)| zone.as_str() == name).map(|(_, number)| ZoneId(number))
     }
 
     /// Adds to the count of a rule. Only the worker of that number may call it with that number.
