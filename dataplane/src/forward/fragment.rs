@@ -5,7 +5,6 @@ use ravelin_contract::verdict::Verdict;
 
 use crate::frame::{Frame, Pool};
 use crate::packet::{Batch, Packet};
-use crate::port::HEADROOM;
 use crate::wire::ip::{Fragment, Headers, IPV4_HEADER, word};
 use crate::wire::{edit, ipv4};
 
@@ -33,12 +32,13 @@ pub fn cut(batch: &mut Batch, index: usize, mtu: u16, id: u32, pool: &mut Pool) 
     if more_pieces > batch.packets.remaining_capacity() {
         return Err(Verdict::BatchFull);
     }
-    if more_pieces > pool.free() as usize || !plan.fits_frames_like(&packet.frame) {
+    let grown = plan.first_head - usize::from(packet.ip.header_len);
+    if more_pieces > pool.free() as usize || grown > packet.frame.headroom() {
         return Err(Verdict::NoFrame);
     }
     for number in 1..=more_pieces {
         let whole = &batch.packets[index];
-        // Frames of one pool are alike, so what was asked above makes sure of this one.
+        // Frames of one pool are alike and every piece is shorter than the whole, so this one has the room.
         let frame = plan.later(whole, number, pool).ok_or(Verdict::NoFrame)?;
         let ip = plan.headers(&whole.ip, number, frame.len());
         let piece = piece(frame, ip, whole);
@@ -105,18 +105,14 @@ impl Plan {
         })
     }
 
-    fn fits_frames_like(&self, frame: &Frame) -> bool {
-        let grown = self.first_head + self.payload_len - frame.len();
-        HEADROOM + self.first_head + self.chunk <= frame.capacity() && grown <= frame.headroom()
-    }
-
     /// Piece `number`, counted from 0, of the packet that is still whole.
     fn later(&self, whole: &Packet, number: usize, pool: &mut Pool) -> Option<Frame> {
         let start = number * self.chunk;
         let end = self.payload_len.min(start + self.chunk);
         let payload = &whole.frame.bytes()[whole.ip.header_len.into()..][start..end];
         let mut frame = pool.take()?;
-        if frame.place(HEADROOM, self.head.len() + payload.len()).is_none() {
+        // With the headroom of the whole, which may be just what sealing needs to stay in place.
+        if frame.place(whole.frame.headroom(), self.head.len() + payload.len()).is_none() {
             pool.give(frame);
             return None;
         }
@@ -217,8 +213,9 @@ mod tests {
 
     use super::*;
     use crate::packet::{Decision, Origin, PortIndex, Route};
+    use crate::port::HEADROOM;
     use crate::wire::ip;
-    use crate::wire::samples::{Ip, join, udp};
+    use crate::wire::samples::{Ip, join, tcp, udp};
 
     fn batch_of(pool: &mut Pool, octets: &[u8]) -> Batch {
         let mut frame = pool.take().unwrap();
@@ -276,6 +273,19 @@ mod tests {
             }
             prop_assert_eq!(join(&octets_of(&batch)), Some((17, ip.payload)));
         }
+    }
+
+    #[test]
+    fn a_cut_syn_opens_once() {
+        let mut ip = ipv4(400);
+        (ip.protocol, ip.payload) = (6, [tcp(1, 2, 0x02, &[]), vec![0; 400]].concat());
+        let mut pool = Pool::in_memory(8, 2048);
+        let mut batch = batch_of(&mut pool, &ip.octets());
+        cut(&mut batch, 0, 220, 0, &mut pool).unwrap();
+        assert_eq!(
+            batch.packets.iter().map(|packet| packet.ip.opens_tcp).collect::<Vec<_>>(),
+            [true, false, false]
+        );
     }
 
     #[test]

@@ -420,6 +420,25 @@ mod tests {
         assert_eq!(read(&error_about(&esp, Error::Prohibited)), None);
     }
 
+    /// Where an SPI would be, a later fragment has data, and a fragment of an error has no whole quote.
+    #[test]
+    fn fragments_name_no_sa() {
+        for offset in [0, 64] {
+            let mut cause = sealed(false, false, 1396);
+            cause.fragment = Some((1, offset, true));
+            let told = error_about(&cause.octets(), Error::TooBig { mtu: 1300 });
+            assert_eq!(read(&told).is_some(), offset == 0);
+        }
+        let told = error_about(&sealed(false, false, 1400).octets(), Error::TooBig { mtu: 1300 });
+        let mut error = Ip::new(ROUTER.0, "192.0.2.1", 1, told[20..548].to_vec());
+        error.payload[2..4].fill(0);
+        let checksum = super::super::samples::internet_checksum(&error.payload);
+        error.payload[2..4].copy_from_slice(&checksum.to_be_bytes());
+        assert!(read(&error.octets()).is_some());
+        error.fragment = Some((1, 0, true));
+        assert_eq!(read(&error.octets()), None);
+    }
+
     #[test]
     fn who_gets_no_answer() {
         let about = |ip: &Ip| may_answer(&parse(&ip.octets()).unwrap());

@@ -3,7 +3,7 @@ use ravelin_contract::rule::TunnelId;
 
 use super::*;
 use crate::port::HEADROOM;
-use crate::wire::ip;
+use crate::wire::ip::{self, Headers};
 use crate::wire::samples::{Ip, internet_checksum, join, tcp, udp};
 
 const LAN: PortIndex = PortIndex(0);
@@ -135,20 +135,62 @@ proptest! {
 
     /// A sealed packet of either family is cut to its path and joins to what was sealed.
     #[test]
-    fn sealed_packets_are_cut_to_the_path(length in 100usize..1900, path in prop::option::of(300u16..1500), is_ipv6: bool, in_udp: bool) {
+    fn sealed_packets_are_cut_to_the_path(length in 100usize..1900, path in prop::option::of(300u16..2000), is_ipv6: bool, in_udp: bool) {
         let mut bench = Bench::new();
         let mut ip = with_df(if is_ipv6 { ipv6(length) } else { ipv4(length) });
         ip.protocol = if in_udp { 17 } else { 50 };
         let packet = bench.add(&ip, PROTECT);
         (packet.sealed, packet.outer_mtu) = (true, path);
         cut_sealed(&mut bench.batch, &mut bench.pool);
-        let limit = path.unwrap_or(1500);
+        let limit = path.unwrap_or(1500).min(1500);
+        for packet in &bench.batch.packets {
+            let written = ip::parse(packet.frame.bytes()).unwrap();
+            prop_assert_eq!(Headers { flow: packet.ip.flow, ..written }, packet.ip);
+        }
         let pieces = bench.travelling();
         prop_assert!(pieces.iter().all(|piece| piece.len() <= limit.into() && ip::parse(piece).is_ok()));
         prop_assert_eq!(pieces.len() > 1, length > limit.into());
         prop_assert_eq!(join(&pieces), Some((ip.protocol, ip.payload)));
         prop_assert!(bench.is_balanced());
     }
+}
+
+/// Sealed packets mostly have the same identification, 0; their pieces must not.
+#[test]
+fn pieces_of_different_packets_are_told_apart() {
+    for is_ipv6 in [false, true] {
+        let mut bench = Bench::new();
+        for sequence in 1..=3u32 {
+            let payload = [&[0, 0, 1, 0][..], &sequence.to_be_bytes(), &[9; 1600]].concat();
+            let mut ip = if is_ipv6 { ipv6(100) } else { with_df(ipv4(100)) };
+            (ip.protocol, ip.payload) = (50, payload);
+            bench.add(&ip, PROTECT).sealed = true;
+        }
+        cut_sealed(&mut bench.batch, &mut bench.pool);
+        let mut ids = bench
+            .batch
+            .packets
+            .iter()
+            .map(|packet| match packet.ip.fragment {
+                Fragment::First { id } | Fragment::Later { id, .. } => id,
+                Fragment::Whole => panic!("not cut"),
+            })
+            .collect::<Vec<_>>();
+        ids.sort_unstable();
+        ids.dedup();
+        assert_eq!((bench.batch.packets.len(), ids.len()), (6, 3));
+    }
+}
+
+/// Few would send such a SYN; what is not a whole segment is not for us to change.
+#[test]
+fn fragments_are_not_clamped() {
+    let mut ip = Ip::new("192.0.2.1", "198.51.100.2", 6, tcp(1, 2, 0x02, &[2, 4, 0x05, 0xb4]));
+    ip.fragment = Some((1, 0, true));
+    let mut bench = Bench::new();
+    bench.add(&ip, PROTECT);
+    let packet = &bench.fit(&Sa { clamp_mss: true, ..PLAIN })[0];
+    assert_eq!(packet.frame.bytes()[20..], ip.payload);
 }
 
 #[test]
