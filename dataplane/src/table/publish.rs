@@ -90,7 +90,7 @@ impl<T> Publisher<T> {
             match self.lagging() {
                 None => {
                     let took = self.published.elapsed();
-                    // A worker hands back right after it takes: one more look finds the last old references.
+                    // A worker hands back right after it takes. What this look misses, the next one frees.
                     let _ = self.lagging();
                     return Ok(took);
                 }
