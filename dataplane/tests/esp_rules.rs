@@ -409,6 +409,21 @@ fn esp_inside_esp_is_opened_once() {
 }
 
 #[test]
+fn the_spi_tells_whose_packet_it_is() {
+    for udp in [false, true] {
+        let kind = Kind { udp, ..tunnel() };
+        let mut pair = Pair::new(&kind);
+        let inner = inner_packets(&kind, 30).remove(0);
+        let sealed = pair.seal(&inner).unwrap();
+        let mut unknown = sealed.clone();
+        unknown[if udp { 28 } else { 20 }] ^= 1;
+        let spis: Vec<_> =
+            [sealed, unknown, inner].iter().map(|octets| inbound::spi(&pair.packet(octets), &pair)).collect();
+        assert_eq!(spis, [Some(SPI), None, None]);
+    }
+}
+
+#[test]
 fn the_service_can_be_off() {
     let mut inn = tunnel().inbound();
     inn.side = Side::Inbound(Receiving { replay_window: 0 });

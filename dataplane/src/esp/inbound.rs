@@ -71,10 +71,25 @@ pub fn open(batch: &mut Batch, sas: &impl Lookup) {
     count(batch, &claims);
 }
 
+/// The SPI of a packet that [`open`] would open: it belongs to the worker that owns the SA.
+pub fn spi(packet: &Packet, sas: &impl Lookup) -> Option<u32> {
+    if !is_for_us(packet) {
+        return None;
+    }
+    let (esp_at, end) = locate(packet, sas).ok()??;
+    let header = packet.frame.bytes().get(esp_at..end).and_then(Header::read)?;
+    sas.inbound(header.spi, packet.ip.flow.destination).map(|_| header.spi)
+}
+
+/// Whether the packet is one to look at: from outside, and not opened yet.
+fn is_for_us(packet: &Packet) -> bool {
+    packet.travels() && packet.origin == Origin::Wire && packet.opened_by.is_none()
+}
+
 fn find<'a>(batch: &mut Batch, sas: &'a impl Lookup) -> Claims<'a> {
     let mut claims = Claims::new();
     for (place, packet) in batch.packets.iter_mut().enumerate() {
-        if !packet.travels() || packet.origin != Origin::Wire || packet.opened_by.is_some() {
+        if !is_for_us(packet) {
             continue;
         }
         match find_one(place, packet, sas) {

@@ -22,8 +22,9 @@ pub struct Numbers<D = Directory> {
     store: Result<Store<D>, Error>,
     /// Numbers reserved at once, at least 1.
     step: u64,
-    /// By the space that their numbers must be unique in. An entry whose sequence is gone serves nothing.
-    sequences: HashMap<Fingerprint, Weak<Sequence>>,
+    /// By the space that their numbers must be unique in, with the origin of the first SA that asked. An entry whose
+    /// sequence is gone serves nothing.
+    sequences: HashMap<Fingerprint, (Weak<Sequence>, Origin)>,
     /// Those of `sequences` that draw on the store.
     reserved: Vec<(Fingerprint, Weak<Sequence>)>,
     /// Inbound SAs whose highest number is noted, with what was noted last.
@@ -43,19 +44,26 @@ impl<D: Disk> Numbers<D> {
     /// manual key goes on where its reservation ends.
     ///
     /// # Errors
-    /// `NotReservable`: a repeated number would repeat a nonce, and the store does not work.
+    /// `NotReservable`: a repeated number would repeat a nonce, and the store does not work, or a negotiated SA has used the
+    /// key without reservation.
     pub fn sequence(&mut self, sa: &Sa) -> Result<Arc<Sequence>, Refusal> {
         let key = Fingerprint::of_numbers(sa);
-        if let Some(sequence) = self.sequences.get(&key).and_then(Weak::upgrade) {
-            return Ok(sequence);
+        let refuse = |reason| Refusal::NotReservable { name: sa.name.to_string(), reason };
+        let live =
+            self.sequences.get(&key).and_then(|(sequence, origin)| Some((sequence.upgrade()?, *origin)));
+        match live {
+            // Its numbers were used without a reservation, and this key comes back after a restart.
+            Some((_, Origin::Ike)) if sa.origin == Origin::Manual && sa.transform.is_counter_based() => {
+                return Err(refuse("a negotiated SA uses the same key".into()));
+            }
+            Some((sequence, _)) => return Ok(sequence),
+            None => {}
         }
         let sequence = Arc::new(match sa.origin {
             Origin::Ike => Sequence::unbounded(),
             Origin::Manual => match self.begin(&key) {
                 Ok(sequence) => sequence,
-                Err(reason) if sa.transform.is_counter_based() => {
-                    return Err(Refusal::NotReservable { name: sa.name.to_string(), reason });
-                }
+                Err(reason) if sa.transform.is_counter_based() => return Err(refuse(reason)),
                 // No nonce is at stake. The peer's window may refuse what we send after a restart.
                 Err(_) => Sequence::unbounded(),
             },
@@ -63,7 +71,7 @@ impl<D: Disk> Numbers<D> {
         if sa.origin == Origin::Manual {
             self.reserved.push((key, Arc::downgrade(&sequence)));
         }
-        self.sequences.insert(key, Arc::downgrade(&sequence));
+        self.sequences.insert(key, (Arc::downgrade(&sequence), sa.origin));
         Ok(sequence)
     }
 
@@ -101,7 +109,7 @@ impl<D: Disk> Numbers<D> {
     /// # Errors
     /// The first that the store gave; the other SAs were tried all the same.
     pub fn note_accepted(&mut self) -> Result<(), Error> {
-        self.sequences.retain(|_, sequence| sequence.strong_count() > 0);
+        self.sequences.retain(|_, (sequence, _)| sequence.strong_count() > 0);
         self.watched.retain(|(_, received, _)| received.strong_count() > 0);
         let Ok(store) = &self.store else { return Ok(()) };
         let mut outcome = Ok(());
@@ -239,6 +247,16 @@ mod tests {
             key: Secret::new(vec![1; 32]),
         };
         assert!(numbers.sequence(&outbound(Transform::Null { integrity }, 256, Origin::Manual)).is_ok());
+    }
+
+    #[test]
+    fn a_key_used_without_reservation_is_no_manual_key() {
+        let place = tempfile::tempdir().unwrap();
+        let mut numbers = numbers(place.path());
+        let negotiated = numbers.sequence(&outbound(gcm(1, 0), 256, Origin::Ike)).unwrap();
+        assert!(numbers.sequence(&outbound(gcm(1, 0), 257, Origin::Manual)).is_err());
+        drop(negotiated);
+        assert!(numbers.sequence(&outbound(gcm(1, 0), 257, Origin::Manual)).is_ok());
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The outer header of a tunnel (RFC 4301 5.1.2), in all four pairs of IPv4 and IPv6.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ravelin_contract::sa::{Carrier, DontFragment, Dscp, Sa, Sending};
 use ravelin_contract::selector::{FlowKey, protocol};
@@ -71,35 +71,43 @@ impl Outer {
         // A packet shorter than its header stays as it is: nobody makes one.
         let _: Option<()> = match (self.source, self.destination) {
             (IpAddr::V4(source), IpAddr::V4(destination)) => {
-                let header = ipv4::Header {
-                    traffic_class: headers.traffic_class,
-                    total_len: headers.total_len,
-                    identification,
-                    dont_fragment: headers.dont_fragment,
-                    hop_limit: headers.hop_limit,
-                    protocol: self.protocol,
-                    source,
-                    destination,
-                };
+                let header = self.ipv4(&headers, identification, (source, destination));
                 packet.first_chunk_mut().map(|room| header.write(room))
             }
             (IpAddr::V6(source), IpAddr::V6(destination)) => {
-                let header = ipv6::Header {
-                    traffic_class: headers.traffic_class,
-                    // No label: one made from the inner flow would tell flows apart (RFC 6438 is for tunnels in clear).
-                    flow_label: 0,
-                    payload_len: headers.total_len - IPV6_HEADER as u16,
-                    next_header: self.protocol,
-                    hop_limit: headers.hop_limit,
-                    source,
-                    destination,
-                };
+                let header = self.ipv6(&headers, (source, destination));
                 packet.first_chunk_mut().map(|room| header.write(room))
             }
             // `Snapshot::check` lets no such SA through; a packet of it has no header and goes nowhere.
             _ => None,
         };
         headers
+    }
+
+    fn ipv4(&self, headers: &Headers, identification: u16, ends: (Ipv4Addr, Ipv4Addr)) -> ipv4::Header {
+        ipv4::Header {
+            traffic_class: headers.traffic_class,
+            total_len: headers.total_len,
+            identification,
+            dont_fragment: headers.dont_fragment,
+            hop_limit: headers.hop_limit,
+            protocol: self.protocol,
+            source: ends.0,
+            destination: ends.1,
+        }
+    }
+
+    fn ipv6(&self, headers: &Headers, ends: (Ipv6Addr, Ipv6Addr)) -> ipv6::Header {
+        ipv6::Header {
+            traffic_class: headers.traffic_class,
+            // No label: one made from the inner flow would tell flows apart (RFC 6438 is for tunnels in clear).
+            flow_label: 0,
+            payload_len: headers.total_len.saturating_sub(IPV6_HEADER as u16),
+            next_header: self.protocol,
+            hop_limit: headers.hop_limit,
+            source: ends.0,
+            destination: ends.1,
+        }
     }
 
     /// What the header will say.
