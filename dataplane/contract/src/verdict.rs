@@ -76,6 +76,8 @@ verdicts! {
     PathMtuLearned = "path_mtu_learned", Receive, false;
     /// Headers that contradict themselves or end early.
     Malformed = "malformed", Receive, true;
+    /// A frame whose link-layer destination is another station.
+    OtherStation = "other_station", Receive, true;
     /// Not IPv4 or IPv6.
     NotIp = "not_ip", Receive, true;
     /// An IPv4 header whose checksum is wrong.
