@@ -44,7 +44,8 @@ fn gateway(folder: &Path) -> Compiled {
     let (_, warnings) =
         DefaultFilters::load(&appliance.dataplane.default_filters, &zones).unwrap_or_else(|e| panic!("{e}"));
     assert!(warnings.is_empty(), "{warnings}");
-    let compiled = Files::read(&appliance.control).and_then(|files| files.compile(&zones));
+    let compiled = Files::read(&appliance.control.policy, &appliance.control.keys)
+        .and_then(|files| files.compile(&zones));
     let compiled = compiled.unwrap_or_else(|e| panic!("{e}"));
     assert!(compiled.warnings.is_empty(), "{}", compiled.warnings);
     compiled
@@ -56,7 +57,7 @@ fn keys_that_others_may_read_are_refused() {
     let keys = copy.path().join("keys.toml");
     std::fs::set_permissions(&keys, std::fs::Permissions::from_mode(0o644)).unwrap();
     let (appliance, _) = Appliance::load(&copy.path().join("ravelin.toml")).unwrap();
-    let said = Files::read(&appliance.control).unwrap_err().to_string();
+    let said = Files::read(&appliance.control.policy, &appliance.control.keys).unwrap_err().to_string();
     assert!(said.contains("mode 0644") && said.contains("chmod 0600"), "{said}");
 }
 

@@ -1,8 +1,7 @@
 //! The files of a policy, as the appliance names them.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use ravelin_config::appliance::Control;
 use ravelin_config::diagnostic::{Collector, Findings};
 use ravelin_config::source::Source;
 use ravelin_contract::name::Name;
@@ -20,14 +19,13 @@ pub struct Files {
 
 impl Files {
     /// Reads all of them; every one that cannot be read is told. A policy without manual keys needs no file of keys.
-    pub fn read(of: &Control) -> Result<Self, Findings> {
+    pub fn read(policy: &[PathBuf], keys: &Path) -> Result<Self, Findings> {
         let notes = Collector::default();
         let read = |path: &Path, reader: fn(&Path) -> Result<Source, _>| {
             reader(path).map_err(|found| notes.add(found)).ok()
         };
-        let policy: Vec<_> = of.policy.iter().filter_map(|path| read(path, Source::read)).collect();
-        let keys =
-            of.keys.try_exists().unwrap_or(true).then(|| read(&of.keys, Source::read_secret)).flatten();
+        let policy: Vec<_> = policy.iter().filter_map(|path| read(path, Source::read)).collect();
+        let keys = keys.try_exists().unwrap_or(true).then(|| read(keys, Source::read_secret)).flatten();
         notes.conclude(Some(Self { policy, keys })).map(|(files, _)| files)
     }
 

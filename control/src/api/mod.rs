@@ -1,0 +1,6 @@
+//! The operator's door: JSON over HTTP on a Unix socket. The command uses nothing else.
+
+pub mod client;
+pub mod door;
+pub mod server;
+pub mod view;

@@ -1,0 +1,153 @@
+//! Requests of the operator, answered by the agent.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use ravelin_config::diagnostic::Findings;
+use serde::{Deserialize, Serialize};
+
+use super::view::{InForce, Overview, Port, Problem, Rule, Sa};
+use crate::agent::{Agent, ApplyError, Paths};
+use crate::io::dataplane::LinkError;
+use crate::policy::diff::{Diff, diff};
+use crate::report::{gather, metrics};
+
+/// Paths that a request names; those it does not name are the configured ones.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub struct PolicyFiles {
+    /// Policy files, absolute.
+    #[serde(default)]
+    pub policy: Vec<PathBuf>,
+    /// `keys.toml`, absolute.
+    pub keys: Option<PathBuf>,
+}
+
+/// The operator's door.
+pub fn operator(agent: Arc<Agent>) -> Router {
+    Router::new()
+        .route("/v1/status", get(status))
+        .route("/v1/ports", get(ports))
+        .route("/v1/rules", get(rules))
+        .route("/v1/sas", get(sas))
+        .route("/v1/policy/apply", post(apply))
+        .route("/v1/policy/diff", post(difference))
+        .route("/v1/filter/default", post(filter_default))
+        .route("/v1/filter/reload", post(filter_reload))
+        .with_state(agent)
+}
+
+/// The scraper's door.
+pub fn scraper(agent: Arc<Agent>) -> Router {
+    Router::new().route("/metrics", get(scrape)).with_state(agent)
+}
+
+/// A problem with its HTTP status.
+#[derive(Debug)]
+struct Failure(StatusCode, Problem);
+
+impl IntoResponse for Failure {
+    fn into_response(self) -> Response {
+        (self.0, Json(self.1)).into_response()
+    }
+}
+
+impl From<LinkError> for Failure {
+    fn from(error: LinkError) -> Self {
+        let status = match error {
+            LinkError::Refused(_) => StatusCode::CONFLICT,
+            _ => StatusCode::SERVICE_UNAVAILABLE,
+        };
+        Self(
+            status,
+            Problem { error: error.to_string(), findings: serde_json::json!([]), rendered: String::new() },
+        )
+    }
+}
+
+impl From<ApplyError> for Failure {
+    fn from(error: ApplyError) -> Self {
+        let text = error.to_string();
+        match error {
+            ApplyError::Link(link) => link.into(),
+            ApplyError::Files(findings) => Self::files(text, &findings),
+            ApplyError::Store { .. } => {
+                let problem =
+                    Problem { error: text, findings: serde_json::json!([]), rendered: String::new() };
+                Self(StatusCode::INTERNAL_SERVER_ERROR, problem)
+            }
+        }
+    }
+}
+
+impl Failure {
+    fn files(error: String, findings: &Findings) -> Self {
+        let problem =
+            Problem { error, findings: serde_json::json!(findings), rendered: findings.render(false) };
+        Self(StatusCode::UNPROCESSABLE_ENTITY, problem)
+    }
+}
+
+type Answer<T> = Result<Json<T>, Failure>;
+
+async fn status(State(agent): State<Arc<Agent>>) -> Answer<Overview> {
+    let status = gather::status(&agent.dataplane).await?;
+    Ok(Json(Overview::new(status, agent.fingerprint().await)))
+}
+
+async fn ports(State(agent): State<Arc<Agent>>) -> Answer<Vec<Port>> {
+    Ok(Json(gather::ports(&agent.dataplane).await?.into_iter().map(Port::from).collect()))
+}
+
+async fn rules(State(agent): State<Arc<Agent>>) -> Answer<Vec<Rule>> {
+    Ok(Json(gather::rules(&agent.dataplane).await?.into_iter().map(Rule::from).collect()))
+}
+
+async fn sas(State(agent): State<Arc<Agent>>) -> Answer<Vec<Sa>> {
+    Ok(Json(gather::sas(&agent.dataplane).await?.into_iter().map(Sa::from).collect()))
+}
+
+fn named(agent: &Agent, request: PolicyFiles) -> Paths {
+    Paths {
+        policy: if request.policy.is_empty() { agent.files.policy.clone() } else { request.policy },
+        keys: request.keys.unwrap_or_else(|| agent.files.keys.clone()),
+    }
+}
+
+async fn apply(State(agent): State<Arc<Agent>>, Json(request): Json<PolicyFiles>) -> Answer<InForce> {
+    let done = agent.apply(&named(&agent, request)).await?;
+    let warnings = done.warnings.iter().map(ToString::to_string).collect();
+    let (generation, took_us) = (done.generation, done.took_us);
+    Ok(Json(InForce { generation, took_us, fingerprint: Some(done.fingerprint), warnings }))
+}
+
+async fn difference(State(agent): State<Arc<Agent>>, Json(request): Json<PolicyFiles>) -> Answer<Diff> {
+    let candidate = agent
+        .compile(&named(&agent, request))
+        .map_err(|findings| Failure::files("the policy has errors".to_owned(), &findings))?;
+    let current = agent.snapshot().await.unwrap_or_default();
+    Ok(Json(diff(&current, &candidate.snapshot)))
+}
+
+async fn filter_default(State(agent): State<Arc<Agent>>) -> Answer<InForce> {
+    let (generation, took_us) = agent.use_default_filters().await?;
+    Ok(Json(InForce { generation, took_us, fingerprint: None, warnings: vec![] }))
+}
+
+async fn filter_reload(State(agent): State<Arc<Agent>>) -> Answer<InForce> {
+    let (generation, took_us) = agent.use_policy().await?;
+    Ok(Json(InForce { generation, took_us, fingerprint: None, warnings: vec![] }))
+}
+
+async fn scrape(State(agent): State<Arc<Agent>>) -> Response {
+    let (applied, failed) = agent.counts();
+    let dataplane = gather::everything(&agent.dataplane).await.ok();
+    match (metrics::Scrape { dataplane, applied, failed }).encode() {
+        Ok(text) => ([("content-type", "text/plain; version=0.0.4")], text).into_response(),
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
+    }
+}

@@ -1,0 +1,157 @@
+//! `ravelin`: the operator's command. It only asks the control process; `policy check` alone works without it.
+
+mod policy;
+mod show;
+mod table;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use ravelin_config::appliance::Appliance;
+
+use crate::api::client::ClientError;
+use crate::api::view::Problem;
+
+/// Done.
+pub const OK: u8 = 0;
+/// The request was refused, or the files have errors.
+pub const REFUSED: u8 = 1;
+/// The words of the command are wrong (as clap has it).
+pub const USAGE: u8 = 2;
+/// The control process or the packet process cannot be reached.
+pub const UNREACHABLE: u8 = 3;
+
+/// Operates a Ravelin gateway.
+///
+/// Exit status: 0 done; 1 refused, or files have errors; 2 wrong usage; 3 gateway not reachable.
+#[derive(Debug, Parser)]
+#[command(name = "ravelin", version)]
+struct Arguments {
+    /// The appliance file, for the socket and the configured policy files.
+    #[arg(long, global = true, env = "RAVELIN_CONFIG", default_value = "/etc/ravelin/ravelin.toml")]
+    config: PathBuf,
+    /// The control socket; overrides the appliance file.
+    #[arg(long, global = true, env = "RAVELIN_SOCKET")]
+    socket: Option<PathBuf>,
+    /// Print JSON.
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Policy files: check, apply, show, diff.
+    #[command(subcommand)]
+    Policy(policy::Verb),
+    /// Security associations.
+    #[command(subcommand)]
+    Sa(show::SaVerb),
+    /// Filters in force.
+    #[command(subcommand)]
+    Filter(show::FilterVerb),
+    /// Ports.
+    #[command(subcommand)]
+    Interface(show::InterfaceVerb),
+    /// How packets ended, by port.
+    Stats,
+    /// Both processes at a glance.
+    Status,
+}
+
+/// Where to ask, and how to answer.
+#[derive(Debug)]
+pub(crate) struct Session {
+    pub(crate) config: PathBuf,
+    pub(crate) socket: Option<PathBuf>,
+    pub(crate) json: bool,
+}
+
+/// Why the command failed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failure {
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    /// Rendered findings.
+    #[error("{0}")]
+    Files(String),
+    #[error("{0}")]
+    Refused(String),
+    #[error("output: {0}")]
+    Output(#[from] std::io::Error),
+    #[error("output: {0}")]
+    Json(#[from] serde_json::Error),
+}
+
+impl Failure {
+    fn status(&self) -> u8 {
+        match self {
+            Self::Client(ClientError::Problem(_)) | Self::Files(_) | Self::Refused(_) => REFUSED,
+            _ => UNREACHABLE,
+        }
+    }
+
+    fn problem(&self) -> Problem {
+        match self {
+            Self::Client(ClientError::Problem(problem)) => problem.clone(),
+            other => {
+                Problem { error: other.to_string(), findings: serde_json::json!([]), rendered: String::new() }
+            }
+        }
+    }
+}
+
+impl Session {
+    /// The control socket.
+    pub(crate) fn socket(&self) -> Result<PathBuf, Failure> {
+        match &self.socket {
+            Some(socket) => Ok(socket.clone()),
+            None => Ok(self.appliance()?.control.socket),
+        }
+    }
+
+    /// The appliance file.
+    pub(crate) fn appliance(&self) -> Result<Appliance, Failure> {
+        match Appliance::load(&self.config) {
+            Ok((appliance, _)) => Ok(appliance),
+            Err(findings) => Err(Failure::Files(findings.render(false))),
+        }
+    }
+}
+
+/// Runs the command.
+pub async fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let Arguments { config, socket, json, verb } = arguments;
+    let session = Session { config, socket, json };
+    let result = match verb {
+        Verb::Policy(verb) => policy::run(&session, verb).await,
+        Verb::Sa(verb) => show::sa(&session, verb).await,
+        Verb::Filter(verb) => show::filter(&session, verb).await,
+        Verb::Interface(verb) => show::interface(&session, verb).await,
+        Verb::Stats => show::stats(&session).await,
+        Verb::Status => show::status(&session).await,
+    };
+    match result {
+        Ok(()) => ExitCode::from(OK),
+        // Whoever reads our output has seen enough, as in `ravelin stats | head`.
+        Err(Failure::Output(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => ExitCode::from(OK),
+        Err(failure) => {
+            complain(&session, &failure);
+            ExitCode::from(failure.status())
+        }
+    }
+}
+
+fn complain(session: &Session, failure: &Failure) {
+    let problem = failure.problem();
+    if session.json {
+        println!("{}", serde_json::json!(problem));
+    } else if problem.rendered.is_empty() {
+        eprintln!("ravelin: {}", problem.error);
+    } else {
+        eprintln!("{}\nravelin: {}", problem.rendered.trim_end(), problem.error);
+    }
+}

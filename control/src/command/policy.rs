@@ -1,0 +1,105 @@
+//! `ravelin policy`: check without a gateway, apply, show, diff.
+
+use std::path::{Path, PathBuf};
+
+use clap::Subcommand;
+use hyper::Method;
+use ravelin_config::diagnostic::Findings;
+use ravelin_contract::name::Name;
+
+use super::show::{FilterVerb, filter, print_in_force};
+use super::table::print;
+use super::{Failure, Session};
+use crate::agent::Paths;
+use crate::api::client::ask;
+use crate::api::server::PolicyFiles;
+use crate::api::view::{Change, InForce};
+use crate::policy::Compiled;
+use crate::policy::files::Files;
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verb {
+    /// Read the files, tell every error with its place and remedy, change nothing.
+    Check(FileArguments),
+    /// Put the files in force, whole or not at all.
+    Apply(FileArguments),
+    /// The rules in force.
+    Show,
+    /// What `apply` would change.
+    Diff(FileArguments),
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct FileArguments {
+    /// Policy files that together are one policy; the configured ones when left out.
+    policy: Vec<PathBuf>,
+    /// The keys of manual SAs; the configured file when left out.
+    #[arg(long)]
+    keys: Option<PathBuf>,
+}
+
+pub(crate) async fn run(session: &Session, verb: Verb) -> Result<(), Failure> {
+    match verb {
+        Verb::Check(files) => check(session, &files),
+        Verb::Apply(files) => apply(session, &files).await,
+        Verb::Show => filter(session, FilterVerb::List).await,
+        Verb::Diff(files) => diff(session, &files).await,
+    }
+}
+
+fn check(session: &Session, files: &FileArguments) -> Result<(), Failure> {
+    let appliance = session.appliance()?;
+    let files = Paths {
+        policy: if files.policy.is_empty() { appliance.control.policy.clone() } else { files.policy.clone() },
+        keys: files.keys.clone().unwrap_or_else(|| appliance.control.keys.clone()),
+    };
+    let (findings, sound) = match read(&files, &appliance.zones()) {
+        Ok(compiled) => (compiled.warnings, true),
+        Err(findings) => (findings, false),
+    };
+    if session.json {
+        println!("{}", serde_json::json!({ "ok": sound, "findings": findings }));
+    } else if !findings.is_empty() {
+        eprint!("{}", findings.render(std::io::IsTerminal::is_terminal(&std::io::stderr())));
+    }
+    match sound {
+        true if session.json => Ok(()),
+        true => {
+            println!("no error");
+            Ok(())
+        }
+        false => Err(Failure::Files("the policy has errors".to_owned())),
+    }
+}
+
+fn read(paths: &Paths, zones: &[Name]) -> Result<Compiled, Findings> {
+    Files::read(&paths.policy, &paths.keys)?.compile(zones)
+}
+
+/// Absolute paths: the control process has another working directory.
+fn absolute(files: &FileArguments) -> Result<PolicyFiles, Failure> {
+    let full = |path: &Path| -> Result<PathBuf, Failure> {
+        path.canonicalize().map_err(|error| Failure::Refused(format!("{}: {error}", path.display())))
+    };
+    Ok(PolicyFiles {
+        policy: files.policy.iter().map(|path| full(path)).collect::<Result<_, _>>()?,
+        keys: files.keys.as_deref().map(full).transpose()?,
+    })
+}
+
+async fn apply(session: &Session, files: &FileArguments) -> Result<(), Failure> {
+    let request = absolute(files)?;
+    let done: InForce = ask(&session.socket()?, Method::POST, "/v1/policy/apply", Some(&request)).await?;
+    done.warnings.iter().for_each(|warning| eprintln!("{warning}"));
+    print_in_force(session, &done)
+}
+
+async fn diff(session: &Session, files: &FileArguments) -> Result<(), Failure> {
+    let request = absolute(files)?;
+    let changes: Vec<Change> =
+        ask(&session.socket()?, Method::POST, "/v1/policy/diff", Some(&request)).await?;
+    let rows = changes.iter().map(|change| {
+        [change.kind.clone(), change.object.clone(), change.name.clone(), change.details.join("; ")]
+    });
+    print(session, &changes, ["CHANGE", "KIND", "NAME", "DETAIL"], rows)
+}

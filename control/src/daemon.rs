@@ -1,0 +1,69 @@
+//! The control process: open the doors, recover the policy, watch the packet process.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::Context;
+use ravelin_config::appliance::Appliance;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tracing::{info, warn};
+
+use crate::agent::{Agent, Paths};
+use crate::api::{door::Door, server};
+use crate::io::dataplane::Dataplane;
+
+/// Runs until SIGTERM or SIGINT. SIGHUP applies the configured files again.
+pub async fn run(config: &Path) -> anyhow::Result<()> {
+    let (appliance, notes) = Appliance::load(config).map_err(|f| anyhow::anyhow!("{}", f.render(false)))?;
+    notes.iter().for_each(|note| warn!("{note}"));
+    let agent = Arc::new(agent(&appliance));
+    let door = Door::open(&appliance.control.socket, appliance.control.allow.clone())
+        .with_context(|| format!("control socket {}", appliance.control.socket.display()))?;
+    let api = tokio::spawn(axum::serve(door, server::operator(Arc::clone(&agent))).into_future());
+    let scraper = metrics(&appliance, &agent).await?;
+    let watch = Arc::clone(&agent);
+    let life = tokio::spawn(async move {
+        watch.recover().await;
+        watch.watch().await;
+    });
+    info!(socket = %appliance.control.socket.display(), "ravelin-control is ready");
+    until_stopped(&agent).await?;
+    [Some(api.abort_handle()), scraper, Some(life.abort_handle())]
+        .into_iter()
+        .flatten()
+        .for_each(|t| t.abort());
+    Ok(())
+}
+
+fn agent(appliance: &Appliance) -> Agent {
+    let files = Paths { policy: appliance.control.policy.clone(), keys: appliance.control.keys.clone() };
+    let dataplane = Dataplane::new(&appliance.dataplane.socket);
+    Agent::new(dataplane, files, appliance.zones(), &appliance.dataplane.state.join("control"))
+}
+
+async fn metrics(
+    appliance: &Appliance,
+    agent: &Arc<Agent>,
+) -> anyhow::Result<Option<tokio::task::AbortHandle>> {
+    let Some(address) = appliance.control.metrics else { return Ok(None) };
+    let listener = TcpListener::bind(address).await.with_context(|| format!("metrics address {address}"))?;
+    let task = tokio::spawn(axum::serve(listener, server::scraper(Arc::clone(agent))).into_future());
+    info!(%address, "metrics");
+    Ok(Some(task.abort_handle()))
+}
+
+async fn until_stopped(agent: &Agent) -> anyhow::Result<()> {
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let mut hangup = signal(SignalKind::hangup())?;
+    loop {
+        tokio::select! {
+            _ = terminate.recv() => return Ok(()),
+            _ = interrupt.recv() => return Ok(()),
+            _ = hangup.recv() => match agent.apply(&agent.files).await {
+                Ok(done) => info!(generation = done.generation, "policy applied on SIGHUP"),
+                Err(error) => warn!(%error, "policy not applied on SIGHUP"),
+            },
+        }
+    }
+}

@@ -1,0 +1,3 @@
+//! Everything that touches the world outside of the process.
+
+pub mod dataplane;

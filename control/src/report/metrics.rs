@@ -1,0 +1,204 @@
+//! The Prometheus text: one report of the packet process as families. Names in `docs/operating.md`.
+
+use std::collections::BTreeMap;
+
+use prometheus::proto::MetricFamily;
+use prometheus::{Encoder, TextEncoder};
+use ravelin_contract::report::{BREATH_BOUNDS, FilterMode, PortStatus, RuleStatus, SaStatus, Status};
+use ravelin_contract::verdict::Verdict;
+
+use super::family::Family;
+use crate::api::view;
+
+/// Most names of rules, and most names of SAs, that get series of their own.
+pub const NAMES: usize = 500;
+
+/// Everything a scrape tells. `dataplane` is `None` while the packet process cannot be reached.
+#[derive(Debug, Default)]
+pub struct Scrape {
+    /// From the packet process.
+    pub dataplane: Option<Dataplane>,
+    /// Policies installed since start, and attempts that failed.
+    pub applied: u64,
+    /// Failed attempts.
+    pub failed: u64,
+}
+
+/// The packet process's report.
+#[derive(Debug)]
+pub struct Dataplane {
+    /// Process.
+    pub status: Status,
+    /// Ports.
+    pub ports: Vec<PortStatus>,
+    /// Rules in force.
+    pub rules: Vec<RuleStatus>,
+    /// SAs held.
+    pub sas: Vec<SaStatus>,
+}
+
+impl Scrape {
+    /// The text exposition format, version 0.0.4.
+    pub fn encode(&self) -> Result<Vec<u8>, prometheus::Error> {
+        let mut text = Vec::new();
+        TextEncoder::new().encode(&self.families(), &mut text)?;
+        Ok(text)
+    }
+
+    fn families(&self) -> Vec<MetricFamily> {
+        let mut up = Family::gauge("ravelin_dataplane_up", "Whether the packet process answers.");
+        up.add(&[], f64::from(u8::from(self.dataplane.is_some())));
+        let mut build = Family::gauge("ravelin_build_info", "Version of each process; always 1.");
+        build.add(&[("process", "control"), ("version", env!("CARGO_PKG_VERSION"))], 1.0);
+        if let Some(dataplane) = &self.dataplane {
+            build.add(&[("process", "dataplane"), ("version", &dataplane.status.version)], 1.0);
+        }
+        let mut applied = Family::counter("ravelin_policy_applies_total", "Policies applied, by result.");
+        applied.add(&[("result", "installed")], self.applied as f64);
+        applied.add(&[("result", "refused")], self.failed as f64);
+        let mut families: Vec<_> = [up, build, applied].into_iter().filter_map(Family::finish).collect();
+        if let Some(dataplane) = &self.dataplane {
+            let parts = [
+                state(&dataplane.status),
+                workers(&dataplane.status),
+                ports(&dataplane.ports),
+                verdicts(&dataplane.ports),
+                rules(&dataplane.rules),
+                sas(&dataplane.sas),
+            ];
+            families.extend(parts.into_iter().flatten().filter_map(Family::finish));
+        }
+        families
+    }
+}
+
+fn state(status: &Status) -> Vec<Family> {
+    let mut mode = Family::gauge("ravelin_filter_mode", "Filters in force; 1 for the mode that holds.");
+    for candidate in [FilterMode::Policy, FilterMode::DefaultNoPolicy, FilterMode::DefaultForced] {
+        let holds = u8::from(candidate == status.mode);
+        mode.add(&[("mode", view::filter_mode(candidate))], f64::from(holds));
+    }
+    let gauges = [
+        ("ravelin_generation", "Generation of the tables in force.", status.generation as f64),
+        (
+            "ravelin_publish_duration_seconds",
+            "Time until every worker had the last generation.",
+            status.publish_us as f64 / 1e6,
+        ),
+        ("ravelin_rules", "Filter rules in force.", status.counts.0 as f64),
+        ("ravelin_inbound_sas", "Inbound SAs in force.", status.counts.1 as f64),
+        ("ravelin_outbound_sas", "Outbound SAs in force.", status.counts.2 as f64),
+        ("ravelin_routes", "Routes known from the kernel.", status.routes as f64),
+        ("ravelin_neighbours", "Neighbours with a link address.", status.neighbours as f64),
+        ("ravelin_dataplane_uptime_seconds", "Age of the packet process.", status.uptime as f64),
+    ];
+    let mut families = vec![mode];
+    for (name, help, value) in gauges {
+        let mut family = Family::gauge(name, help);
+        family.add(&[], value);
+        families.push(family);
+    }
+    let mut lost = Family::counter("ravelin_events_lost_total", "Events lost because nobody fetched them.");
+    lost.add(&[], status.events_lost as f64);
+    families.push(lost);
+    families
+}
+
+fn workers(status: &Status) -> Vec<Family> {
+    let bounds = BREATH_BOUNDS.map(|ns| ns as f64 / 1e9);
+    let mut breaths =
+        Family::counter("ravelin_worker_breaths_total", "Breaths, those without work included.");
+    let mut duration =
+        Family::histogram("ravelin_breath_duration_seconds", "Duration of the breaths that found work.");
+    let mut frames = Family::gauge("ravelin_worker_frames", "Frames of the worker's pool.");
+    for worker in &status.workers {
+        let core = worker.core.to_string();
+        breaths.add(&[("core", &core)], worker.breaths as f64);
+        duration.add_histogram(&[("core", &core)], &bounds, &worker.histogram, worker.busy_ns as f64 / 1e9);
+        frames.add(&[("core", &core), ("state", "free")], worker.frames.0.into());
+        frames.add(&[("core", &core), ("state", "all")], worker.frames.1.into());
+    }
+    vec![breaths, duration, frames]
+}
+
+fn ports(ports: &[PortStatus]) -> Vec<Family> {
+    let counter = Family::counter;
+    let mut received = counter("ravelin_port_receive_packets_total", "Packets received by port.");
+    let mut received_bytes = counter("ravelin_port_receive_bytes_total", "Octets received by port.");
+    let mut sent = counter("ravelin_port_transmit_packets_total", "Packets sent by port.");
+    let mut sent_bytes = counter("ravelin_port_transmit_bytes_total", "Octets sent by port.");
+    let mut fill = Family::gauge("ravelin_ring_entries", "Entries waiting in a ring.");
+    let mut size = Family::gauge("ravelin_ring_size", "Size of a ring.");
+    let mut info = Family::gauge("ravelin_port_info", "What a port is; always 1.");
+    for port in ports {
+        let name = ("port", port.name.as_str());
+        received.add(&[name], port.received.0 as f64);
+        received_bytes.add(&[name], port.received.1 as f64);
+        sent.add(&[name], port.sent.0 as f64);
+        sent_bytes.add(&[name], port.sent.1 as f64);
+        for (ring, (waiting, all)) in ["receive", "fill", "transmit", "completion"].iter().zip(port.rings) {
+            fill.add(&[name, ("ring", ring)], waiting.into());
+            size.add(&[name, ("ring", ring)], all.into());
+        }
+        let side = if port.protected { "protected" } else { "unprotected" };
+        info.add(&[name, ("zone", &port.zone), ("side", side), ("driver", &port.driver)], 1.0);
+    }
+    vec![received, received_bytes, sent, sent_bytes, fill, size, info]
+}
+
+fn verdicts(ports: &[PortStatus]) -> Vec<Family> {
+    let mut packets =
+        Family::counter("ravelin_packets_total", "Packets by the verdict that ended their way.");
+    let mut bytes = Family::counter("ravelin_packet_bytes_total", "Octets by verdict.");
+    for port in ports {
+        let counted: BTreeMap<Verdict, (u64, u64)> =
+            port.verdicts.iter().map(|&(verdict, packets, octets)| (verdict, (packets, octets))).collect();
+        for &verdict in Verdict::ALL {
+            let (count, octets) = counted.get(&verdict).copied().unwrap_or_default();
+            let drop = if verdict.is_drop() { "true" } else { "false" };
+            let labels = [("port", port.name.as_str()), ("verdict", verdict.name()), ("drop", drop)];
+            packets.add(&labels, count as f64);
+            bytes.add(&labels, octets as f64);
+        }
+    }
+    vec![packets, bytes]
+}
+
+/// Sums of pairs by name, in name order.
+fn by_name<K: Ord>(pairs: impl Iterator<Item = (K, (u64, u64))>) -> BTreeMap<K, (u64, u64)> {
+    let mut sums = BTreeMap::new();
+    for (key, (packets, octets)) in pairs {
+        let sum: &mut (u64, u64) = sums.entry(key).or_default();
+        *sum = (sum.0 + packets, sum.1 + octets);
+    }
+    sums
+}
+
+fn rules(rules: &[RuleStatus]) -> Vec<Family> {
+    let sums = by_name(rules.iter().map(|r| (r.rule.name.as_str(), r.matched)));
+    let mut packets = Family::counter("ravelin_rule_packets_total", "Packets that a rule decided.");
+    let mut bytes = Family::counter("ravelin_rule_bytes_total", "Octets that a rule decided.");
+    for (name, (count, octets)) in sums.iter().take(NAMES) {
+        packets.add(&[("rule", name)], *count as f64);
+        bytes.add(&[("rule", name)], *octets as f64);
+    }
+    vec![packets, bytes, omitted("ravelin_rules_omitted", "Rules left out of the metrics.", sums.len())]
+}
+
+fn sas(sas: &[SaStatus]) -> Vec<Family> {
+    let key = |sa: &SaStatus| (sa.name.clone(), view::direction(sa.direction));
+    let sums = by_name(sas.iter().map(|sa| (key(sa), sa.traffic)));
+    let mut packets = Family::counter("ravelin_sa_packets_total", "Packets under the SAs of a connection.");
+    let mut bytes = Family::counter("ravelin_sa_bytes_total", "Octets of inner packets under the SAs.");
+    for ((name, direction), (count, octets)) in sums.iter().take(2 * NAMES) {
+        packets.add(&[("sa", name), ("direction", direction)], *count as f64);
+        bytes.add(&[("sa", name), ("direction", direction)], *octets as f64);
+    }
+    vec![packets, bytes, omitted("ravelin_sas_omitted", "SAs left out of the metrics.", sums.len() / 2)]
+}
+
+fn omitted(name: &str, help: &str, have: usize) -> Family {
+    let mut family = Family::gauge(name, help);
+    family.add(&[], have.saturating_sub(NAMES) as f64);
+    family
+}

@@ -1,0 +1,6 @@
+//! What the outside may see.
+
+pub mod events;
+pub mod family;
+pub mod gather;
+pub mod metrics;
