@@ -4,9 +4,13 @@
 
 pub mod classify;
 pub mod clock;
+pub mod engine;
 pub mod esp;
 pub mod forward;
 pub mod frame;
+pub mod gate;
+pub mod gateway;
+pub mod inbox;
 pub mod kernel;
 pub mod packet;
 pub mod pin;
@@ -15,3 +19,4 @@ pub mod reassemble;
 pub mod report;
 pub mod table;
 pub mod wire;
+pub mod worker;

@@ -166,6 +166,7 @@ impl Gate {
         let events = Events::new();
         Self {
             tables: Tables {
+                encapsulation_ports: Arc::default(),
                 generation: 1,
                 mode: FilterMode::Policy,
                 policy: Arc::new(Policy::compile(source, 1, None)),

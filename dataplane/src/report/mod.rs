@@ -1,3 +1,4 @@
 //! What the process tells of itself.
 
+pub mod counter;
 pub mod events;

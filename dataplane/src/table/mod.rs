@@ -37,6 +37,8 @@ pub struct Tables {
     pub policy: Arc<Policy>,
     /// SAs in force; none while default filters are (row B23).
     pub sas: Arc<SaTable>,
+    /// UDP ports of ours that carry ESP, besides 4500. Few.
+    pub encapsulation_ports: Arc<[u16]>,
     /// Routes, neighbours and own addresses.
     pub forwarding: Arc<Forwarding>,
     /// Ports by [`PortIndex`].

@@ -44,6 +44,8 @@ pub enum ModeChoice {
     Native,
     /// Native where the driver can, else generic.
     NativeOrGeneric,
+    /// Generic alone.
+    Generic,
 }
 
 /// Why an interface cannot be steered.
@@ -241,10 +243,13 @@ impl Steering {
     }
 
     fn attach_anew(&mut self, choice: ModeChoice) -> Result<Mode, SteeringError> {
+        if choice == ModeChoice::Generic {
+            return self.attach_as(Mode::Generic).map(|()| Mode::Generic);
+        }
         match (self.attach_as(Mode::Native), choice) {
             (Ok(()), _) => Ok(Mode::Native),
             (Err(_), ModeChoice::NativeOrGeneric) => self.attach_as(Mode::Generic).map(|()| Mode::Generic),
-            (Err(error), ModeChoice::Native) => Err(error),
+            (Err(error), _) => Err(error),
         }
     }
 

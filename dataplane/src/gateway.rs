@@ -1,0 +1,302 @@
+//! The start of the process, in the order that keeps it closed: filters, walls, workers, then the doors.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::mpsc;
+use std::time::Duration;
+
+use anyhow::{Context, anyhow};
+use ravelin_config::appliance::{self, Appliance, Cores, XdpMode};
+use ravelin_config::default_filters;
+use ravelin_contract::report::FilterMode;
+use tracing::{info, warn};
+
+use crate::clock::Clock;
+use crate::engine::{Engine, ModeFile, Parts};
+use crate::esp::builder::Builder;
+use crate::esp::numbers::Numbers;
+use crate::esp::reservation::{STEP, Store};
+use crate::forward::neighbour::{Asks, asks};
+use crate::gate::{Gate, Walls};
+use crate::inbox;
+use crate::kernel;
+use crate::pin;
+use crate::port::Port;
+use crate::port::xdp::steering::{ModeChoice, Steering};
+use crate::port::xdp::worker::{WorkerOptions, WorkerPorts};
+use crate::report::counter::WorkerCounters;
+use crate::report::events::Events;
+use crate::table::forwarding::Forwarding;
+use crate::table::forwarding::view::View;
+use crate::table::policy::{Policy, PolicySource};
+use crate::table::publish::{self, Reader};
+use crate::table::{PortInfo, Tables};
+use crate::worker::handoff::Post;
+use crate::worker::run::{self, Bell, Idle};
+use crate::worker::{self, Worker};
+
+/// Octets of a frame: what AF_XDP takes at most, so that a packet of 1500 octets has room to grow.
+const FRAME: u16 = 4096;
+/// How often reservations are looked at.
+const TOP_UP: Duration = Duration::from_millis(5);
+/// Looks between two notes of accepted numbers: a second.
+const NOTE_EVERY: u32 = 200;
+
+/// Everything that runs. Dropping it leaves the walls standing.
+pub struct Gateway {
+    engine: Arc<Engine>,
+    bells: Vec<Arc<Bell>>,
+    threads: Vec<std::thread::JoinHandle<()>>,
+    _follower: kernel::Follower,
+}
+
+impl Gateway {
+    /// Starts by the appliance file.
+    pub fn start(config: &Path) -> anyhow::Result<Self> {
+        let (appliance, notes) =
+            Appliance::load(config).map_err(|found| anyhow!("{}", found.render(false)))?;
+        notes.iter().for_each(|note| warn!("{note}"));
+        let defaults = default_policy(&appliance)?;
+        std::fs::create_dir_all(&appliance.dataplane.state).context("state directory")?;
+        let listener = inbox::bind(&appliance.dataplane.socket)
+            .with_context(|| format!("contract socket {}", appliance.dataplane.socket.display()))?;
+        pin::forbid_core_dumps().context("core dumps")?;
+
+        let mut steerings = load_steerings(&appliance)?;
+        let crew = Crew::hire(&appliance, &mut steerings)?;
+        let bells = crew.bells.clone();
+        let trusted = appliance.ports.iter().filter(|port| port.protected).map(|port| port.interface.clone());
+        let gate = Gate::new(steerings, bells.clone(), trusted.collect(), &appliance.dataplane.state);
+        let (engine, readers) = engine(&appliance, defaults, &crew, &gate);
+        let asks = asks();
+        let follower = follow(&appliance, &engine, &gate, &asks)?;
+        let threads = crew.work(readers, &asks)?;
+        attach(&appliance, &gate)?;
+
+        let answering = Arc::clone(&engine);
+        std::thread::Builder::new()
+            .name("inbox".to_owned())
+            .spawn(move || inbox::serve(&listener, &answering))?;
+        info!(ports = appliance.ports.len(), workers = bells.len(), "ravelin-dataplane is ready");
+        Ok(Self { engine, bells, threads, _follower: follower })
+    }
+
+    /// Keeps house until `stop` says so, then stops the workers and notes what must survive.
+    pub fn run(self, stop: &mpsc::Receiver<()>) {
+        let mut looks = 0;
+        while stop.recv_timeout(TOP_UP) == Err(mpsc::RecvTimeoutError::Timeout) {
+            self.engine.top_up_numbers();
+            looks += 1;
+            if looks % NOTE_EVERY == 0 {
+                self.engine.note_accepted_numbers();
+            }
+        }
+        self.bells.iter().for_each(|bell| bell.stop());
+        for thread in self.threads {
+            // A panic in it was reported by the panic hook.
+            let _ = thread.join();
+        }
+        self.engine.note_accepted_numbers();
+        info!("stopped; the XDP programs stay and drop what is protected");
+    }
+}
+
+/// Filters for the time without a policy. No file means that nothing is permitted; a wrong file is an error.
+fn default_policy(appliance: &Appliance) -> anyhow::Result<Policy> {
+    let path = &appliance.dataplane.default_filters;
+    let zones = appliance.zones();
+    let filters = if path.exists() {
+        let loaded = default_filters::DefaultFilters::load(path, &zones);
+        let (filters, notes) = loaded.map_err(|found| anyhow!("{}", found.render(false)))?;
+        notes.iter().for_each(|note| warn!("{note}"));
+        filters
+    } else {
+        warn!(file = %path.display(), "no default filters: everything is denied until a policy is installed");
+        default_filters::DefaultFilters::default()
+    };
+    let source =
+        PolicySource { rules: filters.rules, zones, tunnels: vec![], log_implicit: filters.log_implicit };
+    Ok(Policy::compile(source, appliance.workers.count(), None))
+}
+
+fn load_steerings(appliance: &Appliance) -> anyhow::Result<Vec<Steering>> {
+    let load = |port: &appliance::Port| {
+        Steering::load(&port.interface, &appliance.dataplane.pins)
+            .with_context(|| format!("XDP program of {}", port.interface))
+    };
+    appliance.ports.iter().map(load).collect()
+}
+
+fn attach(appliance: &Appliance, gate: &Gate) -> anyhow::Result<()> {
+    let choice = match appliance.dataplane.xdp {
+        XdpMode::Native => ModeChoice::Native,
+        XdpMode::Generic => ModeChoice::Generic,
+        XdpMode::Auto => ModeChoice::NativeOrGeneric,
+    };
+    for steering in gate.steerings().iter_mut() {
+        let interface = steering.interface().to_owned();
+        let mode = steering.attach(choice).with_context(|| format!("XDP program of {interface}"))?;
+        info!(interface, ?mode, "XDP program attached");
+    }
+    Ok(())
+}
+
+/// The workers before they work.
+struct Crew {
+    /// Core, ports and pool of each.
+    places: Vec<(u32, WorkerPorts)>,
+    counters: Vec<Arc<WorkerCounters>>,
+    bells: Vec<Arc<Bell>>,
+    clock: Clock,
+    events: Arc<Events>,
+    idle: Idle,
+}
+
+impl Crew {
+    /// Opens one queue of every port for each worker.
+    fn hire(appliance: &Appliance, steerings: &mut [Steering]) -> anyhow::Result<Self> {
+        let cores: Vec<u32> = match &appliance.workers.cores {
+            Cores::Pinned(cores) => cores.clone(),
+            Cores::Count(count) => (0..*count).collect(),
+        };
+        let options = WorkerOptions {
+            frames: appliance.workers.frames,
+            frame_size: FRAME,
+            ring_size: appliance.workers.queue,
+            zero_copy: true,
+        };
+        let mut places = Vec::with_capacity(cores.len());
+        for (queue, core) in (0..).zip(cores) {
+            places.push((core, WorkerPorts::open(queue, steerings, options)?));
+        }
+        let ports = appliance.ports.len();
+        let counters = places.iter().map(|(core, _)| Arc::new(WorkerCounters::new(*core, ports))).collect();
+        let bells = places.iter().map(|_| Bell::new()).collect::<std::io::Result<_>>()?;
+        let idle = match appliance.workers.idle {
+            appliance::Idle::Wait => Idle::Sleep,
+            appliance::Idle::Poll => Idle::Spin,
+        };
+        Ok(Self { places, counters, bells, clock: Clock::start(), events: Events::new(), idle })
+    }
+
+    fn drivers(&self) -> Vec<String> {
+        let first = self.places.first().map(|(_, place)| &place.ports);
+        first.into_iter().flatten().map(|port| port.driver().to_owned()).collect()
+    }
+
+    /// Starts the threads.
+    fn work(
+        self,
+        readers: Vec<Reader<Tables>>,
+        asks: &Asks,
+    ) -> anyhow::Result<Vec<std::thread::JoinHandle<()>>> {
+        let workers = self.places.len();
+        let post = Arc::new(Post::new(workers, usize::from(FRAME)));
+        let Self { places, counters, bells, clock, events, idle } = self;
+        let mut threads = Vec::with_capacity(workers);
+        let seats = places.into_iter().zip(readers).zip(counters.into_iter().zip(bells));
+        for (index, (((core, place), reader), (counters, bell))) in seats.enumerate() {
+            let mut worker = Worker::new(worker::Parts {
+                index,
+                workers,
+                clock,
+                reader,
+                pool: place.pool,
+                ports: place.ports.into_iter().map(|port| Box::new(port) as Box<dyn Port>).collect(),
+                counters,
+                events: Arc::clone(&events),
+                asks: Arc::clone(asks),
+                post: Arc::clone(&post),
+            });
+            let life = move || {
+                if let Err(error) = pin::to_core(core as usize) {
+                    warn!(%error, core, "worker not pinned");
+                }
+                run::live(&mut worker, &bell, idle);
+            };
+            threads.push(std::thread::Builder::new().name(format!("worker-{index}")).spawn(life)?);
+        }
+        Ok(threads)
+    }
+}
+
+fn engine(
+    appliance: &Appliance,
+    defaults: Policy,
+    crew: &Crew,
+    gate: &Arc<Gate>,
+) -> (Arc<Engine>, Vec<Reader<Tables>>) {
+    let defaults = Arc::new(defaults);
+    let ports = ports(appliance, &View::default(), &[]);
+    let first = Tables {
+        generation: 1,
+        mode: FilterMode::DefaultNoPolicy,
+        policy: Arc::clone(&defaults),
+        sas: Arc::default(),
+        encapsulation_ports: Arc::default(),
+        forwarding: Arc::new(Forwarding::default()),
+        ports: ports.iter().cloned().collect(),
+    };
+    let (publisher, readers) = publish::channel(Arc::new(first), crew.counters.len());
+    let store = Store::open(&appliance.dataplane.state.join("sequence-numbers"));
+    let engine = Engine::new(Parts {
+        defaults,
+        ports,
+        drivers: crew.drivers(),
+        counters: crew.counters.clone(),
+        events: Arc::clone(&crew.events),
+        builder: Builder::new(Numbers::new(store, STEP)),
+        clock: crew.clock,
+        mode_file: ModeFile::new(&appliance.dataplane.state),
+        surroundings: Box::new(Walls(Arc::clone(gate))),
+        publisher,
+        crypto: ravelin_crypto_accel::back_end().to_owned(),
+    });
+    (Arc::new(engine), readers)
+}
+
+/// Ports as the kernel shows them now; one that is not there has no index.
+fn ports(appliance: &Appliance, view: &View, indexes: &[u32]) -> Vec<PortInfo> {
+    let info = |(number, port): (usize, &appliance::Port)| {
+        let ifindex = indexes.get(number).copied().unwrap_or(0);
+        let link = view.links.iter().find(|link| link.index == ifindex);
+        PortInfo {
+            name: port.interface.clone(),
+            ifindex,
+            mac: link.and_then(|link| link.mac).unwrap_or_default(),
+            mtu: link.map_or(0, |link| link.mtu.min(u16::MAX.into()) as u16),
+            zone: None,
+            zone_name: port.zone.to_string(),
+            protected: port.protected,
+        }
+    };
+    appliance.ports.iter().enumerate().map(info).collect()
+}
+
+fn follow(
+    appliance: &Appliance,
+    engine: &Arc<Engine>,
+    gate: &Arc<Gate>,
+    asks: &Asks,
+) -> anyhow::Result<kernel::Follower> {
+    let names = appliance.ports.iter().map(|port| port.interface.clone()).collect();
+    let (engine, gate, appliance) = (Arc::clone(engine), Arc::clone(gate), appliance.clone());
+    let publish = move |view: &View, indexes: &[u32]| {
+        gate.follow(view);
+        engine.forwarding_changed(
+            |before: &Forwarding| before.rebuild(view, indexes),
+            ports(&appliance, view, indexes),
+        );
+    };
+    kernel::follow(names, Arc::clone(asks), Box::new(publish)).context("netlink")
+}
+
+/// Takes the XDP programs off all ports of the appliance file.
+pub fn detach(config: &Path) -> anyhow::Result<()> {
+    let (appliance, _) = Appliance::load(config).map_err(|found| anyhow!("{}", found.render(false)))?;
+    for port in &appliance.ports {
+        Steering::remove(&port.interface, &appliance.dataplane.pins)
+            .with_context(|| format!("XDP program of {}", port.interface))?;
+    }
+    Ok(())
+}

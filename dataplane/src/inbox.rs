@@ -1,0 +1,139 @@
+//! The only door from control: a Unix socket, peers judged by their credentials, one answer per request.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::Path;
+use std::sync::Arc;
+
+use ravelin_contract::message::{Refusal, Reply, Request};
+use ravelin_contract::snapshot::{Inconsistency, Snapshot};
+use ravelin_contract::{VERSION, codec, limits};
+use tracing::{info, warn};
+
+use crate::engine::Engine;
+
+/// Binds the socket. A file that no process listens on any more is replaced; one that answers is not.
+pub fn bind(path: &Path) -> io::Result<UnixListener> {
+    if UnixStream::connect(path).is_ok() {
+        let text = format!("{} is in use by another ravelin-dataplane", path.display());
+        return Err(io::Error::new(io::ErrorKind::AddrInUse, text));
+    }
+    if let Some(directory) = path.parent() {
+        fs::create_dir_all(directory)?;
+    }
+    let _ = fs::remove_file(path);
+    let listener = UnixListener::bind(path)?;
+    fs::set_permissions(path, fs::Permissions::from_mode(0o600))?;
+    Ok(listener)
+}
+
+/// Accepts for ever; each connection has a thread of its own, away from the workers' cores when there are others.
+pub fn serve(listener: &UnixListener, engine: &Arc<Engine>) {
+    for stream in listener.incoming() {
+        let accepted = stream.and_then(|stream| admit(&stream).map(|()| stream));
+        match accepted {
+            Ok(stream) => spawn(stream, Arc::clone(engine)),
+            Err(error) => warn!(%error, "contract socket"),
+        }
+    }
+}
+
+fn admit(stream: &UnixStream) -> io::Result<()> {
+    let peer = rustix::net::sockopt::socket_peercred(stream)?;
+    if peer.uid.is_root() || peer.uid == rustix::process::geteuid() {
+        return Ok(());
+    }
+    Err(io::Error::new(io::ErrorKind::PermissionDenied, format!("refused uid {}", peer.uid.as_raw())))
+}
+
+fn spawn(stream: UnixStream, engine: Arc<Engine>) {
+    let run = move || {
+        if let Err(error) = Session::new(engine).run(stream) {
+            info!(%error, "control disconnected");
+        }
+    };
+    if let Err(error) = std::thread::Builder::new().name("contract".to_owned()).spawn(run) {
+        warn!(%error, "no thread for a connection");
+    }
+}
+
+/// What one connection has said so far.
+struct Session {
+    engine: Arc<Engine>,
+    greeted: bool,
+    /// The snapshot begun and not yet committed.
+    begun: Option<Snapshot>,
+}
+
+impl Session {
+    fn new(engine: Arc<Engine>) -> Self {
+        Self { engine, greeted: false, begun: None }
+    }
+
+    fn run(mut self, mut stream: UnixStream) -> Result<(), codec::CodecError> {
+        while let Some(request) = codec::read(&mut stream)? {
+            let reply = self.answer(request).unwrap_or_else(Reply::Refused);
+            codec::write(&mut stream, &reply)?;
+        }
+        Ok(())
+    }
+
+    fn answer(&mut self, request: Request) -> Result<Reply, Refusal> {
+        if !self.greeted && !matches!(request, Request::Hello { .. }) {
+            return Err(Refusal::OutOfOrder("the first request must be Hello".to_owned()));
+        }
+        match request {
+            Request::Hello { version } => self.greet(version),
+            Request::Begin { fingerprint, log_implicit } => {
+                self.begun = Some(Snapshot { fingerprint, log_implicit, ..Snapshot::default() });
+                Ok(Reply::Done)
+            }
+            Request::Zones(more) => self.extend("zones", limits::ZONES, more, |s| &mut s.zones),
+            Request::Tunnels(more) => self.extend("tunnels", limits::TUNNELS, more, |s| &mut s.tunnels),
+            Request::Rules(more) => self.extend("rules", limits::RULES, more, |s| &mut s.rules),
+            Request::Sas(more) => self.extend("SAs", limits::SAS, more, |s| &mut s.sas),
+            Request::Commit => {
+                let nothing = || Refusal::OutOfOrder("Commit without Begin".to_owned());
+                self.engine.install(self.begun.take().ok_or_else(nothing)?)
+            }
+            Request::UseDefaultFilters => self.engine.use_default_filters(),
+            Request::UsePolicy => self.engine.use_policy(),
+            Request::Status => Ok(Reply::Status(Box::new(self.engine.status()))),
+            Request::Ports => Ok(Reply::Ports(self.engine.ports())),
+            Request::ListRules { from } => Ok(self.engine.list_rules(from)),
+            Request::ListSas { from } => Ok(self.engine.list_sas(from)),
+            Request::TakeEvents => Ok(Reply::Events(self.engine.take_events())),
+        }
+    }
+
+    fn greet(&mut self, version: u16) -> Result<Reply, Refusal> {
+        if version != VERSION {
+            return Err(Refusal::Version(VERSION));
+        }
+        self.greeted = true;
+        let (incarnation, policy) = self.engine.identity();
+        Ok(Reply::Hello { version: VERSION, incarnation, policy })
+    }
+
+    /// Adds a part of the snapshot; its size is judged at once, so that a peer cannot fill the memory.
+    fn extend<T>(
+        &mut self,
+        what: &str,
+        most: usize,
+        more: Vec<T>,
+        part: fn(&mut Snapshot) -> &mut Vec<T>,
+    ) -> Result<Reply, Refusal> {
+        let begun =
+            self.begun.as_mut().ok_or_else(|| Refusal::OutOfOrder(format!("{what} without Begin")))?;
+        let list = part(begun);
+        let have = list.len() + more.len();
+        if have > most {
+            self.begun = None;
+            return Err(Inconsistency::TooMany(what.to_owned(), have as u64, most as u64).into());
+        }
+        list.extend(more);
+        Ok(Reply::Done)
+    }
+}

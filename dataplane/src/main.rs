@@ -1,0 +1,65 @@
+//! `ravelin-dataplane`: the packet process.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::mpsc;
+
+use clap::{Parser, Subcommand};
+use ravelin_dataplane::gateway::{self, Gateway};
+
+/// Carries packets between the ports of the appliance file, through filters and ESP.
+#[derive(Debug, Parser)]
+#[command(name = "ravelin-dataplane", version)]
+struct Arguments {
+    /// The appliance file.
+    #[arg(long, global = true, env = "RAVELIN_CONFIG", default_value = "/etc/ravelin/ravelin.toml")]
+    config: PathBuf,
+    /// Log as JSON lines.
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    verb: Option<Verb>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Takes the XDP programs off the ports, so that the kernel sees everything again. Nothing is protected any more.
+    Detach,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    log(arguments.json);
+    let result = match arguments.verb {
+        Some(Verb::Detach) => gateway::detach(&arguments.config),
+        None => run(&arguments.config),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("ravelin-dataplane: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn log(json: bool) {
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into());
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false);
+    if json { log.json().init() } else { log.init() }
+}
+
+fn run(config: &std::path::Path) -> anyhow::Result<()> {
+    let (ring, stop) = mpsc::channel();
+    let mut signals =
+        signal_hook::iterator::Signals::new([signal_hook::consts::SIGTERM, signal_hook::consts::SIGINT])?;
+    let gateway = Gateway::start(config)?;
+    std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
+        if signals.forever().next().is_some() {
+            // Nobody listens only when the process ends anyway.
+            let _ = ring.send(());
+        }
+    })?;
+    gateway.run(&stop);
+    Ok(())
+}

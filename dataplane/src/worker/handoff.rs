@@ -1,0 +1,106 @@
+//! Packets for an SA that another worker owns.
+//!
+//! An inbound SA has one owner, so that its anti-replay window has one writer. Cards spread packets by addresses and
+//! ports, which a sender may choose; what arrives at the wrong worker is copied into a parcel and given to the owner.
+
+use crossbeam::queue::ArrayQueue;
+
+use crate::frame::{Frame, Pool};
+use crate::packet::PortIndex;
+
+/// Parcels that may wait for one worker.
+const WAITING: usize = 512;
+
+/// A copy of one IP packet on its way to another worker.
+#[derive(Debug)]
+struct Parcel {
+    octets: Box<[u8]>,
+    /// Octets in use; at most `octets.len()`.
+    len: usize,
+    ingress: PortIndex,
+}
+
+/// The pigeonholes of all workers. Lock-free; nothing is allocated after start.
+#[derive(Debug)]
+pub struct Post {
+    inboxes: Box<[ArrayQueue<Parcel>]>,
+    /// Empty parcels.
+    spare: ArrayQueue<Parcel>,
+}
+
+impl Post {
+    /// For `workers` workers and packets of at most `longest` octets. A single worker needs no parcels.
+    pub fn new(workers: usize, longest: usize) -> Self {
+        let parcels = if workers > 1 { WAITING * workers } else { 0 };
+        let spare = ArrayQueue::new(parcels.max(1));
+        for _ in 0..parcels {
+            let parcel = Parcel { octets: vec![0; longest].into(), len: 0, ingress: PortIndex(0) };
+            // There is room: the queue was made for as many.
+            drop(spare.push(parcel));
+        }
+        Self { inboxes: (0..workers).map(|_| ArrayQueue::new(WAITING)).collect(), spare }
+    }
+
+    /// Copies the packet to `owner`. False when there is no room; the packet is then the caller's to drop.
+    pub fn send(&self, owner: usize, ingress: PortIndex, packet: &[u8]) -> bool {
+        let Some(mut parcel) = self.spare.pop() else { return false };
+        let Some(room) = parcel.octets.get_mut(..packet.len()) else {
+            drop(self.spare.push(parcel));
+            return false;
+        };
+        room.copy_from_slice(packet);
+        (parcel.len, parcel.ingress) = (packet.len(), ingress);
+        match self.inboxes[owner].push(parcel) {
+            Ok(()) => true,
+            Err(parcel) => {
+                drop(self.spare.push(parcel));
+                false
+            }
+        }
+    }
+
+    /// The next packet for `owner`, in a frame of its pool at offset `start`. `None` when there is none or no frame.
+    pub fn receive(&self, owner: usize, pool: &mut Pool, start: usize) -> Option<(Frame, PortIndex)> {
+        if self.inboxes[owner].is_empty() {
+            return None;
+        }
+        let mut frame = pool.take()?;
+        let Some(parcel) = self.inboxes[owner].pop() else {
+            pool.give(frame);
+            return None;
+        };
+        let ingress = parcel.ingress;
+        let placed = frame.place(start, parcel.len);
+        if placed.is_some() {
+            frame.bytes_mut().copy_from_slice(&parcel.octets[..parcel.len]);
+        }
+        drop(self.spare.push(parcel));
+        match placed {
+            Some(()) => Some((frame, ingress)),
+            None => {
+                pool.give(frame);
+                None
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_parcel_arrives_whole_and_a_full_post_refuses() {
+        let post = Post::new(2, 100);
+        let mut pool = Pool::in_memory(4, 256);
+        for number in 0..WAITING {
+            assert!(post.send(1, PortIndex(3), &[number as u8; 60]));
+        }
+        assert!(!post.send(1, PortIndex(3), &[0; 60]), "the owner's pigeonhole is full");
+        assert!(!post.send(0, PortIndex(3), &[0; 101]), "longer than a parcel");
+        let (frame, ingress) = post.receive(1, &mut pool, 64).expect("first parcel");
+        assert_eq!((frame.bytes(), ingress, frame.headroom()), (&[0u8; 60][..], PortIndex(3), 64));
+        assert!(post.receive(0, &mut pool, 64).is_none());
+        assert!(post.send(1, PortIndex(3), &[0; 60]), "room again");
+    }
+}

@@ -1,0 +1,290 @@
+//! One core's work: it owns its rings, its frames and its memory of flows, and shares nothing that changes.
+
+mod finish;
+pub mod handoff;
+pub mod run;
+mod view;
+
+use std::sync::Arc;
+
+use arrayvec::ArrayVec;
+use ravelin_contract::verdict::Verdict;
+
+use crate::classify::{self, Flows};
+use crate::clock::{Clock, Now};
+use crate::esp;
+use crate::forward::icmp_error::Limiter;
+use crate::forward::neighbour::{Asks, Neighbours};
+use crate::forward::{link, route, size};
+use crate::frame::{Frame, Pool};
+use crate::packet::{BURST, Batch, Decision, Origin, Packet, PortIndex};
+use crate::port::{HEADROOM, Port};
+use crate::reassemble::Reassembly;
+use crate::report::counter::WorkerCounters;
+use crate::report::events::{EventSink, Events};
+use crate::table::Tables;
+use crate::table::publish::Reader;
+use crate::wire::ethernet::{self, ether_type};
+use crate::wire::ip;
+use handoff::Post;
+use view::View;
+
+/// Outbound SAs asked for a due keepalive in one breath; all have their turn in time.
+const KEEPALIVES: usize = 16;
+/// Breaths between two looks at the fill of the rings.
+const LOOK_AT_RINGS: u64 = 1024;
+
+/// What a worker is made of.
+pub struct Parts {
+    /// Its number, from 0.
+    pub index: usize,
+    /// How many there are.
+    pub workers: usize,
+    /// The clock of all.
+    pub clock: Clock,
+    /// Generations arrive here.
+    pub reader: Reader<Tables>,
+    /// Its frames.
+    pub pool: Pool,
+    /// One per port of the appliance, in order.
+    pub ports: Vec<Box<dyn Port>>,
+    /// What it counts.
+    pub counters: Arc<WorkerCounters>,
+    /// Where it reports events.
+    pub events: Arc<Events>,
+    /// Questions about neighbours.
+    pub asks: Asks,
+    /// Packets for other workers' SAs.
+    pub post: Arc<Post>,
+}
+
+/// A worker.
+pub struct Worker {
+    index: usize,
+    workers: usize,
+    clock: Clock,
+    reader: Reader<Tables>,
+    ports: Vec<Box<dyn Port>>,
+    counters: Arc<WorkerCounters>,
+    post: Arc<Post>,
+    pool: Pool,
+    batch: Batch,
+    stages: Stages,
+}
+
+/// What the stages remember from packet to packet.
+struct Stages {
+    flows: Flows,
+    neighbours: Neighbours,
+    reassembly: Reassembly,
+    limiter: Limiter,
+    events: EventSink,
+    /// Position of the next SA to ask for a keepalive.
+    keepalive: usize,
+}
+
+impl Worker {
+    /// Takes all the memory that it will ever take.
+    pub fn new(parts: Parts) -> Self {
+        let now = parts.clock.read();
+        let stages = Stages {
+            flows: Flows::new(),
+            neighbours: Neighbours::new(parts.asks),
+            reassembly: Reassembly::default(),
+            limiter: Limiter::new(now),
+            events: EventSink::new(parts.events),
+            keepalive: 0,
+        };
+        Self {
+            index: parts.index,
+            workers: parts.workers,
+            clock: parts.clock,
+            reader: parts.reader,
+            ports: parts.ports,
+            counters: parts.counters,
+            post: parts.post,
+            pool: parts.pool,
+            batch: Batch::default(),
+            stages,
+        }
+    }
+
+    /// One breath: what every port has received goes its whole way. Returns whether there was anything.
+    pub fn breathe(&mut self) -> bool {
+        let now = self.clock.read();
+        let mut worked = false;
+        for number in 0..self.ports.len() {
+            worked |= self.receive(PortIndex(number as u8));
+            self.carry(now);
+        }
+        worked |= self.receive_handed_over();
+        self.make_keepalives(now);
+        self.carry(now);
+        for port in &mut self.ports {
+            port.flush(&mut self.pool);
+        }
+        self.note(now, worked);
+        worked
+    }
+
+    /// The packet's way, stage by stage. Every packet of the batch has a verdict at its end.
+    fn carry(&mut self, now: Now) {
+        let Self { reader, pool, batch, stages, .. } = self;
+        let tables = reader.current();
+        let view = View::new(tables, now);
+
+        stages.reassembly.collect(batch, now, |packet| view.may_hold_esp(packet));
+        view.learn_path_mtu(batch);
+        view.hand_over(batch, &self.post, self.index, self.workers);
+        esp::inbound::open(batch, &view);
+        route::find(batch, &tables.forwarding);
+        stages.decide(batch, tables, pool, self.index, now);
+        let mut means = size::Means { now, pool, limiter: &mut stages.limiter };
+        size::fit(batch, &view, &mut means);
+        // What a stage has made, an ICMP error, is routed and judged like any other packet.
+        route::find(batch, &tables.forwarding);
+        stages.decide(batch, tables, pool, self.index, now);
+        esp::outbound::seal(batch, &view, pool, now);
+        stages.acquire(batch, tables, now);
+        route::find(batch, &tables.forwarding);
+        size::cut_sealed(batch, pool);
+        link::dress(batch, now, &tables.forwarding, pool, &mut stages.neighbours);
+        self.finish();
+    }
+
+    fn receive(&mut self, port: PortIndex) -> bool {
+        let mut frames: ArrayVec<Frame, BURST> = ArrayVec::new();
+        self.ports[usize::from(port.0)].receive(&mut self.pool, &mut frames);
+        let any = !frames.is_empty();
+        let octets = frames.iter().map(|frame| frame.len() as u64).sum();
+        self.counters.port(port).received.add(frames.len() as u64, octets);
+        for mut frame in frames {
+            match strip_link(&mut frame, self.mac(port)) {
+                Ok(()) => self.admit(frame, port),
+                Err(verdict) => self.refuse(frame, port, verdict),
+            }
+        }
+        any
+    }
+
+    /// The link address of a port, once the kernel has told it.
+    fn mac(&mut self, port: PortIndex) -> Option<[u8; 6]> {
+        self.reader.current().port(port).map(|info| info.mac).filter(|mac| *mac != [0; 6])
+    }
+
+    fn receive_handed_over(&mut self) -> bool {
+        let mut any = false;
+        while self.batch.packets.len() < BURST
+            && let Some((frame, ingress)) = self.post.receive(self.index, &mut self.pool, HEADROOM)
+        {
+            self.admit(frame, ingress);
+            any = true;
+        }
+        any
+    }
+
+    /// Reads the IP header; what has a sound one joins the batch.
+    fn admit(&mut self, mut frame: Frame, ingress: PortIndex) {
+        match ip::parse(frame.bytes()) {
+            Ok(headers) => {
+                // Link padding goes; the packet is never longer than the frame.
+                let trimmed = frame.place(frame.headroom(), headers.total_len.into());
+                debug_assert!(trimmed.is_some(), "a packet longer than its frame");
+                self.batch.packets.push(Packet::new(frame, headers, ingress, Origin::Wire));
+            }
+            Err(verdict) => self.refuse(frame, ingress, verdict),
+        }
+    }
+
+    fn refuse(&mut self, frame: Frame, ingress: PortIndex, verdict: Verdict) {
+        self.counters.port(ingress).ended(verdict, frame.len() as u64);
+        self.pool.give(frame);
+    }
+
+    /// A part of the SAs each breath, and each SA by one worker alone.
+    fn make_keepalives(&mut self, now: Now) {
+        let all = self.reader.current().sas.all_outbound();
+        if all.is_empty() {
+            return;
+        }
+        let from = self.stages.keepalive % all.len();
+        let until = (from + KEEPALIVES).min(all.len());
+        self.stages.keepalive = until;
+        let (index, workers) = (self.index, self.workers);
+        let mine = all[from..until].iter().map(|entry| &*entry.sa);
+        let mine = mine.filter(|sa| sa.spi() as usize % workers == index);
+        esp::keepalive::keepalives(mine, &mut self.batch, &mut self.pool, now);
+    }
+
+    fn note(&mut self, begun: Now, worked: bool) {
+        let counters = &self.counters;
+        counters.breaths.add(1);
+        if worked {
+            counters.worked(self.clock.read().since(begun));
+        }
+        counters.generation.set(self.reader.current().generation);
+        counters.frames_free.set(self.pool.free().into());
+        if counters.breaths.get() % LOOK_AT_RINGS == 1 {
+            counters.frames.set(self.pool.total().into());
+            for (number, port) in (0..).zip(&self.ports) {
+                counters.port(PortIndex(number)).note_rings(port.rings());
+            }
+        }
+    }
+
+    /// Whether packets wait for something that comes by no port: a neighbour's answer, or room in a full ring.
+    fn is_waiting(&self) -> bool {
+        self.stages.neighbours.waiting() > 0 || self.ports.iter().any(|port| port.rings()[2].0 > 0)
+    }
+
+    /// What to wait on when idle.
+    fn ports(&self) -> impl Iterator<Item = &dyn Port> {
+        self.ports.iter().map(|port| &**port)
+    }
+
+    /// Frames that are neither free nor in a ring: held for neighbours or for missing fragments.
+    pub fn frames_held(&self) -> usize {
+        self.stages.neighbours.waiting() + self.stages.reassembly.held()
+    }
+
+    /// Free frames.
+    pub fn frames_free(&self) -> u32 {
+        self.pool.free()
+    }
+}
+
+impl Stages {
+    /// Asks control for the SAs that packets did not find.
+    fn acquire(&self, batch: &Batch, tables: &Tables, now: Now) {
+        for packet in batch.packets.iter().filter(|packet| packet.verdict == Some(Verdict::NoSa)) {
+            if let Decision::Protect(tunnel) = packet.decision
+                && let Some(name) = tables.policy.tunnel_name(tunnel)
+            {
+                self.events.acquire(now, tunnel, name, packet.ip.flow);
+            }
+        }
+    }
+
+    fn decide(&mut self, batch: &mut Batch, tables: &Tables, pool: &mut Pool, worker: usize, now: Now) {
+        let (limiter, events) = (&mut self.limiter, &mut self.events);
+        classify::decide(
+            batch,
+            tables,
+            &mut self.flows,
+            &mut classify::Means { now, worker, pool, limiter, events },
+        );
+    }
+}
+
+/// Takes the link header off. Frames for another station, which a promiscuous card gives us, are not ours to forward.
+fn strip_link(frame: &mut Frame, own: Option<[u8; 6]>) -> Result<(), Verdict> {
+    let header = ethernet::Header::read(frame.bytes()).ok_or(Verdict::Malformed)?;
+    if own.is_some_and(|own| own != header.destination) {
+        return Err(Verdict::OtherStation);
+    }
+    frame.trim_front(header.size()).ok_or(Verdict::Malformed)?;
+    match header.ether_type {
+        ether_type::IPV4 | ether_type::IPV6 => Ok(()),
+        _ => Err(Verdict::NotIp),
+    }
+}

@@ -1,0 +1,83 @@
+//! The life of a worker's thread: breathe while there is work, then spin or sleep.
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use rustix::event::{EventfdFlags, eventfd};
+
+use super::Worker;
+use crate::port::idle;
+
+/// Breaths without work before a worker goes to sleep: some tens of microseconds.
+const PATIENCE: u32 = 500;
+/// Longest sleep: timers of the stages have no finer need.
+const SLEEP: Duration = Duration::from_millis(10);
+/// Sleep while packets wait for a neighbour, whose answer comes by a new generation.
+const SHORT_SLEEP: Duration = Duration::from_millis(1);
+
+/// What a worker does when there is no work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Idle {
+    /// Goes on looking: least latency, a whole core.
+    Spin,
+    /// Sleeps until a ring has something.
+    Sleep,
+}
+
+/// Wakes a sleeping worker, and tells it to stop.
+#[derive(Debug)]
+pub struct Bell {
+    descriptor: OwnedFd,
+    stop: AtomicBool,
+}
+
+impl Bell {
+    /// A silent bell.
+    pub fn new() -> std::io::Result<Arc<Self>> {
+        let descriptor = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
+        Ok(Arc::new(Self { descriptor, stop: AtomicBool::new(false) }))
+    }
+
+    /// Wakes the worker if it sleeps.
+    pub fn ring(&self) {
+        // The only failure is a full counter, and then it rings already.
+        let _ = rustix::io::write(&self.descriptor, &1u64.to_ne_bytes());
+    }
+
+    /// Ends the worker's life after its breath.
+    pub fn stop(&self) {
+        self.stop.store(true, Ordering::Relaxed);
+        self.ring();
+    }
+
+    fn silence(&self) {
+        let _ = rustix::io::read(&self.descriptor, &mut [0u8; 8]);
+    }
+}
+
+/// Breathes until told to stop.
+pub fn live(worker: &mut Worker, bell: &Bell, idle: Idle) {
+    let mut quiet = 0;
+    while !bell.stop.load(Ordering::Relaxed) {
+        if worker.breathe() {
+            quiet = 0;
+        } else {
+            quiet += 1;
+        }
+        if quiet > PATIENCE {
+            match idle {
+                Idle::Spin => std::hint::spin_loop(),
+                Idle::Sleep => sleep(worker, bell),
+            }
+        }
+    }
+}
+
+fn sleep(worker: &Worker, bell: &Bell) {
+    let at_most = if worker.is_waiting() { SHORT_SLEEP } else { SLEEP };
+    // An error is as good as a wake: the next breath looks.
+    let _ = idle::wait(worker.ports(), Some(bell.descriptor.as_fd()), at_most);
+    bell.silence();
+}
