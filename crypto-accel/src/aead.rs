@@ -80,6 +80,7 @@ impl Key {
     }
 
     /// Which AEAD it is for.
+    #[inline]
     pub fn algorithm(&self) -> Algorithm {
         self.0.algorithm()
     }
@@ -103,6 +104,7 @@ pub struct SealJob<'a> {
 
 impl<'a> SealJob<'a> {
     /// `aad` is authenticated and stays in clear; the ciphertext goes where `text` says, the tag to `tag`.
+    #[inline]
     pub fn new(
         key: &'a Key,
         nonce: Nonce,
@@ -127,6 +129,7 @@ pub struct OpenJob<'a> {
 
 impl<'a> OpenJob<'a> {
     /// `tag` is the one that came with the ciphertext in `text`.
+    #[inline]
     pub fn new(
         key: &'a Key,
         nonce: ReceivedNonce,
@@ -141,6 +144,7 @@ impl<'a> OpenJob<'a> {
     ///
     /// # Errors
     /// It was not; its output holds zeros.
+    #[inline]
     pub fn outcome(&self) -> Result<(), BadTag> {
         self.outcome
     }

@@ -22,11 +22,13 @@ impl NumberRange {
     /// This is the one place where the caller promises what types cannot prove: no other range with any of
     /// these numbers was or will ever be made for the same key. Take `first` from an atomic counter that only
     /// grows, and that a restart does not set back while the key lives.
+    #[inline]
     pub fn from_reserved(first: u64, end: u64) -> Self {
         Self { next: first, end: end.max(first) }
     }
 
     /// The next number, or `None` when the range is exhausted.
+    #[inline]
     pub fn take(&mut self) -> Option<Number> {
         if self.next == self.end {
             return None;
@@ -55,6 +57,7 @@ pub struct Number(u64);
 
 impl Number {
     /// The value, for the sequence number field of the packet (RFC 4303 2.2).
+    #[inline]
     pub fn get(&self) -> u64 {
         self.0
     }
@@ -74,6 +77,7 @@ impl Nonce {
     /// ESP: salt, then the number as IV of 64 bits, which travels in the packet.
     ///
     /// The same for AES-GCM (RFC 4106 4), AES-GMAC (RFC 4543 3.2) and ChaCha20-Poly1305 (RFC 7634 2).
+    #[inline]
     pub fn esp(salt: [u8; 4], number: Number) -> (Self, [u8; 8]) {
         let iv = number.0.to_be_bytes();
         (Self(salted(salt, iv)), iv)
@@ -81,15 +85,18 @@ impl Nonce {
 
     /// TLS 1.2 with AES-GCM: salt, then the record number as explicit part, which travels in the record
     /// (RFC 5288 3).
+    #[inline]
     pub fn tls12(salt: [u8; 4], number: Number) -> (Self, [u8; 8]) {
         Self::esp(salt, number)
     }
 
     /// TLS 1.3, and TLS 1.2 with ChaCha20-Poly1305: static IV xor record number (RFC 8446 5.3, RFC 7905 2).
+    #[inline]
     pub fn tls13(static_iv: &[u8; 12], number: Number) -> Self {
         Self(mixed(static_iv, number.0))
     }
 
+    #[inline]
     pub(crate) fn octets(&self) -> &[u8; 12] {
         &self.0
     }
@@ -101,20 +108,24 @@ pub struct ReceivedNonce([u8; 12]);
 
 impl ReceivedNonce {
     /// ESP: salt and the IV from the packet.
+    #[inline]
     pub fn esp(salt: [u8; 4], iv: [u8; 8]) -> Self {
         Self(salted(salt, iv))
     }
 
     /// TLS 1.2 with AES-GCM: salt and the explicit part from the record (RFC 5288 3).
+    #[inline]
     pub fn tls12(salt: [u8; 4], explicit: [u8; 8]) -> Self {
         Self(salted(salt, explicit))
     }
 
     /// TLS 1.3, and TLS 1.2 with ChaCha20-Poly1305: static IV and the number of the record expected next.
+    #[inline]
     pub fn tls13(static_iv: &[u8; 12], number: u64) -> Self {
         Self(mixed(static_iv, number))
     }
 
+    #[inline]
     pub(crate) fn octets(&self) -> &[u8; 12] {
         &self.0
     }

@@ -24,6 +24,7 @@ impl<'a> Text<'a> {
     ///
     /// # Errors
     /// More than [`TEXT_MAX`] octets.
+    #[inline]
     pub fn in_place(octets: &'a mut [u8]) -> Result<Self, LengthError> {
         check_length(octets.len())?;
         Ok(Self(Shape::InPlace(octets)))
@@ -36,6 +37,7 @@ impl<'a> Text<'a> {
     ///
     /// # Errors
     /// `output` has another length than both together, or they are more than [`TEXT_MAX`] octets.
+    #[inline]
     pub fn across(input: &'a [u8], tail: &'a [u8], output: &'a mut [u8]) -> Result<Self, LengthError> {
         let length = input.len().saturating_add(tail.len());
         if output.len() != length {
@@ -46,6 +48,7 @@ impl<'a> Text<'a> {
     }
 
     /// Number of octets.
+    #[inline]
     pub fn len(&self) -> usize {
         match &self.0 {
             Shape::InPlace(octets) => octets.len(),
@@ -54,6 +57,7 @@ impl<'a> Text<'a> {
     }
 
     /// Whether there are none.
+    #[inline]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }

@@ -7,11 +7,11 @@ use std::arch::x86_64::__m128i;
 use super::features::{Aesni, Vaes256, Vaes512};
 use super::lanes::Lanes;
 use super::record::Record;
-use super::span::Span;
 use super::{Key, Level, gcm, wipe};
 use crate::aead::{OpenJob, SealJob};
 use crate::error::BadTag;
 use crate::low::AeadKey;
+use crate::text::Text;
 
 /// The same door for each back end and each kind of work. The proof among the arguments is what makes it safe.
 macro_rules! doors {
@@ -56,7 +56,7 @@ fn seal_leading<L: Lanes>(l: L, jobs: &mut [SealJob<'_>]) -> usize {
     for (done, job) in jobs.iter_mut().enumerate() {
         let Some(key) = key_for(l, &job.key.0) else { return done };
         if let Some(nonce) = job.nonce.take() {
-            let tag = crypt::<L, true>(l, key, nonce.octets(), job.aad, Span::new(&mut job.text));
+            let tag = crypt::<L, true>(l, key, nonce.octets(), job.aad, &mut job.text);
             *job.tag = l.narrow().octets(tag);
         }
     }
@@ -69,7 +69,7 @@ fn open_leading<L: Lanes>(l: L, jobs: &mut [OpenJob<'_>]) -> usize {
     for (done, job) in jobs.iter_mut().enumerate() {
         let Some(key) = key_for(l, &job.key.0) else { return done };
         if let Some(nonce) = job.nonce.take() {
-            let tag = crypt::<L, false>(l, key, nonce.octets(), job.aad, Span::new(&mut job.text));
+            let tag = crypt::<L, false>(l, key, nonce.octets(), job.aad, &mut job.text);
             job.outcome = if l.narrow().equal(tag, l.narrow().splat(job.tag)) { Ok(()) } else { Err(BadTag) };
             if job.outcome.is_err() {
                 job.text.wipe();
@@ -93,11 +93,11 @@ fn crypt<L: Lanes, const SEAL: bool>(
     key: &Key,
     nonce: &[u8; 12],
     aad: &[u8],
-    span: Span<'_>,
+    text: &mut Text<'_>,
 ) -> __m128i {
     if key.long {
-        gcm::crypt::<L, 14, SEAL>(l, &key.record, nonce, aad, span)
+        gcm::crypt::<L, 14, SEAL>(l, &key.record, nonce, aad, text)
     } else {
-        gcm::crypt::<L, 10, SEAL>(l, &key.record, nonce, aad, span)
+        gcm::crypt::<L, 10, SEAL>(l, &key.record, nonce, aad, text)
     }
 }

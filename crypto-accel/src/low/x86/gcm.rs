@@ -17,14 +17,12 @@ use std::arch::x86_64::__m128i;
 use super::features::Aesni;
 use super::here::here;
 use super::lanes::Lanes;
-use super::record::{Record, Strides};
-use super::span::Span;
+use super::record::Record;
+use super::span::{HALF, RUN, Run, Span};
+use crate::text::Text;
 
 /// The polynomial of POLYVAL for reduction, `x^127 + x^126 + x^121` and 1, least octet first.
 const POLYNOMIAL: [u8; 16] = [1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xc2];
-
-/// Vectors of a run.
-const RUN: usize = 4;
 
 /// Encrypts if `SEAL`, else decrypts, and gives the tag of the ciphertext. `R` is the number of AES rounds.
 #[inline(always)]
@@ -33,30 +31,34 @@ pub(super) fn crypt<L: Lanes, const R: usize, const SEAL: bool>(
     record: &Record,
     nonce: &[u8; 12],
     aad: &[u8],
-    span: Span<'_>,
+    text: &mut Text<'_>,
 ) -> __m128i {
-    let blocks = span.len().div_ceil(16);
-    let runs = blocks.saturating_sub(least_rest::<L>()) / (RUN * L::N);
-    let rest = blocks - runs * RUN * L::N;
-    let mut end = End { lengths: lengths(l, aad.len(), span.len()), early: None };
-    let mut walk = Walk::<L, R>::new(l, record, nonce, span);
+    let length = text.len();
+    let blocks = length.div_ceil(16);
+    let halves = blocks.saturating_sub(least_rest::<L>()) / (HALF * L::N);
+    let rest = blocks - halves * HALF * L::N;
+    let mut end = End { lengths: lengths(l, aad.len(), length), early: None };
+    let mut walk = Walk::<L, R>::new(l, record, nonce);
+    let mut span = Span::new(text, halves * HALF * L::OCTETS);
     let mask = encrypt::<R>(l.narrow(), record, &initial(nonce, 1)); // hides the hash
     let mut sums = l.zero();
-    if runs == 0 && aad.len() <= 16 {
+    if halves == 0 && aad.len() <= 16 {
         end.early = Some(l.narrow().reverse(l.short(aad)));
     } else {
         sums = l.widen(hash(l, record, aad));
     }
-    if runs > 0 {
-        sums = if SEAL { walk.seal_runs(runs, sums) } else { walk.open_runs(runs, sums) };
+    if halves > 0 && SEAL {
+        sums = walk.seal_runs(&span, halves, sums);
+    } else if halves > 0 {
+        sums = walk.open_runs(&span, halves, sums);
     }
     let hashed = match rest.div_ceil(L::N) {
-        0 => walk.rest::<0, SEAL>(rest, sums, end),
-        1 => walk.rest::<1, SEAL>(rest, sums, end),
-        2 => walk.rest::<2, SEAL>(rest, sums, end),
-        3 => walk.rest::<3, SEAL>(rest, sums, end),
-        4 => walk.rest::<4, SEAL>(rest, sums, end),
-        _ => walk.rest::<5, SEAL>(rest, sums, end),
+        0 => walk.rest::<0, SEAL>(&mut span, rest, sums, end),
+        1 => walk.rest::<1, SEAL>(&mut span, rest, sums, end),
+        2 => walk.rest::<2, SEAL>(&mut span, rest, sums, end),
+        3 => walk.rest::<3, SEAL>(&mut span, rest, sums, end),
+        4 => walk.rest::<4, SEAL>(&mut span, rest, sums, end),
+        _ => walk.rest::<5, SEAL>(&mut span, rest, sums, end),
     };
     l.narrow().xor(l.narrow().reverse(hashed), mask)
 }
@@ -82,142 +84,154 @@ fn lengths<L: Lanes>(l: L, aad: usize, text: usize) -> __m128i {
     l.narrow().splat(&block.to_le_bytes())
 }
 
-/// One text on its way: where we are and what the next counter is.
+/// One text on its way: where we are and what the next counters are.
 struct Walk<'a, L: Lanes, const R: usize> {
     l: L,
     record: &'a Record,
-    span: Span<'a>,
-    /// Octets done, a multiple of the vector's length.
-    at: usize,
+    /// Blocks done, a multiple of `N`.
+    blocks: usize,
     /// Nonce plus first round key, the counter left out.
+    start: L::V,
+    /// [`Walk::start`] plus the upper three octets of the counter.
     base: L::V,
-    counters: L::V,
 }
 
 impl<'a, L: Lanes, const R: usize> Walk<'a, L, R> {
     #[inline(always)]
-    fn new(l: L, record: &'a Record, nonce: &[u8; 12], span: Span<'a>) -> Self {
-        let base = l.xor(l.splat(&initial(nonce, 0)), l.splat(&record.rounds[0]));
-        Self { l, record, span, at: 0, base, counters: l.counters(2) }
+    fn new(l: L, record: &'a Record, nonce: &[u8; 12]) -> Self {
+        let start = l.xor(l.splat(&initial(nonce, 0)), l.splat(&record.rounds[0]));
+        Self { l, record, blocks: 0, start, base: start }
+    }
+
+    /// Octets done.
+    #[inline(always)]
+    fn at(&self) -> usize {
+        16 * self.blocks
     }
 
     /// The next `T` vectors of counters, first round key added.
+    ///
+    /// The first counter is 2. Lowest octets come from a table; where they would carry, every 256 blocks, the
+    /// counters are worked out.
     #[inline(always)]
     fn next<const T: usize>(&mut self) -> [L::V; T] {
+        let l = self.l;
+        let place = self.blocks % 256;
         let mut states = [self.base; T];
-        for state in &mut states {
-            *state = self.l.xor(*state, self.l.counter_blocks(self.counters));
-            self.counters = self.l.advance(self.counters);
+        if place + T * L::N <= LOW_COUNTERS.0.len() {
+            for (i, state) in states.iter_mut().enumerate() {
+                *state = l.xor(*state, l.blocks(&LOW_COUNTERS.0[place + i * L::N..]));
+            }
+        } else {
+            let mut counters = l.counters(self.blocks as u32 + 2);
+            for state in states.iter_mut() {
+                *state = l.xor(self.start, l.counter_blocks(counters));
+                counters = l.advance(counters);
+            }
+            let upper = (self.blocks as u32 / 256 + 1) << 8;
+            self.base = l.xor(self.start, l.splat(&with_counter(upper)));
         }
+        self.blocks += T * L::N;
         states
     }
 
-    /// Seals `runs` runs, at least one, after `sums`. Gives what the rest begins with.
+    /// Seals `halves` halves of runs, at least one, after `sums`. Gives what the rest begins with.
     ///
-    /// Runs alternate between far and near powers and end with near ones, for only these are followed by a
-    /// reduction.
+    /// What one run wrote is hashed while the next is encrypted.
     #[inline(always)]
-    fn seal_runs(&mut self, runs: usize, sums: L::V) -> L::V {
-        let mut hash = Hash::after(self.l, sums);
-        let first = self.run::<true, false, false>(&mut hash);
-        hash.take(self.l, first);
-        let mut left = runs - 1;
-        if left % 2 == 1 {
-            let next = self.run::<true, true, true>(&mut hash);
-            hash.take(self.l, next);
-            left -= 1;
+    fn seal_runs(&mut self, span: &Span<'_>, halves: usize, sums: L::V) -> L::V {
+        let l = self.l;
+        let mut hash = Hash { product: Product::zero(l), sums };
+        if halves == 1 {
+            self.run::<HALF, 0, true>(span, &mut hash);
+            return self.hash_written::<HALF>(span, hash);
         }
-        while left > 0 {
-            let next = self.run::<true, true, false>(&mut hash);
-            hash.reduce(self.l);
-            hash.take(self.l, next);
-            let next = self.run::<true, true, true>(&mut hash);
-            hash.take(self.l, next);
-            left -= 2;
+        self.run::<RUN, 0, true>(span, &mut hash);
+        for _ in 1..halves / 2 {
+            self.run::<RUN, RUN, true>(span, &mut hash);
         }
-        let strides = here(self.record).strides(L::N, false);
-        for i in [1, 2, 3, 0] {
-            hash.step(self.l, strides, i);
+        if halves.is_multiple_of(2) {
+            return self.hash_written::<RUN>(span, hash);
+        }
+        self.run::<HALF, RUN, true>(span, &mut hash);
+        self.hash_written::<HALF>(span, hash)
+    }
+
+    /// Opens `halves` halves of runs after `sums`. Gives what the rest begins with.
+    #[inline(always)]
+    fn open_runs(&mut self, span: &Span<'_>, halves: usize, sums: L::V) -> L::V {
+        let mut hash = Hash { product: Product::zero(self.l), sums };
+        for _ in 0..halves / 2 {
+            self.run::<RUN, RUN, false>(span, &mut hash);
+        }
+        if halves % 2 == 1 {
+            self.run::<HALF, HALF, false>(span, &mut hash);
+        }
+        hash.sums
+    }
+
+    /// Encrypts or decrypts the next `K` vectors and meanwhile hashes `H`: if `SEAL` those written last, else these.
+    ///
+    /// Rounds and products alternate here as the processor may carry them out; it looks ahead, but not that far.
+    #[inline(always)]
+    fn run<const K: usize, const H: usize, const SEAL: bool>(&mut self, span: &Span<'_>, hash: &mut Hash<L>) {
+        let (l, record, at) = (self.l, self.record, self.at());
+        let mut run = span.run::<L, K>(at);
+        let hashed = if SEAL { span.written::<L, H>(at - H * L::OCTETS) } else { span.run::<L, H>(at) };
+        let mut states = self.next::<K>();
+        let powers = here(record);
+        for round in 1..R {
+            rounds::<L, K>(l, record, &mut states, round, round + 1);
+            if round <= H {
+                hash.step::<H>(l, powers, &hashed, round % H);
+            }
+        }
+        if H > 0 {
+            hash.reduce(l);
+        }
+        let last = l.splat(&record.rounds[R]);
+        for (i, state) in states.into_iter().enumerate() {
+            run.store(l, i, l.xor(l.aes_last(state, last), run.load(l, i)));
+        }
+    }
+
+    /// Hashes the `H` vectors written last. Gives what follows.
+    #[inline(always)]
+    fn hash_written<const H: usize>(&self, span: &Span<'_>, mut hash: Hash<L>) -> L::V {
+        let written = span.written::<L, H>(self.at() - H * L::OCTETS);
+        for i in 1..=H {
+            hash.step::<H>(self.l, here(self.record), &written, i % H);
         }
         hash.reduce(self.l);
         hash.sums
     }
 
-    /// Opens `runs` runs after `sums`. Gives what the rest begins with.
-    #[inline(always)]
-    fn open_runs(&mut self, runs: usize, sums: L::V) -> L::V {
-        let mut hash = Hash::after(self.l, sums);
-        let mut left = runs;
-        if left % 2 == 1 {
-            hash.take(self.l, self.peek());
-            self.run::<false, true, false>(&mut hash);
-            hash.reduce(self.l);
-            left -= 1;
-        }
-        while left > 0 {
-            hash.take(self.l, self.peek());
-            self.run::<false, true, true>(&mut hash);
-            hash.take(self.l, self.peek());
-            self.run::<false, true, false>(&mut hash);
-            hash.reduce(self.l);
-            left -= 2;
-        }
-        hash.sums
-    }
-
-    /// The input of the next run, reversed.
-    #[inline(always)]
-    fn peek(&self) -> [L::V; RUN] {
-        let mut run = [self.l.zero(); RUN];
-        for (i, v) in run.iter_mut().enumerate() {
-            *v = self.l.reverse(self.span.load(self.l, self.at + i * L::OCTETS));
-        }
-        run
-    }
-
-    /// Encrypts or decrypts the next run, and meanwhile hashes what is ready if `HASH`, by the far powers if `FAR`.
-    /// Gives the output reversed if `SEAL`.
-    ///
-    /// Rounds and products alternate here as the processor may carry them out; it looks ahead, but not that far.
-    #[inline(always)]
-    fn run<const SEAL: bool, const HASH: bool, const FAR: bool>(
-        &mut self,
-        hash: &mut Hash<L>,
-    ) -> [L::V; RUN] {
-        let (l, record) = (self.l, self.record);
-        let mut states = self.next::<RUN>();
-        let strides = here(record).strides(L::N, FAR);
-        for (step, i) in [1, 2, 3, 0].into_iter().enumerate() {
-            rounds::<L, RUN>(l, record, &mut states, 1 + 2 * step, 3 + 2 * step);
-            if HASH {
-                hash.step(l, strides, i);
-            }
-        }
-        rounds::<L, RUN>(l, record, &mut states, 9, R);
-        let last = l.splat(&record.rounds[R]);
-        for (i, state) in states.iter_mut().enumerate() {
-            let at = self.at + i * L::OCTETS;
-            let output = l.xor(l.aes_last(*state, last), self.span.load(l, at));
-            self.span.store(l, at, output);
-            *state = if SEAL { l.reverse(output) } else { output };
-        }
-        self.at += RUN * L::OCTETS;
-        states
-    }
-
     /// The last `blocks` blocks in `T` vectors, the last of them perhaps partial, hashed after `sums` together with
     /// `end`. Gives the hash, reversed.
     #[inline(always)]
-    fn rest<const T: usize, const SEAL: bool>(&mut self, blocks: usize, sums: L::V, end: End) -> __m128i {
+    fn rest<const T: usize, const SEAL: bool>(
+        &mut self,
+        span: &mut Span<'_>,
+        blocks: usize,
+        sums: L::V,
+        end: End,
+    ) -> __m128i {
         let (l, record) = (self.l, self.record);
+        let mut rest = span.rest::<L, T>(self.at());
         let mut states = self.next::<T>();
         rounds::<L, T>(l, record, &mut states, 1, R);
         let last = l.splat(&record.rounds[R]);
-        let mut product =
-            end.product(l, record, blocks, if T == 0 { l.fold(sums) } else { l.narrow().zero() });
+        let before_end = if T == 0 { l.fold(sums) } else { l.narrow().zero() };
+        let mut product = end.product(l, record, blocks, before_end);
         for (i, state) in states.iter().enumerate() {
-            let stream = l.aes_last(*state, last);
-            let mut hashed = if i + 1 < T { self.whole::<SEAL>(stream) } else { self.part::<SEAL>(stream) };
+            let input = rest.load(l, i);
+            let output = l.xor(l.aes_last(*state, last), input);
+            rest.store(l, i, output);
+            let mut hashed = if SEAL { output } else { input };
+            if SEAL && i + 1 == T {
+                hashed = l.keep(hashed, rest.last);
+            }
+            hashed = l.reverse(hashed);
             if i == 0 {
                 hashed = l.xor(hashed, sums);
             }
@@ -225,26 +239,29 @@ impl<'a, L: Lanes, const R: usize> Walk<'a, L, R> {
         }
         l.fold(product.reduce(l))
     }
+}
 
-    /// One whole vector of the rest. Gives its ciphertext, reversed.
-    #[inline(always)]
-    fn whole<const SEAL: bool>(&mut self, stream: L::V) -> L::V {
-        let input = self.span.load(self.l, self.at);
-        let output = self.l.xor(stream, input);
-        self.span.store(self.l, self.at, output);
-        self.at += L::OCTETS;
-        self.l.reverse(if SEAL { output } else { input })
-    }
+/// Counters 2 to 255 as GCM writes them, nothing before them: 4 KiB, of which a text touches as much as it is long.
+static LOW_COUNTERS: LowCounters = LowCounters::new();
 
-    /// The last vector of the rest, whole or not. Gives its ciphertext, reversed, zeros behind it.
-    #[inline(always)]
-    fn part<const SEAL: bool>(&mut self, stream: L::V) -> L::V {
-        let count = self.span.rest::<L>(self.at);
-        let input = self.span.load_rest(self.l, self.at);
-        let output = self.l.xor(stream, input);
-        self.span.store_rest(self.l, self.at, output);
-        self.l.reverse(if SEAL { self.l.keep(output, count) } else { input })
+#[repr(C, align(64))]
+struct LowCounters([[u8; 16]; 254]);
+
+impl LowCounters {
+    const fn new() -> Self {
+        let mut blocks = [[0; 16]; 254];
+        let mut i = 0;
+        while i < blocks.len() {
+            blocks[i] = with_counter(i as u32 + 2);
+            i += 1;
+        }
+        Self(blocks)
     }
+}
+
+/// Zeros and this counter, big-endian.
+const fn with_counter(counter: u32) -> [u8; 16] {
+    (counter as u128).to_be_bytes()
 }
 
 /// The counter block with this counter (NIST SP 800-38D 7.1, nonces of 96 bits).
@@ -286,7 +303,7 @@ impl End {
 fn hash<L: Lanes>(l: L, record: &Record, octets: &[u8]) -> __m128i {
     let narrow = l.narrow();
     let mut sum = narrow.zero();
-    for chunk in octets.chunks(RUN * L::OCTETS) {
+    for chunk in octets.chunks(HALF * L::OCTETS) {
         sum = if chunk.len() <= 16 {
             let block = narrow.xor(sum, narrow.reverse(l.short(chunk)));
             Product::zero(narrow).plus(narrow, block, narrow.blocks(record.powers_from(1))).reduce(narrow)
@@ -346,40 +363,29 @@ impl<L: Lanes> Product<L> {
 
 /// The hash on its way along the runs.
 struct Hash<L: Lanes> {
-    /// Of the run in work, and of the far run before a near one. By Karatsuba: `middle` is too large by `low` and
-    /// `high`.
+    /// Of the vectors in work. By Karatsuba: `middle` is too large by `low` and `high`.
     product: Product<L>,
-    /// Ciphertext that waits, reversed.
-    ready: [L::V; RUN],
-    /// What the next run is hashed after; zeros while a near run follows a far one.
+    /// What the next vectors are hashed after.
     sums: L::V,
 }
 
 impl<L: Lanes> Hash<L> {
+    /// Multiplies vector `i` of `H` by three multiplications. Vector 0 comes last, as it waits for the sums before.
     #[inline(always)]
-    fn after(l: L, sums: L::V) -> Self {
-        Self { product: Product::zero(l), ready: [l.zero(); RUN], sums }
-    }
-
-    /// Takes the next run up.
-    #[inline(always)]
-    fn take(&mut self, l: L, ready: [L::V; RUN]) {
-        self.ready = ready;
-        self.ready[0] = l.xor(self.ready[0], self.sums);
-        self.sums = l.zero();
-    }
-
-    /// Multiplies one vector of those ready, by three multiplications.
-    #[inline(always)]
-    fn step(&mut self, l: L, strides: Strides<'_>, i: usize) {
-        let (v, power, mid) = (self.ready[i], l.splat(strides[i].0), l.splat_half(strides[i].1));
+    fn step<const H: usize>(&mut self, l: L, record: &Record, hashed: &Run<'_, H>, i: usize) {
+        let mut v = l.reverse(hashed.load(l, i));
+        if i == 0 {
+            v = l.xor(v, self.sums);
+        }
+        let (power, mid) = record.stride(L::N, H - i);
+        let (power, mid) = (l.splat(power), l.splat_half(mid));
         let product = &mut self.product;
         product.low = l.xor(product.low, l.mul_low(v, power));
         product.high = l.xor(product.high, l.mul_high(v, power));
         product.middle = l.xor(product.middle, l.mul_low(l.xor(v, l.swap(v)), mid));
     }
 
-    /// Ends a near run.
+    /// Ends a run.
     #[inline(always)]
     fn reduce(&mut self, l: L) {
         let Product { low, middle, high } = std::mem::replace(&mut self.product, Product::zero(l));

@@ -18,7 +18,7 @@ const POWERS: usize = FAR.len() + NEAR;
 #[derive(Zeroize, ZeroizeOnDrop)]
 pub(super) struct Record {
     /// Powers of the hash key: those of [`FAR`], then [`NEAR`] down to 1. Then, two in a block, the mids: for
-    /// Karatsuba the low half plus the high half of each power in [`Record::strides`].
+    /// Karatsuba the low half plus the high half of each power in [`Record::stride`], from eight times down.
     ///
     /// A vector of powers is loaded whole even where only its first block counts, so mids may be read as powers;
     /// what they are multiplied with is zero.
@@ -27,8 +27,8 @@ pub(super) struct Record {
     pub(super) rounds: [[u8; 16]; 15],
 }
 
-/// The powers by which a run of vectors is multiplied, one for all lanes of each vector, and their [mids](Record).
-pub(super) type Strides<'a> = [(&'a [u8; 16], &'a [u8; 8]); 4];
+/// The power by which a vector of a run is multiplied in all lanes, and its mid.
+pub(super) type Stride<'a> = (&'a [u8; 16], &'a [u8; 8]);
 
 impl Record {
     /// The highest power that it holds.
@@ -63,13 +63,11 @@ impl Record {
         &self.table[POWERS - exponent..]
     }
 
-    /// For vectors of `lanes` blocks: the exponents `8, 7, 6, 5` times `lanes` if `far`, else `4, 3, 2, 1` times.
+    /// The power with exponent `times * lanes`, `times` being 1 to 8 and `lanes` the blocks of a vector.
     #[inline(always)]
-    pub(super) fn strides(&self, lanes: usize, far: bool) -> Strides<'_> {
-        let first = if far { 0 } else { 4 };
-        let power = |i: usize| &self.table[place((8 - first - i) * lanes)];
-        let mid = |i: usize| &self.table[POWERS + (first + i) / 2].as_chunks().0[(first + i) % 2];
-        [(power(0), mid(0)), (power(1), mid(1)), (power(2), mid(2)), (power(3), mid(3))]
+    pub(super) fn stride(&self, lanes: usize, times: usize) -> Stride<'_> {
+        let i = 8 - times;
+        (&self.table[place(times * lanes)], &self.table[POWERS + i / 2].as_chunks().0[i % 2])
     }
 }
 
@@ -104,10 +102,8 @@ mod tests {
                 assert_eq!(record.powers_from(exponent)[0], [exponent as u8; 16]);
             }
             assert!(record.powers_from(1).len() > 3);
-            for (far, first) in [(true, 8), (false, 4)] {
-                for (i, (power, mid)) in record.strides(lanes, far).into_iter().enumerate() {
-                    assert_eq!((power, mid), (&[((first - i) * lanes) as u8; 16], &[0; 8]));
-                }
+            for times in 1..=8 {
+                assert_eq!(record.stride(lanes, times), (&[(times * lanes) as u8; 16], &[0; 8]));
             }
         }
     }

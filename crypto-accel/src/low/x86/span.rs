@@ -19,15 +19,18 @@ pub(super) struct Span<'a> {
 }
 
 impl<'a> Span<'a> {
-    /// Takes a text up. A tail, with what stands before it in its vector, is brought to the output at once, so
-    /// that only one seam remains and it lies between vectors of 64 octets.
+    /// Takes a text up, whose first `runs` octets are to be walked in [`Run`]s.
+    ///
+    /// A tail, with what stands before it in its vector or run, is brought to the output at once, so that no
+    /// vector is read from two places.
     #[inline(always)]
-    pub(super) fn new(text: &'a mut Text<'_>) -> Self {
+    pub(super) fn new(text: &'a mut Text<'_>, runs: usize) -> Self {
         match &mut text.0 {
             Shape::InPlace(octets) => Self::over(octets.as_ptr(), octets, 0),
             Shape::Across { input, tail: [], output } => Self::over(input.as_ptr(), output, usize::MAX),
             Shape::Across { input, tail, output } => {
-                let split = input.len() / 64 * 64;
+                let seam = if input.len() < runs { HALF * VECTOR_MOST } else { VECTOR_MOST };
+                let split = input.len() / seam * seam;
                 output[split..input.len()].copy_from_slice(&input[split..]);
                 output[input.len()..].copy_from_slice(tail);
                 Self::over(input.as_ptr(), output, split)
@@ -40,10 +43,30 @@ impl<'a> Span<'a> {
         Self { input, output: output.as_mut_ptr(), split, len: output.len(), borrowed: PhantomData }
     }
 
-    /// Number of octets.
+    /// `K` whole vectors from `at` on, a multiple of the length of [`HALF`] a run. Panics if the text ends before.
+    ///
+    /// One check for all, so that no branch stands between them.
     #[inline(always)]
-    pub(super) fn len(&self) -> usize {
-        self.len
+    pub(super) fn run<L: Lanes, const K: usize>(&self, at: usize) -> Run<'_, K> {
+        assert!(at <= self.len && self.len - at >= K * L::OCTETS);
+        let from = [0, HALF].map(|i| self.source(at + i * L::OCTETS));
+        Run { from, to: self.output.wrapping_add(at), borrowed: PhantomData }
+    }
+
+    /// The same, but what is read is the output.
+    #[inline(always)]
+    pub(super) fn written<L: Lanes, const K: usize>(&self, at: usize) -> Run<'_, K> {
+        let mut run = self.run::<L, K>(at);
+        run.from = [0, HALF].map(|i| self.output.cast_const().wrapping_add(at + i * L::OCTETS));
+        run
+    }
+
+    /// All from `at` on, a multiple of a vector's length, as `T` vectors. Panics if that is not their number.
+    #[inline(always)]
+    pub(super) fn rest<L: Lanes, const T: usize>(&mut self, at: usize) -> Rest<'_, 'a, T> {
+        assert!(at <= self.len && (self.len - at).div_ceil(L::OCTETS) == T);
+        let last = (self.len - at).wrapping_sub(T.saturating_sub(1) * L::OCTETS);
+        Rest { at, last, span: self }
     }
 
     #[inline(always)]
@@ -51,43 +74,78 @@ impl<'a> Span<'a> {
         let from = if at >= self.split { self.output.cast_const() } else { self.input };
         from.wrapping_add(at)
     }
+}
 
-    /// A whole vector of input. `at` is a multiple of its length.
+/// Vectors of a run.
+pub(super) const RUN: usize = 8;
+/// Vectors of half a run. No half is read from two places.
+pub(super) const HALF: usize = RUN / 2;
+/// Octets of the longest vector.
+const VECTOR_MOST: usize = 64;
+
+/// `K` whole vectors, at most [`RUN`].
+///
+/// Invariant: all pointers are valid, that of the output for `K` vectors, those of the input for the vectors of each
+/// half as far as there are any.
+pub(super) struct Run<'s, const K: usize> {
+    from: [*const u8; 2],
+    to: *mut u8,
+    borrowed: PhantomData<&'s ()>,
+}
+
+impl<const K: usize> Run<'_, K> {
+    /// Input vector `i`.
     #[inline(always)]
-    pub(super) fn load<L: Lanes>(&self, l: L, at: usize) -> L::V {
-        assert!(at <= self.len && self.len - at >= L::OCTETS);
-        // SAFETY: the octets are within the text, and the seam is a multiple of every vector's length.
-        unsafe { l.load(self.source(at)) }
+    pub(super) fn load<L: Lanes>(&self, l: L, i: usize) -> L::V {
+        assert!(i < K);
+        // SAFETY: the run has that many vectors.
+        unsafe { l.load(self.from[i / HALF].wrapping_add(i % HALF * L::OCTETS)) }
     }
 
-    /// The last `len - at` octets of input, at most one vector's worth; zeros follow. `at` is as above.
+    /// Output vector `i`.
     #[inline(always)]
-    pub(super) fn load_rest<L: Lanes>(&self, l: L, at: usize) -> L::V {
-        let count = self.rest::<L>(at);
-        // SAFETY: the octets are within the text, and the seam is a multiple of every vector's length.
-        unsafe { l.load_part(self.source(at), count) }
+    pub(super) fn store<L: Lanes>(&mut self, l: L, i: usize, v: L::V) {
+        assert!(i < K);
+        // SAFETY: the run has that many vectors.
+        unsafe { l.store(self.to.wrapping_add(i * L::OCTETS), v) }
+    }
+}
+
+/// The last `T` vectors of a text.
+///
+/// Invariant: from `at` on the span has `T - 1` whole vectors and `last` octets, at most a vector's worth.
+pub(super) struct Rest<'s, 'a, const T: usize> {
+    span: &'s mut Span<'a>,
+    at: usize,
+    pub(super) last: usize,
+}
+
+impl<const T: usize> Rest<'_, '_, T> {
+    /// Input vector `i`, zeros behind the last octet.
+    #[inline(always)]
+    pub(super) fn load<L: Lanes>(&self, l: L, i: usize) -> L::V {
+        assert!(i < T);
+        let from = self.span.source(self.at + i * L::OCTETS);
+        if i + 1 < T {
+            // SAFETY: a whole vector, all before or all behind the seam.
+            unsafe { l.load(from) }
+        } else {
+            // SAFETY: the last octets, all before or all behind the seam.
+            unsafe { l.load_part(from, self.last) }
+        }
     }
 
-    /// Writes a whole vector of output.
+    /// Output vector `i`.
     #[inline(always)]
-    pub(super) fn store<L: Lanes>(&mut self, l: L, at: usize, v: L::V) {
-        assert!(at <= self.len && self.len - at >= L::OCTETS);
-        // SAFETY: the octets are within the output.
-        unsafe { l.store(self.output.wrapping_add(at), v) }
-    }
-
-    /// Writes the last `len - at` octets of output.
-    #[inline(always)]
-    pub(super) fn store_rest<L: Lanes>(&mut self, l: L, at: usize, v: L::V) {
-        let count = self.rest::<L>(at);
-        // SAFETY: the octets are within the output.
-        unsafe { l.store_part(self.output.wrapping_add(at), count, v) }
-    }
-
-    /// Octets from `at` to the end, at most one vector's worth.
-    #[inline(always)]
-    pub(super) fn rest<L: Lanes>(&self, at: usize) -> usize {
-        assert!(at <= self.len && self.len - at <= L::OCTETS);
-        self.len - at
+    pub(super) fn store<L: Lanes>(&mut self, l: L, i: usize, v: L::V) {
+        assert!(i < T);
+        let to = self.span.output.wrapping_add(self.at + i * L::OCTETS);
+        if i + 1 < T {
+            // SAFETY: a whole vector.
+            unsafe { l.store(to, v) }
+        } else {
+            // SAFETY: the last octets.
+            unsafe { l.store_part(to, self.last, v) }
+        }
     }
 }
