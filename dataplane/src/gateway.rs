@@ -22,6 +22,7 @@ use crate::inbox;
 use crate::kernel;
 use crate::pin;
 use crate::port::Port;
+use crate::port::xdp::offload;
 use crate::port::xdp::steering::{ModeChoice, Steering};
 use crate::port::xdp::worker::{WorkerOptions, WorkerPorts};
 use crate::report::counter::WorkerCounters;
@@ -61,6 +62,9 @@ impl Gateway {
         let listener = inbox::bind(&appliance.dataplane.socket)
             .with_context(|| format!("contract socket {}", appliance.dataplane.socket.display()))?;
         pin::forbid_core_dumps().context("core dumps")?;
+        if let Err(error) = pin::lock_memory() {
+            warn!(%error, "keys could reach a swap device: grant CAP_IPC_LOCK or raise the limit on locked memory");
+        }
 
         let mut steerings = load_steerings(&appliance)?;
         let crew = Crew::hire(&appliance, &mut steerings)?;
@@ -120,11 +124,24 @@ fn default_policy(appliance: &Appliance) -> anyhow::Result<Policy> {
 }
 
 fn load_steerings(appliance: &Appliance) -> anyhow::Result<Vec<Steering>> {
+    let queues = appliance.workers.count() as u32;
     let load = |port: &appliance::Port| {
-        Steering::load(&port.interface, &appliance.dataplane.pins)
-            .with_context(|| format!("XDP program of {}", port.interface))
+        let interface = &port.interface;
+        give_queues(interface, queues)?;
+        Steering::load(interface, &appliance.dataplane.pins)
+            .with_context(|| format!("XDP program of {interface}"))
     };
     appliance.ports.iter().map(load).collect()
+}
+
+/// One queue a worker: what arrives on a queue that nobody serves is dropped.
+fn give_queues(interface: &str, wanted: u32) -> anyhow::Result<()> {
+    if offload::queues(interface).with_context(|| format!("interface {interface}"))? == wanted {
+        return Ok(());
+    }
+    offload::set_queues(interface, wanted).with_context(|| {
+        format!("{interface} cannot have {wanted} queues; set `workers` to the number that it has")
+    })
 }
 
 fn attach(appliance: &Appliance, gate: &Gate) -> anyhow::Result<()> {

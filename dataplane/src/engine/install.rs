@@ -111,7 +111,8 @@ fn sa_table(sas: &[Sa], built: Vec<Built>) -> SaTable {
                 inbound.push(InboundEntry { spi, destination: sa.local, tunnel, sa: built });
             }
             Built::Outbound(built) => {
-                outbound.push(OutboundEntry { tunnel, selectors: sa.selectors.clone(), sa: built });
+                let (destination, selectors) = (sa.remote, sa.selectors.clone());
+                outbound.push(OutboundEntry { spi, destination, tunnel, selectors, sa: built });
             }
         }
     }

@@ -360,6 +360,11 @@ impl OutboundSa {
         self.sent.path_mtu.learn(claimed, self.facts.remote.is_ipv6(), now)
     }
 
+    /// Source and destination port when UDP carries it.
+    pub fn udp_ports(&self) -> Option<(u16, u16)> {
+        self.ports
+    }
+
     /// The UDP ports and the moment from which a NAT keepalive is due, where the SA wants any (RFC 3948 4).
     pub(super) fn keepalive(&self) -> Option<((u16, u16), Now)> {
         match self.facts.carrier {

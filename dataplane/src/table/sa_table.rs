@@ -40,6 +40,10 @@ pub struct InboundEntry<I> {
 /// An outbound SA and what it is found by.
 #[derive(Debug)]
 pub struct OutboundEntry<O> {
+    /// As on the wire.
+    pub spi: u32,
+    /// Destination of the outer packet: the peer's security endpoint.
+    pub destination: IpAddr,
     /// The tunnel that it belongs to.
     pub tunnel: TunnelId,
     /// What may travel inside; empty means everything.
@@ -53,6 +57,8 @@ pub struct OutboundEntry<O> {
 pub struct SaTable<I, O> {
     inbound: Vec<InboundEntry<I>>,
     index: SpiIndex,
+    /// Positions in `outbound`.
+    outbound_index: SpiIndex,
     /// By tunnel, within a tunnel the newest first.
     outbound: Vec<OutboundEntry<O>>,
     /// By [`TunnelId`]; tunnels beyond the end have no SA.
@@ -67,7 +73,9 @@ impl<I, O> SaTable<I, O> {
         outbound.reverse();
         outbound.sort_by_key(|entry| entry.tunnel);
         let tunnels = by_tunnel(&outbound);
-        Self { inbound, index, outbound, tunnels }
+        let key = |at| outbound.get(at).map(|sa: &OutboundEntry<O>| (sa.spi, sa.destination));
+        let outbound_index = SpiIndex::build(outbound.len(), key);
+        Self { inbound, index, outbound_index, outbound, tunnels }
     }
 
     /// The inbound SA of this SPI and destination, and its position in this generation.
@@ -94,6 +102,13 @@ impl<I, O> SaTable<I, O> {
             Some(search) => sas.range.start + search.find(flow)?,
             None => sas.range.clone().find(|at| self.carries(*at, flow))?,
         };
+        self.outbound.get(at as usize).map(|entry| &*entry.sa)
+    }
+
+    /// The outbound SA of this SPI and destination: whoever quotes a packet of ours names it so.
+    pub fn find_outbound(&self, spi: u32, destination: IpAddr) -> Option<&O> {
+        let is = |at: u32| self.outbound.get(at as usize).is_some_and(|sa| sa.destination == destination);
+        let at = self.outbound_index.find(spi, destination, is)?;
         self.outbound.get(at as usize).map(|entry| &*entry.sa)
     }
 
@@ -355,7 +370,8 @@ mod tests {
     }
 
     fn outbound(tunnel: u32, selectors: Vec<Selector>, sa: u32) -> OutboundEntry<u32> {
-        OutboundEntry { tunnel: TunnelId(tunnel), selectors, sa: Arc::new(sa) }
+        let destination = IpAddr::from([192, 0, 2, 1]);
+        OutboundEntry { spi: 1000 + sa, destination, tunnel: TunnelId(tunnel), selectors, sa: Arc::new(sa) }
     }
 
     #[test]
@@ -376,6 +392,9 @@ mod tests {
         assert_eq!(sa(1, "10.1.1.1"), None);
         assert_eq!(sa(2, "10.1.1.1"), Some(21));
         assert_eq!(sa(3, "10.1.1.1"), None);
+        let quoted = |spi, end: u8| table.find_outbound(spi, [192, 0, 2, end].into()).copied();
+        assert_eq!((quoted(1003, 1), quoted(1020, 1)), (Some(3), Some(20)));
+        assert_eq!((quoted(1003, 2), quoted(5, 1)), (None, None));
     }
 
     #[test]

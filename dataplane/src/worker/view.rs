@@ -9,14 +9,13 @@ use ravelin_contract::verdict::Verdict;
 
 use super::handoff::Post;
 use crate::clock::Now;
+use crate::esp::inbound;
 use crate::esp::lookup::Lookup;
 use crate::esp::sa::{InboundSa, OutboundSa};
 use crate::forward::size::{Paths, Room};
 use crate::packet::{Batch, Decision, Packet, PortIndex, Route};
 use crate::table::Tables;
-use crate::wire::esp::{self, InUdp};
 use crate::wire::icmp::PathMtu;
-use crate::wire::udp;
 
 /// The UDP port of ESP and IKE behind NAT (RFC 3948).
 const NAT_TRAVERSAL: u16 = 4500;
@@ -56,9 +55,9 @@ impl<'a> View<'a> {
 
     /// The SA that the quoted packet was sealed under; anybody can write such a message, so all of it must fit.
     fn claimed(&self, claim: &PathMtu) -> Option<&'a OutboundSa> {
-        let entries = self.tables.sas.all_outbound().iter();
-        let mut sas = entries.map(|entry| &*entry.sa);
-        sas.find(|sa| sa.spi() == claim.spi && sa.endpoints() == (claim.source, claim.destination))
+        let sa = self.tables.sas.find_outbound(claim.spi, claim.destination)?;
+        let fits = sa.endpoints() == (claim.source, claim.destination) && sa.udp_ports() == claim.ports;
+        fits.then_some(sa)
     }
 
     /// Gives packets of SAs that other workers own to their owners.
@@ -67,32 +66,13 @@ impl<'a> View<'a> {
             return;
         }
         for packet in batch.travelling() {
-            let Some(spi) = self.spi(packet) else { continue };
+            let Some(spi) = inbound::spi(packet, self) else { continue };
             let owner = spi as usize % workers;
             if owner != worker {
                 let sent = post.send(owner, packet.ingress, packet.frame.bytes());
                 packet.end(if sent { Verdict::HandedOff } else { Verdict::HandOffFull });
             }
         }
-    }
-
-    /// The SPI of a whole ESP packet to us.
-    fn spi(&self, packet: &Packet) -> Option<u32> {
-        if !self.is_local(packet.ip.flow.destination) {
-            return None;
-        }
-        let upper = packet.frame.bytes().get(usize::from(packet.ip.header_len)..)?;
-        let sealed = match packet.ip.flow.protocol {
-            protocol::ESP => upper,
-            protocol::UDP if self.carries_esp(packet.ip.flow.upper?.1) => {
-                match InUdp::of(upper.get(udp::HEADER..)?) {
-                    InUdp::Esp(sealed) => sealed,
-                    _ => return None,
-                }
-            }
-            _ => return None,
-        };
-        Some(esp::Header::read(sealed)?.spi)
     }
 }
 

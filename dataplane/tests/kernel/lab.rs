@@ -26,8 +26,8 @@ pub(crate) struct Namespace {
 }
 
 impl Namespace {
-    /// `None` without the right to make one.
-    pub(crate) fn new() -> Option<Self> {
+    /// A new one. Needs CAP_SYS_ADMIN.
+    pub(crate) fn new() -> Self {
         let (jobs, work): (Sender<Job>, Receiver<Job>) = channel();
         let (ready, started) = channel();
         let thread = thread::spawn(move || {
@@ -37,11 +37,8 @@ impl Namespace {
             work.iter().for_each(|job| job());
         });
         match started.recv().unwrap() {
-            Ok(id) => Some(Self { jobs: Some(jobs), thread: Some(thread), id }),
-            Err(error) => {
-                eprintln!("skipped: no network namespace: {error}");
-                None
-            }
+            Ok(id) => Self { jobs: Some(jobs), thread: Some(thread), id },
+            Err(error) => panic!("no network namespace: {error}; run the tests as root"),
         }
     }
 
@@ -83,8 +80,8 @@ pub(crate) struct Lab {
 }
 
 impl Lab {
-    pub(crate) fn new() -> Option<Self> {
-        let (gateway, peers) = (Namespace::new()?, [Namespace::new()?, Namespace::new()?]);
+    pub(crate) fn new() -> Self {
+        let (gateway, peers) = (Namespace::new(), [Namespace::new(), Namespace::new()]);
         for namespace in [&gateway, &peers[0], &peers[1]] {
             // Link-local addresses are usable at once, without the second that duplicate detection takes.
             namespace.run(|| std::fs::write("/proc/sys/net/ipv6/conf/default/accept_dad", "0").unwrap());
@@ -107,7 +104,7 @@ impl Lab {
         let table = Arc::new(Mutex::new((View::default(), Forwarding::default(), 0)));
         let mut lab = Self { gateway, peers, table, asks: asks(), follower: None };
         lab.follower = Some(lab.follow());
-        Some(lab)
+        lab
     }
 
     fn follow(&self) -> Follower {
