@@ -38,3 +38,15 @@ pub fn tool(package: &str, program: &str) -> Result<PathBuf> {
         .find(|path| path.exists())
         .with_context(|| format!("{program} is missing; `make ready` brings it"))
 }
+
+/// One of our own programs, built beside the program that asks.
+pub fn program(name: &str) -> Result<PathBuf> {
+    let own = std::env::current_exe()?;
+    // Tests lie in `deps`, one deeper than programs.
+    own.ancestors()
+        .skip(1)
+        .take(2)
+        .map(|directory| directory.join(name))
+        .find(|path| path.is_file())
+        .with_context(|| format!("{name} is not built; `cargo build --workspace --bins` does it"))
+}

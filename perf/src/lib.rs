@@ -3,5 +3,9 @@
 //! Everything here runs the real programs in network namespaces of their own and looks at what passes between them. It knows the
 //! programs only by their commands and files, never by their types.
 
+pub mod demo;
 pub mod foreign;
+pub mod gateway;
 pub mod lab;
+pub mod metrics;
+pub mod two_gateways;

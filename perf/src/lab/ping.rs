@@ -13,7 +13,7 @@ use super::{Lab, Namespace};
 #[derive(Debug)]
 pub struct Ping {
     process: Process,
-    /// When it ends by itself, answered or not.
+    /// When it has ended by itself, answered or not.
     limit: Duration,
 }
 
@@ -29,19 +29,38 @@ pub struct PingReport {
 }
 
 impl Ping {
-    /// Starts `count` pings, one each `interval`, whose payload carries [`super::MARK`].
+    /// Starts pings, one each `interval`, whose payload carries [`super::MARK`]. It ends when `count` are answered; for each that
+    /// is not answered it sends another, until its time is over.
     pub fn start(lab: &Lab, from: &Namespace, to: IpAddr, count: u32, interval: Duration) -> Result<Self> {
-        // Ping ends when all are answered, and else at its deadline.
-        let limit = interval * count + Duration::from_secs(5) + Duration::from_millis(1) * count;
+        let limit = limit(count, interval);
+        Self::spawn(lab, from, to, (count, interval), ["-w", &limit.as_secs().to_string()])
+    }
+
+    /// Starts exactly `count` pings of which no answer is expected; an answer may come up to a second after the last.
+    pub fn start_in_vain(
+        lab: &Lab,
+        from: &Namespace,
+        to: IpAddr,
+        count: u32,
+        interval: Duration,
+    ) -> Result<Self> {
+        Self::spawn(lab, from, to, (count, interval), ["-W", "1"])
+    }
+
+    fn spawn(
+        lab: &Lab,
+        from: &Namespace,
+        to: IpAddr,
+        (count, interval): (u32, Duration),
+        end: [&str; 2],
+    ) -> Result<Self> {
         let pattern: String = MARK.iter().map(|byte| format!("{byte:02x}")).collect();
         let mut command = from.command("ping");
         command.args(["-n", "-q", "-p", &pattern, "-c", &count.to_string()]);
-        command.args(["-i", &interval.as_secs_f64().to_string(), "-w", &limit.as_secs().to_string()]);
+        command.args(["-i", &interval.as_secs_f64().to_string()]).args(end);
         let log = lab.file(&format!("ping-{to}.log"));
-        // Logs are appended to; the report must be of this run.
-        std::fs::write(&log, "")?;
         let process = Process::spawn("ping", command.arg(to.to_string()), &log)?;
-        Ok(Self { process, limit })
+        Ok(Self { process, limit: limit(count, interval) })
     }
 
     /// Waits for its end. Losses are not an error here.
@@ -50,6 +69,11 @@ impl Ping {
         let log = self.process.log();
         PingReport::parse(&log).with_context(|| format!("no summary in what ping said:\n{log}"))
     }
+}
+
+/// Ample for so many pings. Unanswered, ping keeps no interval shorter than 10 ms, and its clock is coarse.
+fn limit(count: u32, interval: Duration) -> Duration {
+    interval * count + Duration::from_secs(5) + Duration::from_millis(1) * count
 }
 
 impl PingReport {

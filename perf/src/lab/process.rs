@@ -22,17 +22,20 @@ pub struct Process {
     /// `None` after it was reaped or left to itself.
     child: Option<Child>,
     log: PathBuf,
+    /// Octets that were in the log before.
+    begin: usize,
 }
 
 impl Process {
     /// Starts a command whose output goes to `log`, appended. The name is for messages.
     pub fn spawn(name: &str, command: &mut Command, log: &Path) -> Result<Self> {
         let file = File::options().create(true).append(true).open(log)?;
+        let begin = usize::try_from(file.metadata()?.len())?;
         command.stdin(Stdio::null()).stdout(file.try_clone()?).stderr(file);
         // A group of its own: an interrupt from the terminal is for us to handle, in order.
         let child =
             command.process_group(0).spawn().with_context(|| format!("starting {name}: {command:?}"))?;
-        Ok(Self { name: name.to_owned(), child: Some(child), log: log.to_owned() })
+        Ok(Self { name: name.to_owned(), child: Some(child), log: log.to_owned(), begin })
     }
 
     /// Its process id, while it was not reaped.
@@ -40,9 +43,10 @@ impl Process {
         self.child.as_ref().map(Child::id)
     }
 
-    /// What it printed so far.
+    /// What it printed so far, without what the log held before.
     pub fn log(&self) -> String {
-        String::from_utf8_lossy(&fs::read(&self.log).unwrap_or_default()).into_owned()
+        let log = fs::read(&self.log).unwrap_or_default();
+        String::from_utf8_lossy(log.get(self.begin..).unwrap_or_default()).into_owned()
     }
 
     /// Whether it has not ended.

@@ -1,0 +1,183 @@
+//! A Ravelin gateway in a namespace: its files, its two processes, its command.
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+
+use crate::foreign::{program, workspace};
+use crate::lab::{Lab, MOMENT, Namespace, Output, Process, check, run};
+use crate::metrics::Metrics;
+
+/// How long a process may take from its start until it answers.
+const START: Duration = Duration::from_secs(20);
+
+/// Where the gateway's metrics are, in its namespace.
+pub const METRICS: &str = "127.0.0.1:9469";
+
+/// One gateway. Dropping it kills its processes.
+#[derive(Debug)]
+pub struct Gateway {
+    namespace: Namespace,
+    /// Its configuration, sockets, state and logs.
+    directory: PathBuf,
+    dataplane: Option<Process>,
+    control: Option<Process>,
+}
+
+impl Gateway {
+    /// Lays out a gateway with the files of `configs/EXAMPLE`, in a directory `name` of the lab. Nothing runs yet, and the policy
+    /// lies apart (see [`Gateway::policy`]), so that the gateway starts with its default filters.
+    ///
+    /// `more` is added to its `ravelin.toml`.
+    pub fn lay_out(lab: &Lab, namespace: &Namespace, name: &str, example: &str, more: &str) -> Result<Self> {
+        let directory = lab.make_directory(name)?;
+        let pins = lab.bpf_file_system(&format!("{name}-bpf"))?.join("ravelin");
+        let example = workspace().join("configs").join(example);
+        for file in ["default-filters.toml", "keys.toml"] {
+            fs::copy(example.join(file), directory.join(file)).with_context(|| format!("copying {file}"))?;
+        }
+        fs::set_permissions(directory.join("keys.toml"), Permissions::from_mode(0o600))?;
+        fs::copy(example.join("ipsec.toml"), directory.join("site-to-site.toml"))?;
+        let appliance = fs::read_to_string(example.join("ravelin.toml"))?;
+        let places = places(&pins);
+        fs::write(directory.join("ravelin.toml"), format!("{appliance}\n{places}\n{more}"))?;
+        Ok(Self { namespace: namespace.clone(), directory, dataplane: None, control: None })
+    }
+
+    /// Starts both processes and waits until they answer.
+    pub fn start(&mut self) -> Result<()> {
+        self.start_dataplane()?;
+        self.start_control()
+    }
+
+    /// Starts the packet process and waits until it carries packets. Its socket is there earlier.
+    pub fn start_dataplane(&mut self) -> Result<()> {
+        let process = self.spawn("ravelin-dataplane")?;
+        process.wait_for_line("ravelin-dataplane is ready", START)?;
+        self.dataplane = Some(process);
+        Ok(())
+    }
+
+    /// Starts the control process and waits for its socket.
+    pub fn start_control(&mut self) -> Result<()> {
+        let process = self.spawn("ravelin-control")?;
+        process.wait_for_socket(&self.file("control.sock"), START)?;
+        self.control = Some(process);
+        Ok(())
+    }
+
+    fn spawn(&self, name: &str) -> Result<Process> {
+        let mut command = self.namespace.command(program(name)?);
+        command.arg("--config").arg(self.file("ravelin.toml"));
+        Process::spawn(name, &mut command, &self.file(&format!("{name}.log")))
+    }
+
+    /// The packet process, while it runs.
+    pub fn dataplane(&mut self) -> Result<&mut Process> {
+        self.dataplane.as_mut().context("the packet process does not run")
+    }
+
+    /// The control process, while it runs.
+    pub fn control(&mut self) -> Result<&mut Process> {
+        self.control.as_mut().context("the control process does not run")
+    }
+
+    /// `kill -9` of the packet process.
+    pub fn kill_dataplane(&mut self) -> Result<()> {
+        self.dataplane.take().context("the packet process does not run")?.kill()
+    }
+
+    /// `kill -9` of the control process.
+    pub fn kill_control(&mut self) -> Result<()> {
+        self.control.take().context("the control process does not run")?.kill()
+    }
+
+    /// Runs the operator's command with arguments parted by spaces; how it ends is the caller's to judge.
+    pub fn try_command(&self, line: &str) -> Result<Output> {
+        run(&mut self.command(line)?, MOMENT)
+    }
+
+    /// Runs the operator's command, which has to succeed, and returns what it printed.
+    pub fn ravelin(&self, line: &str) -> Result<String> {
+        check(&mut self.command(line)?, MOMENT)
+    }
+
+    fn command(&self, line: &str) -> Result<std::process::Command> {
+        let mut command = self.namespace.command(program("ravelin")?);
+        // Relative names of files are those of the gateway's directory.
+        command.current_dir(&self.directory);
+        command.arg("--socket").arg(self.file("control.sock")).args(line.split_whitespace());
+        Ok(command)
+    }
+
+    /// Runs the operator's command with `--json`, which has to succeed, and returns what it printed.
+    pub fn ask(&self, line: &str) -> Result<serde_json::Value> {
+        serde_json::from_str(&self.ravelin(&format!("--json {line}"))?).context("the answer is not JSON")
+    }
+
+    /// Puts the example's policy in force.
+    pub fn apply_policy(&self) -> Result<String> {
+        self.ravelin("policy apply site-to-site.toml")
+    }
+
+    /// The text that Prometheus would scrape now.
+    pub fn scrape(&self) -> Result<String> {
+        let mut curl = self.namespace.command("curl");
+        curl.args(["--silent", "--show-error", "--fail", "--noproxy", "*", "--max-time", "5"]);
+        check(curl.arg(format!("http://{METRICS}/metrics")), MOMENT)
+    }
+
+    /// The metrics now.
+    pub fn metrics(&self) -> Result<Metrics> {
+        Metrics::parse(&self.scrape()?)
+    }
+
+    /// Packets that ended with this verdict, over all ports, since the packet process started.
+    pub fn ended(&self, verdict: &str) -> Result<u64> {
+        self.packets(&[("verdict", verdict)])
+    }
+
+    /// Packets that ended with any verdict that is a drop.
+    pub fn dropped(&self) -> Result<u64> {
+        self.packets(&[("drop", "true")])
+    }
+
+    fn packets(&self, labels: &[(&str, &str)]) -> Result<u64> {
+        let count = self.metrics()?.sum("ravelin_packets_total", labels);
+        Ok(count.with_context(|| format!("the metrics have no ravelin_packets_total with {labels:?}"))?
+            as u64)
+    }
+
+    /// Its namespace.
+    pub fn namespace(&self) -> &Namespace {
+        &self.namespace
+    }
+
+    /// A file in its directory.
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.directory.join(name)
+    }
+
+    /// How an operator's command for this gateway begins, for people to type.
+    pub fn command_prefix(&self) -> Result<String> {
+        let program = program("ravelin")?;
+        Ok(format!("{} --socket {}", program.display(), self.file("control.sock").display()))
+    }
+
+    /// Leaves it running after this process.
+    pub fn leave(mut self) {
+        self.dataplane.take().into_iter().chain(self.control.take()).for_each(Process::leave);
+    }
+}
+
+/// Where this gateway has its sockets and state, apart from others on the machine. Relative paths begin at `ravelin.toml`.
+fn places(pins: &Path) -> String {
+    format!(
+        "[dataplane]\nsocket = \"dataplane.sock\"\nstate = \"state\"\npins = \"{}\"\n\n\
+         [control]\nsocket = \"control.sock\"\nmetrics = \"{METRICS}\"\n",
+        pins.display()
+    )
+}
