@@ -1,3 +1,5 @@
+//! Any cut, order and repetition gives the packet or nothing; every frame is accounted for.
+
 use proptest::prelude::*;
 use proptest::sample::Index;
 

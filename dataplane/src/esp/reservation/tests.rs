@@ -1,3 +1,5 @@
+//! A power cut at any step leaves a reservation that no number in use lies above.
+
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, HashSet};
 use std::os::unix::fs::PermissionsExt;

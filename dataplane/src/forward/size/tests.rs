@@ -1,3 +1,5 @@
+//! Packets that fit, that are cut, and that are refused with an answer.
+
 use proptest::prelude::*;
 use ravelin_contract::rule::TunnelId;
 

@@ -1,3 +1,5 @@
+//! The reader against a slow twin, samples, and damage.
+
 use proptest::prelude::*;
 use proptest::sample::Index;
 
