@@ -60,8 +60,6 @@ verdicts! {
     Forwarded = "forwarded", Transmit, false;
     /// Sealed under an SA and sent.
     Protected = "protected", Transmit, false;
-    /// Given to this host's own stack.
-    Local = "local", Transmit, false;
     /// Held until the next hop's link address is known; counted again when it leaves.
     Held = "held", Forward, false;
     /// A fragment that became part of a reassembled packet, which has a verdict of its own.

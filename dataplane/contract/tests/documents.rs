@@ -11,9 +11,14 @@ fn every_verdict_is_explained_in_operating_md() {
     assert_eq!(headings, names);
     for verdict in Verdict::ALL {
         assert!(
-            text.contains(verdict.meaning().trim()),
+            words(text).contains(&words(verdict.meaning())),
             "{} is explained otherwise in the code",
             verdict.name()
         );
     }
+}
+
+/// Line breaks differ between the two.
+fn words(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
