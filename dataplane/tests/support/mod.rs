@@ -169,7 +169,7 @@ impl Rig {
         let post = Arc::new(Post::new(setup.workers, setup.frame_size.into()));
         let (mut workers, mut plugs) = (Vec::new(), Vec::new());
         for (index, (reader, counters)) in readers.into_iter().zip(counters).enumerate() {
-            let cable = || plugged(setup.slots, setup.frame_size - HEADROOM as u16);
+            let cable = || plugged(setup.slots, setup.frame_size);
             let ((lan, lan_plug), (wan, wan_plug)) = (cable(), cable());
             plugs.push([lan_plug, wan_plug]);
             let ports: Vec<Box<dyn Port>> = vec![Box::new(lan), Box::new(wan)];
@@ -244,6 +244,7 @@ impl Rig {
     }
 
     pub fn receive_frame(&mut self, port: usize, frame: &[u8]) {
+        assert!(frame.len() + HEADROOM <= self.setup.frame_size.into(), "lost before it is counted");
         assert!(self.plugs[0][port].feed(frame), "the cable is full or the frame too long");
         self.breathe();
     }
