@@ -94,12 +94,13 @@ impl std::fmt::Debug for Key {
 
 /// One text to seal.
 pub struct SealJob<'a> {
+    pub(crate) nonce: Nonce,
     pub(crate) key: &'a Key,
-    /// Taken when the job is done: doing it again would use the nonce twice.
-    pub(crate) nonce: Option<Nonce>,
     pub(crate) aad: &'a [u8],
     pub(crate) text: Text<'a>,
     pub(crate) tag: &'a mut [u8; TAG_LEN],
+    /// Set before the job is done: doing it again would use the nonce twice.
+    pub(crate) done: bool,
 }
 
 impl<'a> SealJob<'a> {
@@ -112,18 +113,19 @@ impl<'a> SealJob<'a> {
         text: Text<'a>,
         tag: &'a mut [u8; TAG_LEN],
     ) -> Self {
-        Self { key, nonce: Some(nonce), aad, text, tag }
+        Self { key, nonce, done: false, aad, text, tag }
     }
 }
 
 /// One text to open.
 pub struct OpenJob<'a> {
+    pub(crate) nonce: ReceivedNonce,
     pub(crate) key: &'a Key,
-    /// Taken when the job is done: opening in place again would destroy the cleartext.
-    pub(crate) nonce: Option<ReceivedNonce>,
     pub(crate) aad: &'a [u8],
     pub(crate) text: Text<'a>,
     pub(crate) tag: &'a [u8; TAG_LEN],
+    /// Set before the job is done: opening in place again would destroy the cleartext.
+    pub(crate) done: bool,
     pub(crate) outcome: Result<(), BadTag>,
 }
 
@@ -137,7 +139,7 @@ impl<'a> OpenJob<'a> {
         text: Text<'a>,
         tag: &'a [u8; TAG_LEN],
     ) -> Self {
-        Self { key, nonce: Some(nonce), aad, text, tag, outcome: Err(BadTag) }
+        Self { key, nonce, done: false, aad, text, tag, outcome: Err(BadTag) }
     }
 
     /// Whether the text was authentic. [`BadTag`] before it was opened.

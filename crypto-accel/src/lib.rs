@@ -4,7 +4,8 @@
 //!
 //! - The face, which callers see: [`aead`] for AES-GCM, AES-GMAC and ChaCha20-Poly1305, [`etm`] for the
 //!   suites of ESP that encrypt and then authenticate, [`nonce`] and [`iv`] for the numbers that must never
-//!   repeat. It is safe code. It owns lengths, tags, outcomes and wiping.
+//!   repeat. It owns lengths, tags, outcomes and wiping, and is safe
+//!   code but for [`Text`], whose input and output may be one place.
 //! - `low`, the back ends. They know blocks and registers, nothing of packets and protocols. All of them give the
 //!   same octets; which one runs is chosen once, by what the processor can do.
 //!

@@ -71,7 +71,7 @@ impl Number {
 /// let (nonce, _iv) = Nonce::esp([0; 4], number);
 /// let copy = nonce.clone();
 /// ```
-pub struct Nonce([u8; 12]);
+pub struct Nonce(pub(crate) Octets);
 
 impl Nonce {
     /// ESP: salt, then the number as IV of 64 bits, which travels in the packet.
@@ -95,16 +95,11 @@ impl Nonce {
     pub fn tls13(static_iv: &[u8; 12], number: Number) -> Self {
         Self(mixed(static_iv, number.0))
     }
-
-    #[inline]
-    pub(crate) fn octets(&self) -> &[u8; 12] {
-        &self.0
-    }
 }
 
 /// A receiver's nonce. What the peer sent may repeat; opening twice harms nobody.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub struct ReceivedNonce([u8; 12]);
+pub struct ReceivedNonce(pub(crate) Octets);
 
 impl ReceivedNonce {
     /// ESP: salt and the IV from the packet.
@@ -124,26 +119,42 @@ impl ReceivedNonce {
     pub fn tls13(static_iv: &[u8; 12], number: u64) -> Self {
         Self(mixed(static_iv, number))
     }
+}
 
+/// The 96 bits of a nonce, kept as numbers: octets written in parts and read in others make the processor wait.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Octets {
+    /// The first eight, least first.
+    pub(crate) first: u64,
+    /// The last four, least first.
+    pub(crate) last: u32,
+}
+
+impl Octets {
     #[inline]
-    pub(crate) fn octets(&self) -> &[u8; 12] {
-        &self.0
+    fn new(four: [u8; 4], eight: u64) -> Self {
+        let first = u64::from(u32::from_le_bytes(four)) | (eight << 32);
+        Self { first, last: (eight >> 32) as u32 }
+    }
+
+    /// As they stand in memory.
+    pub(crate) fn array(self) -> [u8; 12] {
+        let mut array = [0; 12];
+        array[..8].copy_from_slice(&self.first.to_le_bytes());
+        array[8..].copy_from_slice(&self.last.to_le_bytes());
+        array
     }
 }
 
-fn salted(salt: [u8; 4], iv: [u8; 8]) -> [u8; 12] {
-    let mut nonce = [0; 12];
-    nonce[..4].copy_from_slice(&salt);
-    nonce[4..].copy_from_slice(&iv);
-    nonce
+#[inline]
+fn salted(salt: [u8; 4], iv: [u8; 8]) -> Octets {
+    Octets::new(salt, u64::from_le_bytes(iv))
 }
 
-fn mixed(static_iv: &[u8; 12], number: u64) -> [u8; 12] {
-    let mut nonce = *static_iv;
-    for (octet, of_number) in nonce[4..].iter_mut().zip(number.to_be_bytes()) {
-        *octet ^= of_number;
-    }
-    nonce
+#[inline]
+fn mixed(static_iv: &[u8; 12], number: u64) -> Octets {
+    let [a, b, c, d, rest @ ..] = *static_iv;
+    Octets::new([a, b, c, d], u64::from_le_bytes(rest) ^ number.swap_bytes())
 }
 
 impl fmt::Debug for Nonce {
@@ -180,16 +191,16 @@ mod tests {
         let number = NumberRange::from_reserved(0x0102_0304_0506_0708, u64::MAX).take().unwrap();
         let (nonce, iv) = Nonce::esp(*b"salt", number);
         assert_eq!(iv, [1, 2, 3, 4, 5, 6, 7, 8]);
-        assert_eq!(nonce.octets(), b"salt\x01\x02\x03\x04\x05\x06\x07\x08");
-        assert_eq!(ReceivedNonce::esp(*b"salt", iv).octets(), nonce.octets());
+        assert_eq!(&nonce.0.array(), b"salt\x01\x02\x03\x04\x05\x06\x07\x08");
+        assert_eq!(ReceivedNonce::esp(*b"salt", iv).0.array(), nonce.0.array());
     }
 
     #[test]
     fn tls13_mixes_the_number_into_the_last_eight_octets() {
         let number = NumberRange::from_reserved(0x0102, 0x0103).take().unwrap();
         let nonce = Nonce::tls13(&[0xff; 12], number);
-        assert_eq!(nonce.octets()[..10], [0xff; 10]);
-        assert_eq!(nonce.octets()[10..], [0xfe, 0xfd]);
-        assert_eq!(ReceivedNonce::tls13(&[0xff; 12], 0x0102).octets(), nonce.octets());
+        assert_eq!(nonce.0.array()[..10], [0xff; 10]);
+        assert_eq!(nonce.0.array()[10..], [0xfe, 0xfd]);
+        assert_eq!(ReceivedNonce::tls13(&[0xff; 12], 0x0102).0.array(), nonce.0.array());
     }
 }

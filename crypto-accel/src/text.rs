@@ -1,4 +1,8 @@
 //! The octets that a job works on, and where its result goes.
+#![expect(unsafe_code, reason = "input and output may be the same place, which references cannot say")]
+
+use std::marker::PhantomData;
+use std::ptr;
 
 use zeroize::Zeroize;
 
@@ -11,12 +15,17 @@ pub const TEXT_MAX: usize = 1 << 30;
 /// Input and output of one job.
 ///
 /// Empty in AES-GMAC, where everything is associated data (RFC 4543).
-pub struct Text<'a>(pub(crate) Shape<'a>);
-
-/// Invariant: at most [`TEXT_MAX`] octets; `output.len() == input.len() + tail.len()`.
-pub(crate) enum Shape<'a> {
-    InPlace(&'a mut [u8]),
-    Across { input: &'a [u8], tail: &'a [u8], output: &'a mut [u8] },
+///
+/// Invariant: `output` is valid for reading and writing `len` octets and borrowed alone; `len` is at most
+/// [`TEXT_MAX`]. `input` is valid for reading `head` octets and is either `output` or apart from it; `tail` is valid
+/// for reading the other `len - head` octets and apart from it.
+pub struct Text<'a> {
+    pub(crate) input: *const u8,
+    pub(crate) output: *mut u8,
+    tail: *const u8,
+    pub(crate) head: usize,
+    pub(crate) len: usize,
+    borrowed: PhantomData<&'a mut [u8]>,
 }
 
 impl<'a> Text<'a> {
@@ -26,8 +35,10 @@ impl<'a> Text<'a> {
     /// More than [`TEXT_MAX`] octets.
     #[inline]
     pub fn in_place(octets: &'a mut [u8]) -> Result<Self, LengthError> {
-        check_length(octets.len())?;
-        Ok(Self(Shape::InPlace(octets)))
+        let len = octets.len();
+        check_length(len)?;
+        let output = octets.as_mut_ptr();
+        Ok(Self { input: output, output, tail: output, head: len, len, borrowed: PhantomData })
     }
 
     /// `input`, then `tail`, are the text; the result goes to `output`, which may hold anything before.
@@ -39,51 +50,62 @@ impl<'a> Text<'a> {
     /// `output` has another length than both together, or they are more than [`TEXT_MAX`] octets.
     #[inline]
     pub fn across(input: &'a [u8], tail: &'a [u8], output: &'a mut [u8]) -> Result<Self, LengthError> {
-        let length = input.len().saturating_add(tail.len());
-        if output.len() != length {
-            return Err(LengthError::Output { input: length, output: output.len() });
+        let (head, len) = (input.len(), output.len());
+        if head.checked_add(tail.len()) != Some(len) {
+            return Err(LengthError::Output { input: head.saturating_add(tail.len()), output: len });
         }
-        check_length(length)?;
-        Ok(Self(Shape::Across { input, tail, output }))
+        check_length(len)?;
+        let (input, tail, output) = (input.as_ptr(), tail.as_ptr(), output.as_mut_ptr());
+        Ok(Self { input, output, tail, head, len, borrowed: PhantomData })
     }
 
     /// Number of octets.
     #[inline]
     pub fn len(&self) -> usize {
-        match &self.0 {
-            Shape::InPlace(octets) => octets.len(),
-            Shape::Across { output, .. } => output.len(),
-        }
+        self.len
     }
 
     /// Whether there are none.
     #[inline]
     pub fn is_empty(&self) -> bool {
-        self.len() == 0
+        self.len == 0
     }
 
     /// Brings input and tail together in the output, to be worked on in place.
     pub(crate) fn gather(&mut self) -> &mut [u8] {
-        match &mut self.0 {
-            Shape::InPlace(octets) => octets,
-            Shape::Across { input, tail, output } => {
-                let (head, rest) = output.split_at_mut(input.len());
-                head.copy_from_slice(input);
-                rest.copy_from_slice(tail);
-                output
-            }
+        self.gather_from(0)
+    }
+
+    /// The same for the octets from `start` on, at most `head`: those before stay where they are, and the output is
+    /// not theirs yet.
+    pub(crate) fn gather_from(&mut self, start: usize) -> &mut [u8] {
+        assert!(start <= self.head);
+        if !ptr::eq(self.input, self.output) {
+            let (from, to) = (self.input.wrapping_add(start), self.output.wrapping_add(start));
+            // SAFETY: the invariant says that both are valid for `head` octets and apart.
+            unsafe { ptr::copy_nonoverlapping(from, to, self.head - start) };
         }
+        let to = self.output.wrapping_add(self.head);
+        // SAFETY: the invariant says that both are valid for the octets of the tail and apart.
+        unsafe { ptr::copy_nonoverlapping(self.tail, to, self.len - self.head) };
+        self.octets()
     }
 
     /// Leaves zeros in the output, so that nobody reads what was not authentic.
+    #[cold]
     pub(crate) fn wipe(&mut self) {
-        match &mut self.0 {
-            Shape::InPlace(octets) => octets.zeroize(),
-            Shape::Across { output, .. } => output.zeroize(),
-        }
+        self.octets().zeroize();
+    }
+
+    /// The output.
+    fn octets(&mut self) -> &mut [u8] {
+        // SAFETY: the invariant says that it is valid and borrowed by us alone. In place nobody reads the input
+        // through another reference.
+        unsafe { std::slice::from_raw_parts_mut(self.output, self.len) }
     }
 }
 
+#[inline]
 fn check_length(length: usize) -> Result<(), LengthError> {
     if length > TEXT_MAX { Err(LengthError::TooLong(length)) } else { Ok(()) }
 }

@@ -6,7 +6,7 @@ mod common;
 
 use common::{nonce, received};
 use proptest::prelude::*;
-use ravelin_crypto_accel::aead::{Algorithm, Key, open_one, seal_one};
+use ravelin_crypto_accel::aead::{Algorithm, Key, OpenJob, SealJob, open, open_one, seal, seal_one};
 use ravelin_crypto_accel::{BackEnd, BadTag, Text};
 
 const AES: [Algorithm; 2] = [Algorithm::Aes128Gcm, Algorithm::Aes256Gcm];
@@ -105,6 +105,54 @@ fn for_all_alignments() {
 fn for_texts_of_more_than_a_mebioctet() {
     for algorithm in AES {
         agree(algorithm, b"", &noise((1 << 20) + 4099, 6), 1 << 20, 1);
+    }
+}
+
+/// Nine short texts, each under its own key and a little longer than the one before: some go four at a time, some
+/// alone, and one of them is forged.
+#[test]
+fn for_batches_of_short_texts() {
+    for algorithm in AES {
+        for back_end in BackEnd::available() {
+            for length in 0..=140 {
+                for (aad, step) in [(8, 0), (0, 0), (16, 0), (17, 0), (12, 1), (8, 9)] {
+                    short_batch(algorithm, back_end, &noise(aad, 3), length, step);
+                }
+            }
+        }
+    }
+}
+
+fn short_batch(algorithm: Algorithm, back_end: BackEnd, aad: &[u8], length: usize, step: usize) {
+    let oracle = BackEnd::available().last().unwrap();
+    let key = |back_end, i| Key::on(back_end, algorithm, &noise(algorithm.key_len(), i)).unwrap();
+    let keys: Vec<Key> = (0..9).map(|i| key(back_end, i)).collect();
+    let clear: Vec<Vec<u8>> = (0..9).map(|i| noise(length + i * step, i)).collect();
+    let (mut octets, mut tags) = (clear.clone(), vec![[0; 16]; 9]);
+    let mut jobs: Vec<SealJob<'_>> = (keys.iter().zip(octets.iter_mut()).zip(&mut tags))
+        .map(|((key, text), tag)| SealJob::new(key, nonce(&[9; 12]), aad, Text::in_place(text).unwrap(), tag))
+        .collect();
+    seal(&mut jobs);
+    for (i, clear) in clear.iter().enumerate() {
+        let mut expected = clear.clone();
+        let mut tag = [0; 16];
+        let text = Text::in_place(&mut expected).unwrap();
+        seal_one(&key(oracle, i), nonce(&[9; 12]), aad, text, &mut tag);
+        assert_eq!((&octets[i], tags[i]), (&expected, tag), "{} {algorithm:?} {length}", back_end.name());
+    }
+
+    tags[5][15] ^= 0x80;
+    let mut jobs: Vec<OpenJob<'_>> = (keys.iter().zip(octets.iter_mut()).zip(&tags))
+        .map(|((key, text), tag)| {
+            OpenJob::new(key, received(&[9; 12]), aad, Text::in_place(text).unwrap(), tag)
+        })
+        .collect();
+    open(&mut jobs);
+    let outcomes: Vec<_> = jobs.iter().map(OpenJob::outcome).collect();
+    for (i, clear) in clear.iter().enumerate() {
+        let forged = i == 5;
+        assert_eq!(outcomes[i], if forged { Err(BadTag) } else { Ok(()) });
+        assert_eq!(octets[i], if forged { vec![0; clear.len()] } else { clear.clone() });
     }
 }
 

@@ -37,8 +37,10 @@ impl Key {
 
     /// Does the job if it was not done before.
     pub(super) fn seal(&self, job: &mut SealJob<'_>) {
-        let Some(nonce) = job.nonce.take() else { return };
-        let nonce = nonce.octets().into();
+        if std::mem::replace(&mut job.done, true) {
+            return;
+        }
+        let nonce = &job.nonce.0.array().into();
         match self {
             Self::Aes128Gcm(key) => seal_with(key, nonce, job.aad, &mut job.text, job.tag),
             Self::Aes256Gcm(key) => seal_with(key, nonce, job.aad, &mut job.text, job.tag),
@@ -48,8 +50,10 @@ impl Key {
 
     /// Does the job if it was not done before.
     pub(super) fn open(&self, job: &mut OpenJob<'_>) {
-        let Some(nonce) = job.nonce.take() else { return };
-        let (nonce, tag) = (nonce.octets().into(), job.tag.into());
+        if std::mem::replace(&mut job.done, true) {
+            return;
+        }
+        let (nonce, tag) = (&job.nonce.0.array().into(), job.tag.into());
         job.outcome = match self {
             Self::Aes128Gcm(key) => open_with(key, nonce, job.aad, &mut job.text, tag),
             Self::Aes256Gcm(key) => open_with(key, nonce, job.aad, &mut job.text, tag),

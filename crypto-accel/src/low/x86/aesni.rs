@@ -35,12 +35,20 @@ impl Lanes for Aesni {
         block
     }
     #[inline(always)]
+    fn low(self, v: __m128i) -> __m128i {
+        v
+    }
+    #[inline(always)]
     fn fold(self, v: __m128i) -> __m128i {
         v
     }
     #[inline(always)]
     fn zero(self) -> __m128i {
         op!(_mm_setzero_si128())
+    }
+    #[inline(always)]
+    fn repeat(self, block: __m128i) -> __m128i {
+        block
     }
     #[inline(always)]
     fn splat(self, block: &[u8; 16]) -> __m128i {
@@ -96,7 +104,8 @@ impl Lanes for Aesni {
     }
     #[inline(always)]
     fn short(self, octets: &[u8]) -> __m128i {
-        self.splat(&gathered(octets).to_le_bytes())
+        let block = gathered(octets);
+        self.block(block as u64, (block >> 64) as u64)
     }
     #[inline(always)]
     fn keep(self, v: __m128i, count: usize) -> __m128i {
@@ -104,6 +113,12 @@ impl Lanes for Aesni {
         let limit = op!(_mm_set1_epi8(count as i8));
         let mask = op!(_mm_cmplt_epi8(numbers, limit));
         op!(_mm_and_si128(v, mask))
+    }
+    #[inline(always)]
+    fn hold(self, mut v: __m128i) -> __m128i {
+        // SAFETY: the assembly is empty.
+        unsafe { std::arch::asm!("/* {} */", inout(xmm_reg) v, options(nomem, nostack, preserves_flags)) };
+        v
     }
     #[inline(always)]
     fn xor(self, a: __m128i, b: __m128i) -> __m128i {
@@ -165,6 +180,12 @@ fn gathered(octets: &[u8]) -> u128 {
 }
 
 impl Aesni {
+    /// The block with these halves. Unlike a block written to memory in parts, it need not wait to be read back.
+    #[inline(always)]
+    pub(super) fn block(self, low: u64, high: u64) -> __m128i {
+        op!(_mm_set_epi64x(high as i64, low as i64))
+    }
+
     /// A vector's octets.
     #[inline(always)]
     pub(super) fn octets(self, v: __m128i) -> [u8; 16] {

@@ -18,32 +18,27 @@ use super::features::Aesni;
 use super::here::here;
 use super::lanes::Lanes;
 use super::record::Record;
-use super::span::{HALF, RUN, Run, Span};
-use crate::text::Text;
+use super::several::Item;
+use super::span::{HALF, RUN, Run, Span, halves};
+use crate::nonce::Octets;
 
 /// The polynomial of POLYVAL for reduction, `x^127 + x^126 + x^121` and 1, least octet first.
 const POLYNOMIAL: [u8; 16] = [1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xc2];
 
 /// Encrypts if `SEAL`, else decrypts, and gives the tag of the ciphertext. `R` is the number of AES rounds.
 #[inline(always)]
-pub(super) fn crypt<L: Lanes, const R: usize, const SEAL: bool>(
-    l: L,
-    record: &Record,
-    nonce: &[u8; 12],
-    aad: &[u8],
-    text: &mut Text<'_>,
-) -> __m128i {
-    let length = text.len();
-    let blocks = length.div_ceil(16);
-    let halves = blocks.saturating_sub(least_rest::<L>()) / (HALF * L::N);
-    let rest = blocks - halves * HALF * L::N;
-    let mut end = End { lengths: lengths(l, aad.len(), length), early: None };
-    let mut walk = Walk::<L, R>::new(l, record, nonce);
-    let mut span = Span::new(text, halves * HALF * L::OCTETS);
-    let mask = encrypt::<R>(l.narrow(), record, &initial(nonce, 1)); // hides the hash
+pub(super) fn crypt<L: Lanes, const R: usize, const SEAL: bool>(l: L, item: Item<'_>) -> __m128i {
+    let Item { record, nonce, aad, mut span } = item;
+    let length = span.len();
+    let halves = halves::<L>(length);
+    let rest = length.div_ceil(16) - halves * HALF * L::N;
+    let mut end = End::new(l, aad, length);
+    let start = start(l, record, nonce);
+    let mut walk = Walk::<L, R>::new(l, record, start);
+    let mask = encrypt::<R>(l.narrow(), record, first(l, start));
     let mut sums = l.zero();
     if halves == 0 && aad.len() <= 16 {
-        end.early = Some(l.narrow().reverse(l.short(aad)));
+        end = End::with_early(l, aad, length);
     } else {
         sums = l.widen(hash(l, record, aad));
     }
@@ -63,29 +58,16 @@ pub(super) fn crypt<L: Lanes, const R: usize, const SEAL: bool>(
     l.narrow().xor(l.narrow().reverse(hashed), mask)
 }
 
-/// A rest of fewer blocks after a run would ask for powers below 1, for each lane of a run expects a full turn of
-/// lanes behind it.
-const fn least_rest<L: Lanes>() -> usize {
-    if L::N == 4 { 3 } else { 1 }
-}
-
 /// What is hashed with the rest.
-struct End {
-    /// The block of lengths, reversed.
+pub(super) struct End {
+    /// The block of lengths in bits (NIST SP 800-38D 7.1), reversed.
     lengths: __m128i,
     /// The only block of associated data, reversed, if it has not been hashed yet.
     early: Option<__m128i>,
 }
 
-/// The block of lengths in bits (NIST SP 800-38D 7.1), reversed.
-#[inline(always)]
-fn lengths<L: Lanes>(l: L, aad: usize, text: usize) -> __m128i {
-    let block = ((aad as u128 * 8) << 64) | (text as u128 * 8);
-    l.narrow().splat(&block.to_le_bytes())
-}
-
 /// One text on its way: where we are and what the next counters are.
-struct Walk<'a, L: Lanes, const R: usize> {
+pub(super) struct Walk<'a, L: Lanes, const R: usize> {
     l: L,
     record: &'a Record,
     /// Blocks done, a multiple of `N`.
@@ -98,8 +80,8 @@ struct Walk<'a, L: Lanes, const R: usize> {
 
 impl<'a, L: Lanes, const R: usize> Walk<'a, L, R> {
     #[inline(always)]
-    fn new(l: L, record: &'a Record, nonce: &[u8; 12]) -> Self {
-        let start = l.xor(l.splat(&initial(nonce, 0)), l.splat(&record.rounds[0]));
+    pub(super) fn new(l: L, record: &'a Record, start: __m128i) -> Self {
+        let start = l.repeat(start);
         Self { l, record, blocks: 0, start, base: start }
     }
 
@@ -114,7 +96,7 @@ impl<'a, L: Lanes, const R: usize> Walk<'a, L, R> {
     /// The first counter is 2. Lowest octets come from a table; where they would carry, every 256 blocks, the
     /// counters are worked out.
     #[inline(always)]
-    fn next<const T: usize>(&mut self) -> [L::V; T] {
+    pub(super) fn next<const T: usize>(&mut self) -> [L::V; T] {
         let l = self.l;
         let place = self.blocks % 256;
         let mut states = [self.base; T];
@@ -224,18 +206,11 @@ impl<'a, L: Lanes, const R: usize> Walk<'a, L, R> {
         let before_end = if T == 0 { l.fold(sums) } else { l.narrow().zero() };
         let mut product = end.product(l, record, blocks, before_end);
         for (i, state) in states.iter().enumerate() {
-            let input = rest.load(l, i);
-            let output = l.xor(l.aes_last(*state, last), input);
-            rest.store(l, i, output);
-            let mut hashed = if SEAL { output } else { input };
-            if SEAL && i + 1 == T {
-                hashed = l.keep(hashed, rest.last);
-            }
-            hashed = l.reverse(hashed);
+            let mut hashed = rest.crypt::<L, SEAL>(l, i, l.aes_last(*state, last));
             if i == 0 {
                 hashed = l.xor(hashed, sums);
             }
-            product = product.plus(l, hashed, l.blocks(record.powers_from(blocks + 1 - i * L::N)));
+            product.add(l, hashed, l.blocks(record.powers_from(blocks + 1 - i * L::N)));
         }
         l.fold(product.reduce(l))
     }
@@ -264,13 +239,16 @@ const fn with_counter(counter: u32) -> [u8; 16] {
     (counter as u128).to_be_bytes()
 }
 
-/// The counter block with this counter (NIST SP 800-38D 7.1, nonces of 96 bits).
+/// Nonce plus first round key, the counter left out (NIST SP 800-38D 7.1, nonces of 96 bits).
 #[inline(always)]
-fn initial(nonce: &[u8; 12], counter: u8) -> [u8; 16] {
-    let mut block = [0; 16];
-    block[..12].copy_from_slice(nonce);
-    block[15] = counter;
-    block
+pub(super) fn start<L: Lanes>(l: L, record: &Record, nonce: Octets) -> __m128i {
+    l.narrow().xor(l.narrow().block(nonce.first, nonce.last.into()), l.narrow().splat(&record.rounds[0]))
+}
+
+/// The block that hides the hash before its rounds: counter 1.
+#[inline(always)]
+pub(super) fn first<L: Lanes>(l: L, start: __m128i) -> __m128i {
+    l.narrow().xor(start, l.narrow().splat(&const { with_counter(1) }))
 }
 
 /// AES rounds `from` to `to - 1` on each state.
@@ -285,14 +263,27 @@ fn rounds<L: Lanes, const T: usize>(l: L, record: &Record, states: &mut [L::V; T
 }
 
 impl End {
+    /// Only the lengths.
+    #[inline(always)]
+    fn new<L: Lanes>(l: L, aad: &[u8], text: usize) -> Self {
+        Self { lengths: l.narrow().block(8 * text as u64, 8 * aad.len() as u64), early: None }
+    }
+
+    /// Lengths and associated data of at most one block.
+    #[inline(always)]
+    pub(super) fn with_early<L: Lanes>(l: L, aad: &[u8], text: usize) -> Self {
+        let early = l.narrow().reverse(l.short(aad));
+        Self { early: Some(early), ..Self::new(l, aad, text) }
+    }
+
     /// Their part of the hash; `blocks` blocks stand between them, `sums` is what the lengths follow at once.
     #[inline(always)]
-    fn product<L: Lanes>(self, l: L, record: &Record, blocks: usize, sums: __m128i) -> Product<L> {
+    pub(super) fn product<L: Lanes>(self, l: L, record: &Record, blocks: usize, sums: __m128i) -> Product<L> {
         let narrow = l.narrow();
         let lengths = narrow.xor(self.lengths, sums);
-        let mut product = Product::zero(narrow).plus(narrow, lengths, narrow.blocks(record.powers_from(1)));
+        let mut product = Product::of(narrow, lengths, narrow.blocks(record.powers_from(1)));
         if let Some(block) = self.early {
-            product = product.plus(narrow, block, narrow.blocks(record.powers_from(blocks + 2)));
+            product.add(narrow, block, narrow.blocks(record.powers_from(blocks + 2)));
         }
         Product { low: l.widen(product.low), middle: l.widen(product.middle), high: l.widen(product.high) }
     }
@@ -306,7 +297,7 @@ fn hash<L: Lanes>(l: L, record: &Record, octets: &[u8]) -> __m128i {
     for chunk in octets.chunks(HALF * L::OCTETS) {
         sum = if chunk.len() <= 16 {
             let block = narrow.xor(sum, narrow.reverse(l.short(chunk)));
-            Product::zero(narrow).plus(narrow, block, narrow.blocks(record.powers_from(1))).reduce(narrow)
+            Product::of(narrow, block, narrow.blocks(record.powers_from(1))).reduce(narrow)
         } else {
             hash_chunk(l, record, sum, chunk)
         };
@@ -323,13 +314,13 @@ fn hash_chunk<L: Lanes>(l: L, record: &Record, sum: __m128i, chunk: &[u8]) -> __
     for (i, octets) in chunk.chunks(L::OCTETS).enumerate() {
         let v = l.xor(l.reverse(l.part(octets)), before);
         before = l.zero();
-        product = product.plus(l, v, l.blocks(record.powers_from(blocks - i * L::N)));
+        product.add(l, v, l.blocks(record.powers_from(blocks - i * L::N)));
     }
     l.fold(product.reduce(l))
 }
 
 /// Products of 256 bits in each lane, added up and not yet reduced.
-struct Product<L: Lanes> {
+pub(super) struct Product<L: Lanes> {
     low: L::V,
     /// Stands between the halves of `low` and `high`.
     middle: L::V,
@@ -344,17 +335,22 @@ impl<L: Lanes> Product<L> {
 
     /// Adds `a * b` by four multiplications.
     #[inline(always)]
-    fn plus(self, l: L, a: L::V, b: L::V) -> Self {
-        Self {
-            low: l.xor(self.low, l.mul_low(a, b)),
-            middle: l.xor3(self.middle, l.mul_cross(a, b), l.mul_cross(b, a)),
-            high: l.xor(self.high, l.mul_high(a, b)),
-        }
+    pub(super) fn add(&mut self, l: L, a: L::V, b: L::V) {
+        self.low = l.xor(self.low, l.mul_low(a, b));
+        self.middle = l.xor3(self.middle, l.mul_cross(a, b), l.mul_cross(b, a));
+        self.high = l.xor(self.high, l.mul_high(a, b));
+    }
+
+    /// `a * b` alone.
+    #[inline(always)]
+    fn of(l: L, a: L::V, b: L::V) -> Self {
+        let middle = l.xor(l.mul_cross(a, b), l.mul_cross(b, a));
+        Self { low: l.mul_low(a, b), middle, high: l.mul_high(a, b) }
     }
 
     /// Reduces each lane. `low` is folded into `middle`, and `middle` into `high`.
     #[inline(always)]
-    fn reduce(self, l: L) -> L::V {
+    pub(super) fn reduce(&self, l: L) -> L::V {
         let polynomial = l.splat(&POLYNOMIAL);
         let middle = l.xor3(self.middle, l.swap(self.low), l.mul_cross(self.low, polynomial));
         l.xor3(self.high, l.swap(middle), l.mul_cross(middle, polynomial))
@@ -410,22 +406,22 @@ pub(super) fn expand_256<L: Lanes>(l: L, key: &[u8; 32]) -> Box<Record> {
 fn expand<L: Lanes, const R: usize>(l: L, rounds: [[u8; 16]; 15]) -> Box<Record> {
     let narrow = l.narrow();
     let mut record = Record::new(rounds);
-    let hash_key = encrypt::<R>(narrow, &record, &[0; 16]);
+    let hash_key = encrypt::<R>(narrow, &record, narrow.splat(&record.rounds[0]));
     let first = narrow.splat(&doubled(narrow.octets(hash_key)).to_le_bytes());
     let mut power = first;
     record.set_power(1, narrow.octets(first));
     for exponent in 2..=Record::HIGHEST {
-        power = Product::zero(narrow).plus(narrow, power, first).reduce(narrow);
+        power = Product::of(narrow, power, first).reduce(narrow);
         record.set_power(exponent, narrow.octets(power));
     }
     record.set_mids(L::N);
     record
 }
 
-/// One block of AES.
+/// One block of AES, first round key added.
 #[inline(always)]
-fn encrypt<const R: usize>(narrow: Aesni, record: &Record, block: &[u8; 16]) -> __m128i {
-    let mut state = [narrow.xor(narrow.splat(block), narrow.splat(&record.rounds[0]))];
+fn encrypt<const R: usize>(narrow: Aesni, record: &Record, block: __m128i) -> __m128i {
+    let mut state = [block];
     rounds(narrow, record, &mut state, 1, R);
     narrow.aes_last(state[0], narrow.splat(&record.rounds[R]))
 }

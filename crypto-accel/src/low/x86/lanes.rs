@@ -26,11 +26,15 @@ pub(super) trait Lanes: Copy {
     fn narrow(self) -> Aesni;
     /// The block in lane 0, zeros in the others.
     fn widen(self, block: __m128i) -> Self::V;
+    /// Lane 0.
+    fn low(self, v: Self::V) -> __m128i;
     /// The sum of all lanes.
     fn fold(self, v: Self::V) -> __m128i;
 
     /// All zeros.
     fn zero(self) -> Self::V;
+    /// The same block in each lane, from a register.
+    fn repeat(self, block: __m128i) -> Self::V;
     /// The same block in each lane.
     fn splat(self, block: &[u8; 16]) -> Self::V;
     /// The same eight octets in each half of each lane.
@@ -76,6 +80,9 @@ pub(super) trait Lanes: Copy {
     /// The first `count` octets, zeros behind them.
     fn keep(self, v: Self::V, count: usize) -> Self::V;
 
+    /// The same vector; what makes it stays before what makes any vector held later. The compiler would else finish
+    /// one chain of rounds after the other, to save registers, and the processor would wait for each.
+    fn hold(self, v: Self::V) -> Self::V;
     /// Sum in GF(2).
     fn xor(self, a: Self::V, b: Self::V) -> Self::V;
     /// Sum of three in GF(2).

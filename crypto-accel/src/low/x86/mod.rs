@@ -1,12 +1,14 @@
 //! The back ends for x86-64. `gcm` holds the algorithm, `aesni`, `vaes256` and `vaes512` the instructions.
 
 mod aesni;
+mod batch;
 mod enter;
 mod features;
 mod gcm;
 mod here;
 mod lanes;
 mod record;
+mod several;
 mod span;
 mod vaes256;
 mod vaes512;

@@ -4,7 +4,7 @@
 use std::marker::PhantomData;
 
 use super::lanes::Lanes;
-use crate::text::{Shape, Text};
+use crate::text::Text;
 
 /// Input and output of equal length.
 ///
@@ -19,28 +19,14 @@ pub(super) struct Span<'a> {
 }
 
 impl<'a> Span<'a> {
-    /// Takes a text up, whose first `runs` octets are to be walked in [`Run`]s.
+    /// Takes a text up.
     ///
     /// A tail, with what stands before it in its vector or run, is brought to the output at once, so that no
     /// vector is read from two places.
     #[inline(always)]
-    pub(super) fn new(text: &'a mut Text<'_>, runs: usize) -> Self {
-        match &mut text.0 {
-            Shape::InPlace(octets) => Self::over(octets.as_ptr(), octets, 0),
-            Shape::Across { input, tail: [], output } => Self::over(input.as_ptr(), output, usize::MAX),
-            Shape::Across { input, tail, output } => {
-                let seam = if input.len() < runs { HALF * VECTOR_MOST } else { VECTOR_MOST };
-                let split = input.len() / seam * seam;
-                output[split..input.len()].copy_from_slice(&input[split..]);
-                output[input.len()..].copy_from_slice(tail);
-                Self::over(input.as_ptr(), output, split)
-            }
-        }
-    }
-
-    #[inline(always)]
-    fn over(input: *const u8, output: &mut [u8], split: usize) -> Self {
-        Self { input, output: output.as_mut_ptr(), split, len: output.len(), borrowed: PhantomData }
+    pub(super) fn new<L: Lanes>(text: &'a mut Text<'_>) -> Self {
+        let split = if text.head == text.len { usize::MAX } else { bring_tail::<L>(text) };
+        Self { input: text.input, output: text.output, split, len: text.len, borrowed: PhantomData }
     }
 
     /// `K` whole vectors from `at` on, a multiple of the length of [`HALF`] a run. Panics if the text ends before.
@@ -69,6 +55,12 @@ impl<'a> Span<'a> {
         Rest { at, last, span: self }
     }
 
+    /// Number of octets.
+    #[inline(always)]
+    pub(super) fn len(&self) -> usize {
+        self.len
+    }
+
     #[inline(always)]
     fn source(&self, at: usize) -> *const u8 {
         let from = if at >= self.split { self.output.cast_const() } else { self.input };
@@ -80,6 +72,27 @@ impl<'a> Span<'a> {
 pub(super) const RUN: usize = 8;
 /// Vectors of half a run. No half is read from two places.
 pub(super) const HALF: usize = RUN / 2;
+
+/// How many halves of runs a text of `length` octets has; a rest of one to `5 * N - 2` blocks remains, or nothing.
+///
+/// A smaller rest would ask for powers below 1, since each lane of a run expects the blocks of all later lanes, and
+/// that of the lengths, behind it.
+#[inline(always)]
+pub(super) fn halves<L: Lanes>(length: usize) -> usize {
+    let least = if L::N == 4 { 3 } else { 1 };
+    length.div_ceil(16).saturating_sub(least) / (HALF * L::N)
+}
+
+/// Brings the tail to the output; returns from where on all is there.
+#[inline(always)]
+fn bring_tail<L: Lanes>(text: &mut Text<'_>) -> usize {
+    let in_runs = text.head < halves::<L>(text.len) * HALF * L::OCTETS;
+    let seam = if in_runs { HALF * VECTOR_MOST } else { VECTOR_MOST };
+    let split = text.head / seam * seam;
+    text.gather_from(split);
+    split
+}
+
 /// Octets of the longest vector.
 const VECTOR_MOST: usize = 64;
 
@@ -117,13 +130,27 @@ impl<const K: usize> Run<'_, K> {
 pub(super) struct Rest<'s, 'a, const T: usize> {
     span: &'s mut Span<'a>,
     at: usize,
-    pub(super) last: usize,
+    last: usize,
 }
 
 impl<const T: usize> Rest<'_, '_, T> {
+    /// Adds the stream to vector `i`. Gives the ciphertext as GHASH reads it: reversed, zeros behind its end.
+    #[inline(always)]
+    pub(super) fn crypt<L: Lanes, const SEAL: bool>(&mut self, l: L, i: usize, stream: L::V) -> L::V {
+        let input = self.load(l, i);
+        let output = l.xor(stream, input);
+        self.store(l, i, output);
+        let hashed = match SEAL {
+            true if i + 1 == T => l.keep(output, self.last),
+            true => output,
+            false => input,
+        };
+        l.reverse(hashed)
+    }
+
     /// Input vector `i`, zeros behind the last octet.
     #[inline(always)]
-    pub(super) fn load<L: Lanes>(&self, l: L, i: usize) -> L::V {
+    fn load<L: Lanes>(&self, l: L, i: usize) -> L::V {
         assert!(i < T);
         let from = self.span.source(self.at + i * L::OCTETS);
         if i + 1 < T {
@@ -137,7 +164,7 @@ impl<const T: usize> Rest<'_, '_, T> {
 
     /// Output vector `i`.
     #[inline(always)]
-    pub(super) fn store<L: Lanes>(&mut self, l: L, i: usize, v: L::V) {
+    fn store<L: Lanes>(&mut self, l: L, i: usize, v: L::V) {
         assert!(i < T);
         let to = self.span.output.wrapping_add(self.at + i * L::OCTETS);
         if i + 1 < T {

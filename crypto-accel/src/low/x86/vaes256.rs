@@ -32,6 +32,10 @@ impl Lanes for Vaes256 {
         op!(_mm256_zextsi128_si256(block))
     }
     #[inline(always)]
+    fn low(self, v: __m256i) -> __m128i {
+        op!(_mm256_castsi256_si128(v))
+    }
+    #[inline(always)]
     fn fold(self, v: __m256i) -> __m128i {
         let high = op!(_mm256_extracti128_si256::<1>(v));
         let low = op!(_mm256_castsi256_si128(v));
@@ -42,9 +46,12 @@ impl Lanes for Vaes256 {
         op!(_mm256_setzero_si256())
     }
     #[inline(always)]
-    fn splat(self, block: &[u8; 16]) -> __m256i {
-        let block = self.narrow().splat(block);
+    fn repeat(self, block: __m128i) -> __m256i {
         op!(_mm256_broadcastsi128_si256(block))
+    }
+    #[inline(always)]
+    fn splat(self, block: &[u8; 16]) -> __m256i {
+        self.repeat(self.narrow().splat(block))
     }
     #[inline(always)]
     fn splat_half(self, half: &[u8; 8]) -> __m256i {
@@ -108,6 +115,10 @@ impl Lanes for Vaes256 {
         let limit = op!(_mm256_set1_epi8(count as i8));
         let mask = op!(_mm256_cmpgt_epi8(limit, numbers));
         op!(_mm256_and_si256(v, mask))
+    }
+    #[inline(always)]
+    fn hold(self, v: __m256i) -> __m256i {
+        v // too few registers to hold many
     }
     #[inline(always)]
     fn xor(self, a: __m256i, b: __m256i) -> __m256i {

@@ -40,6 +40,10 @@ impl Lanes for Vaes512 {
         op!(_mm512_zextsi128_si512(block))
     }
     #[inline(always)]
+    fn low(self, v: __m512i) -> __m128i {
+        op!(_mm512_castsi512_si128(v))
+    }
+    #[inline(always)]
     fn fold(self, v: __m512i) -> __m128i {
         let high = op!(_mm512_extracti64x4_epi64::<1>(v));
         let low = op!(_mm512_castsi512_si256(v));
@@ -53,9 +57,12 @@ impl Lanes for Vaes512 {
         op!(_mm512_setzero_si512())
     }
     #[inline(always)]
-    fn splat(self, block: &[u8; 16]) -> __m512i {
-        let block = self.narrow().splat(block);
+    fn repeat(self, block: __m128i) -> __m512i {
         op!(_mm512_broadcast_i32x4(block))
+    }
+    #[inline(always)]
+    fn splat(self, block: &[u8; 16]) -> __m512i {
+        self.repeat(self.narrow().splat(block))
     }
     #[inline(always)]
     fn splat_half(self, half: &[u8; 8]) -> __m512i {
@@ -113,6 +120,10 @@ impl Lanes for Vaes512 {
         op!(_mm512_maskz_mov_epi8(self.mask(count), v))
     }
     #[inline(always)]
+    fn hold(self, v: __m512i) -> __m512i {
+        op!(hold(v))
+    }
+    #[inline(always)]
     fn xor(self, a: __m512i, b: __m512i) -> __m512i {
         op!(_mm512_xor_si512(a, b))
     }
@@ -158,4 +169,13 @@ impl Lanes for Vaes512 {
     fn swap(self, v: __m512i) -> __m512i {
         op!(_mm512_shuffle_epi32::<0x4e>(v))
     }
+}
+
+/// See [`Lanes::hold`].
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn hold(mut v: __m512i) -> __m512i {
+    // SAFETY: the assembly is empty.
+    unsafe { std::arch::asm!("/* {} */", inout(zmm_reg) v, options(nomem, nostack, preserves_flags)) };
+    v
 }
