@@ -81,6 +81,12 @@ impl PortCounters {
         }
     }
 
+    /// Packets and octets by verdict, where not zero.
+    pub fn verdicts(&self) -> Vec<(Verdict, u64, u64)> {
+        let counted = Verdict::ALL.iter().zip(&self.verdicts).map(|(verdict, traffic)| (*verdict, traffic.get()));
+        counted.filter(|(_, (packets, _))| *packets > 0).map(|(v, (packets, octets))| (v, packets, octets)).collect()
+    }
+
     /// Adds what stands here to `status`.
     pub fn fold_into(&self, status: &mut PortStatus) {
         let add = |to: &mut (u64, u64), (packets, octets): (u64, u64)| {
@@ -88,14 +94,10 @@ impl PortCounters {
         };
         add(&mut status.received, self.received.get());
         add(&mut status.sent, self.sent.get());
-        for (&verdict, traffic) in Verdict::ALL.iter().zip(&self.verdicts) {
-            let counted = traffic.get();
-            if counted.0 == 0 {
-                continue;
-            }
+        for (verdict, packets, octets) in self.verdicts() {
             match status.verdicts.iter_mut().find(|entry| entry.0 == verdict) {
-                Some(entry) => (entry.1, entry.2) = (entry.1 + counted.0, entry.2 + counted.1),
-                None => status.verdicts.push((verdict, counted.0, counted.1)),
+                Some(entry) => (entry.1, entry.2) = (entry.1 + packets, entry.2 + octets),
+                None => status.verdicts.push((verdict, packets, octets)),
             }
         }
         for (total, cell) in status.rings.iter_mut().zip(&self.rings) {
