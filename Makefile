@@ -31,3 +31,11 @@ test: ready lint ## All tests: properties, twins, namespaces, both processes end
 demo: ready ## Two sites, two gateways, a tunnel, on this machine. KEEP=1 leaves it running
 	cargo build --workspace --locked --bins
 	@target/debug/ravelin-demo $(if $(KEEP),--keep)
+
+.PHONY: bench
+bench: ready ## Ticks per packet of whole breaths from memory
+	cargo bench --locked --package ravelin-dataplane --bench breathe
+
+.PHONY: bench-crypto
+bench-crypto: ready ## AES-GCM and ChaCha20-Poly1305 beside other libraries; writes target/bench/crypto.json
+	cargo bench --locked --package ravelin-crypto-accel --features peers

@@ -42,7 +42,6 @@ const LAN: [u8; 6] = [2, 0, 0, 0, 0, 1];
 const WAN: [u8; 6] = [2, 0, 0, 0, 0, 2];
 const PEER: [u8; 6] = [2, 0, 0, 0, 0, 9];
 
-
 /// A gateway with one worker: site `here` behind it, site `there` behind the peer, an SA each way for each of `sas`
 /// tunnels, told apart by the host at site 2.
 struct Gateway {
@@ -198,7 +197,9 @@ fn sa_table(here: u8, there: u8, tunnels: usize) -> SaTable {
             Built::Inbound(sa_in) => {
                 inbound.push(InboundEntry { spi, destination: sa.local, tunnel, sa: sa_in });
             }
-            Built::Outbound(sa) => outbound.push(OutboundEntry { spi, destination, tunnel, selectors: vec![], sa }),
+            Built::Outbound(sa) => {
+                outbound.push(OutboundEntry { spi, destination, tunnel, selectors: vec![], sa })
+            }
         }
     }
     SaTable::new(inbound, outbound)

@@ -83,8 +83,12 @@ impl PortCounters {
 
     /// Packets and octets by verdict, where not zero.
     pub fn verdicts(&self) -> Vec<(Verdict, u64, u64)> {
-        let counted = Verdict::ALL.iter().zip(&self.verdicts).map(|(verdict, traffic)| (*verdict, traffic.get()));
-        counted.filter(|(_, (packets, _))| *packets > 0).map(|(v, (packets, octets))| (v, packets, octets)).collect()
+        let counted =
+            Verdict::ALL.iter().zip(&self.verdicts).map(|(verdict, traffic)| (*verdict, traffic.get()));
+        counted
+            .filter(|(_, (packets, _))| *packets > 0)
+            .map(|(v, (packets, octets))| (v, packets, octets))
+            .collect()
     }
 
     /// Adds what stands here to `status`.
