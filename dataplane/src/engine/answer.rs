@@ -85,11 +85,17 @@ impl Engine {
         };
         let Some((sas, policy)) = held else { return Reply::Sas { sas: vec![], next: None } };
         let tunnel = |id| policy.tunnel_name(id).map(ToString::to_string).unwrap_or_default();
-        let inbound = sas.all_inbound().iter().map(|e| e.sa.status(&tunnel(e.tunnel)));
-        let outbound = sas.all_outbound().iter().map(|e| e.sa.status(&tunnel(e.tunnel), now));
-        let mut rest = inbound.chain(outbound).skip(from as usize);
-        let page: Vec<SaStatus> = rest.by_ref().take(SAS).collect();
-        let next = rest.next().map(|_| from + page.len() as u32);
+        let (inbound, outbound) = (sas.all_inbound(), sas.all_outbound());
+        let until = (from as usize + SAS).min(inbound.len() + outbound.len());
+        let page = (from as usize..until).map(|position| match inbound.get(position) {
+            Some(entry) => entry.sa.status(&tunnel(entry.tunnel)),
+            None => {
+                let entry = &outbound[position - inbound.len()];
+                entry.sa.status(&tunnel(entry.tunnel), now)
+            }
+        });
+        let page: Vec<SaStatus> = page.collect();
+        let next = (until < inbound.len() + outbound.len()).then_some(until as u32);
         Reply::Sas { sas: page, next }
     }
 
