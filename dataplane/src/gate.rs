@@ -100,7 +100,7 @@ fn range(line: &str) -> Option<AddressRange> {
 pub struct Walls(pub Arc<Gate>);
 
 impl Surroundings for Walls {
-    fn protect(&mut self, prefixes: &[AddressRange]) {
+    fn protect(&self, prefixes: &[AddressRange]) {
         self.0.steer("protected prefixes", |steering| steering.set_protected(prefixes.iter().copied()));
         self.0.raise_second_line(prefixes);
         if let Err(error) = self.0.keep(prefixes) {
@@ -108,11 +108,11 @@ impl Surroundings for Walls {
         }
     }
 
-    fn encapsulation_ports(&mut self, ports: &[u16]) {
+    fn encapsulation_ports(&self, ports: &[u16]) {
         self.0.steer("UDP ports of ESP", |steering| steering.set_natt_ports(ports.iter().copied()));
     }
 
-    fn peers(&mut self, peers: &[IpAddr]) {
+    fn peers(&self, peers: &[IpAddr]) {
         self.0.steer("peers", |steering| steering.set_peers(peers.iter().copied()));
     }
 

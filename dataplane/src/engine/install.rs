@@ -1,8 +1,8 @@
 //! A snapshot of control becomes what workers use: SAs with their numbers, filters with their counts.
 
-use std::collections::BTreeSet;
+use std::collections::HashSet;
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use ravelin_contract::address::AddressRange;
 use ravelin_contract::message::{Refusal, Reply};
@@ -30,9 +30,9 @@ pub(super) struct Installed {
 /// What the surroundings must know, so that nothing passes them by.
 #[derive(Debug, Clone, Default)]
 struct Guarded {
-    prefixes: Vec<AddressRange>,
-    ports: Vec<u16>,
-    peers: Vec<IpAddr>,
+    prefixes: HashSet<AddressRange>,
+    ports: HashSet<u16>,
+    peers: HashSet<IpAddr>,
 }
 
 impl Engine {
@@ -43,43 +43,67 @@ impl Engine {
     /// The snapshot contradicts itself or asks for what this gateway does not have; what was in force stays.
     pub fn install(&self, snapshot: Snapshot) -> Result<Reply, Refusal> {
         snapshot.check()?;
-        self.state().install(snapshot, self.counters.len())
+        let _one_at_a_time = self.installing.lock().unwrap_or_else(PoisonError::into_inner);
+        let previous = self.state().begin(&snapshot)?;
+        let now = self.clock.read();
+        let built = self.builder().prepare(&snapshot.sas, now, &mut super::random)?;
+        let (next, sas) = compile(snapshot, &built, self.counters.len(), previous.as_deref());
+
+        // While workers change over, and when they do not, both the old and the new prefixes are guarded.
+        let before = previous.map(|previous| previous.guarded.clone()).unwrap_or_default();
+        self.guard(&before.and(&next.guarded));
+        let in_force = self.state().put_in_force(Arc::clone(&next));
+        match in_force {
+            Ok(_) => {
+                self.builder().adopt(&sas, &built);
+                self.guard(&next.guarded);
+            }
+            Err(_) => self.builder().remember(&sas, &built),
+        }
+        in_force
     }
+
+    fn guard(&self, guarded: &Guarded) {
+        self.surroundings.encapsulation_ports(&sorted(&guarded.ports));
+        self.surroundings.peers(&sorted(&guarded.peers));
+        let mut prefixes: Vec<AddressRange> = guarded.prefixes.iter().copied().collect();
+        prefixes.sort_unstable_by_key(|range| (range.first(), range.last()));
+        self.surroundings.protect(&prefixes);
+    }
+}
+
+/// The policy, and the SAs that it was made from.
+fn compile(
+    snapshot: Snapshot,
+    built: &[Built],
+    workers: usize,
+    previous: Option<&Installed>,
+) -> (Arc<Installed>, Vec<Sa>) {
+    let guarded = Guarded::of(&snapshot);
+    let sas = Arc::new(sa_table(&snapshot.sas, built));
+    let source = PolicySource {
+        rules: snapshot.rules,
+        zones: snapshot.zones,
+        tunnels: snapshot.tunnels.into_iter().map(|tunnel| tunnel.name).collect(),
+        log_implicit: snapshot.log_implicit,
+    };
+    let policy = Policy::compile(source, workers, previous.map(|previous| &*previous.policy));
+    let installed = Installed { fingerprint: snapshot.fingerprint, policy: Arc::new(policy), sas, guarded };
+    (Arc::new(installed), snapshot.sas)
 }
 
 impl Installed {
     /// UDP ports of ours that carry ESP.
     pub(super) fn encapsulation_ports(&self) -> Arc<[u16]> {
-        self.guarded.ports.as_slice().into()
+        sorted(&self.guarded.ports).into()
     }
 }
 
 impl State {
-    fn install(&mut self, snapshot: Snapshot, workers: usize) -> Result<Reply, Refusal> {
-        self.check_zones(&snapshot)?;
-        let now = self.clock.read();
-        let built = self.builder.build(&snapshot.sas, now, &mut super::random)?;
-        let guarded = Guarded::of(&snapshot);
-        let sas = Arc::new(sa_table(&snapshot.sas, built));
-        let previous = self.installed.take();
-        let source = PolicySource {
-            rules: snapshot.rules,
-            zones: snapshot.zones,
-            tunnels: snapshot.tunnels.into_iter().map(|tunnel| tunnel.name).collect(),
-            log_implicit: snapshot.log_implicit,
-        };
-        let policy = Policy::compile(source, workers, previous.as_ref().map(|p| &*p.policy));
-        // While workers change over, both the old and the new prefixes are guarded.
-        let before = previous.map(|previous| previous.guarded).unwrap_or_default();
-        self.guard(&before.clone().and(&guarded));
-        let fingerprint = snapshot.fingerprint;
-        self.installed =
-            Some(Installed { fingerprint, policy: Arc::new(policy), sas, guarded: guarded.clone() });
-        let reply = self.publish_reply();
-        if reply.is_ok() {
-            self.guard(&guarded);
-        }
-        reply
+    /// What an install begins with: the policy held, if this gateway has all that the next one names.
+    fn begin(&self, snapshot: &Snapshot) -> Result<Option<Arc<Installed>>, Refusal> {
+        self.check_zones(snapshot)?;
+        Ok(self.installed.clone())
     }
 
     fn check_zones(&self, snapshot: &Snapshot) -> Result<(), Refusal> {
@@ -90,23 +114,17 @@ impl State {
         }
     }
 
-    fn guard(&mut self, guarded: &Guarded) {
-        self.surroundings.encapsulation_ports(&guarded.ports);
-        self.surroundings.peers(&guarded.peers);
-        self.surroundings.protect(&guarded.prefixes);
-    }
-
     /// SAs and filters of the policy held, in force or not.
     pub(super) fn held(&self) -> Option<(Arc<SaTable>, Arc<Policy>)> {
         self.installed.as_ref().map(|held| (Arc::clone(&held.sas), Arc::clone(&held.policy)))
     }
 }
 
-fn sa_table(sas: &[Sa], built: Vec<Built>) -> SaTable {
+fn sa_table(sas: &[Sa], built: &[Built]) -> SaTable {
     let (mut inbound, mut outbound) = (Vec::new(), Vec::new());
     for (sa, built) in sas.iter().zip(built) {
         let (spi, tunnel) = (sa.spi.get(), sa.tunnel);
-        match built {
+        match built.clone() {
             Built::Inbound(built) => {
                 inbound.push(InboundEntry { spi, destination: sa.local, tunnel, sa: built });
             }
@@ -126,32 +144,26 @@ impl Guarded {
             (Action::Protect(_), Direction::Inbound) => Some(rule.selector.source),
             _ => None,
         });
-        let mut prefixes: Vec<AddressRange> = Vec::new();
-        for range in protected {
-            if !prefixes.contains(&range) {
-                prefixes.push(range);
-            }
+        Self {
+            prefixes: protected.collect(),
+            ports: snapshot.sas.iter().filter_map(udp_port).collect(),
+            peers: snapshot.sas.iter().map(|sa| sa.remote).collect(),
         }
-        let ports: BTreeSet<u16> = snapshot.sas.iter().filter_map(udp_port).collect();
-        let peers: BTreeSet<IpAddr> = snapshot.sas.iter().map(|sa| sa.remote).collect();
-        Self { prefixes, ports: ports.into_iter().collect(), peers: peers.into_iter().collect() }
     }
 
     /// What either guards.
     fn and(mut self, other: &Self) -> Self {
-        extend(&mut self.prefixes, &other.prefixes);
-        extend(&mut self.ports, &other.ports);
-        extend(&mut self.peers, &other.peers);
+        self.prefixes.extend(&other.prefixes);
+        self.ports.extend(&other.ports);
+        self.peers.extend(&other.peers);
         self
     }
 }
 
-fn extend<T: PartialEq + Clone>(all: &mut Vec<T>, more: &[T]) {
-    for item in more {
-        if !all.contains(item) {
-            all.push(item.clone());
-        }
-    }
+fn sorted<T: Ord + Copy>(all: &HashSet<T>) -> Vec<T> {
+    let mut list: Vec<T> = all.iter().copied().collect();
+    list.sort_unstable();
+    list
 }
 
 fn udp_port(sa: &Sa) -> Option<u16> {

@@ -1,6 +1,8 @@
 //! The one writer: turns what control and the kernel say into the next generation, and answers questions.
 //!
-//! All of it runs outside of the workers. One lock orders installs, switches and route changes; workers never see it.
+//! All of it runs outside of the workers. No worker ever sees its locks: `installing` orders installs; `builder` keeps SAs
+//! and their numbers, `mode_file` the operator's choice, and both are held while the disk is waited for; `state`, always
+//! taken last, makes generations. Nothing slow happens under `state`, so that the emergency switch need not wait.
 
 mod answer;
 mod install;
@@ -27,13 +29,15 @@ pub use mode::ModeFile;
 const PATIENCE: Duration = Duration::from_millis(500);
 
 /// What the workers' surroundings must hear of a new generation: the XDP program, the second line, sleeping workers.
-pub trait Surroundings: Send {
+///
+/// May be slow, but for [`Self::wake`].
+pub trait Surroundings: Send + Sync {
     /// Prefixes whose traffic must not come or go in clear.
-    fn protect(&mut self, prefixes: &[ravelin_contract::address::AddressRange]);
+    fn protect(&self, prefixes: &[ravelin_contract::address::AddressRange]);
     /// UDP ports on which ESP arrives.
-    fn encapsulation_ports(&mut self, ports: &[u16]);
+    fn encapsulation_ports(&self, ports: &[u16]);
     /// Peers of SAs: UDP fragments from them belong to the workers.
-    fn peers(&mut self, peers: &[std::net::IpAddr]);
+    fn peers(&self, peers: &[std::net::IpAddr]);
     /// Wakes workers that sleep, so that they take the new generation.
     fn wake(&self);
 }
@@ -74,12 +78,16 @@ pub struct Engine {
     events: Arc<Events>,
     crypto: String,
     clock: Clock,
+    surroundings: Arc<dyn Surroundings>,
+    installing: Mutex<()>,
+    builder: Mutex<Builder>,
+    mode_file: Mutex<ModeFile>,
     state: Mutex<State>,
 }
 
 struct State {
     /// What control installed last, in force or not.
-    installed: Option<Installed>,
+    installed: Option<Arc<Installed>>,
     defaults: Arc<Policy>,
     /// An SA table with nothing in it, for default filters.
     no_sas: Arc<SaTable>,
@@ -89,10 +97,7 @@ struct State {
     generation: u64,
     /// How long the last publication took.
     took: Duration,
-    builder: Builder,
-    clock: Clock,
-    mode_file: ModeFile,
-    surroundings: Box<dyn Surroundings>,
+    surroundings: Arc<dyn Surroundings>,
     publisher: Publisher<Tables>,
 }
 
@@ -100,6 +105,7 @@ impl Engine {
     /// An engine whose workers hold the publisher's first generation: default filters, no route.
     pub fn new(parts: Parts) -> Self {
         let first = Arc::clone(parts.publisher.newest());
+        let surroundings: Arc<dyn Surroundings> = parts.surroundings.into();
         let state = State {
             installed: None,
             defaults: parts.defaults,
@@ -109,10 +115,7 @@ impl Engine {
             forced_default: parts.mode_file.is_forced(),
             generation: first.generation,
             took: Duration::ZERO,
-            builder: parts.builder,
-            clock: parts.clock,
-            mode_file: parts.mode_file,
-            surroundings: parts.surroundings,
+            surroundings: Arc::clone(&surroundings),
             publisher: parts.publisher,
         };
         Self {
@@ -123,6 +126,10 @@ impl Engine {
             events: parts.events,
             crypto: parts.crypto,
             clock: parts.clock,
+            surroundings,
+            installing: Mutex::new(()),
+            builder: Mutex::new(parts.builder),
+            mode_file: Mutex::new(parts.mode_file),
             state: Mutex::new(state),
         }
     }
@@ -131,27 +138,51 @@ impl Engine {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Puts the default filters in force and remembers it before anything else, so that a crash in between comes back
-    /// closed.
-    pub fn use_default_filters(&self) -> Result<Reply, Refusal> {
-        self.state().switch(true)
+    fn builder(&self) -> MutexGuard<'_, Builder> {
+        self.builder.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Puts the installed policy in force.
+    /// Puts the default filters in force, then keeps the choice over restarts: traffic stops whatever the disk does.
+    ///
+    /// # Errors
+    /// The choice cannot be kept, or a worker lags. Workers change over all the same: closed first, then the complaint.
+    pub fn use_default_filters(&self) -> Result<Reply, Refusal> {
+        let in_force = self.state().use_default_filters();
+        self.keep_choice().and(in_force)
+    }
+
+    /// Puts the installed policy in force, then keeps the choice: a crash in between comes back closed.
+    ///
+    /// # Errors
+    /// There is none, the choice cannot be kept, or a worker lags: what was in force stays.
     pub fn use_policy(&self) -> Result<Reply, Refusal> {
-        self.state().switch(false)
+        let (forced, in_force) = self.state().use_policy()?;
+        let kept = self.keep_choice();
+        if kept.is_err() && forced {
+            let _ = self.state().use_default_filters();
+            // What could not be removed is there; what was removed is written again if the disk allows.
+            let _ = self.keep_choice();
+        }
+        kept.and(Ok(in_force))
+    }
+
+    /// Writes the choice that holds now. Whoever writes last writes what was chosen last.
+    fn keep_choice(&self) -> Result<(), Refusal> {
+        let file = self.mode_file.lock().unwrap_or_else(PoisonError::into_inner);
+        let forced = self.state().forced_default;
+        file.write(forced).map_err(|error| Refusal::Unenforceable(format!("cannot keep the choice: {error}")))
     }
 
     /// Reserves more numbers where they run low. Called every few milliseconds.
     pub fn top_up_numbers(&self) {
-        if let Err(error) = self.state().builder.numbers.top_up() {
+        if let Err(error) = self.builder().numbers.top_up() {
             tracing::warn!(%error, "sequence numbers cannot be reserved; SAs will stop at their limit");
         }
     }
 
     /// Keeps how far manual inbound SAs have come. Called every second, and at the end.
     pub fn note_accepted_numbers(&self) {
-        if let Err(error) = self.state().builder.numbers.note_accepted() {
+        if let Err(error) = self.builder().numbers.note_accepted() {
             tracing::warn!(%error, "accepted sequence numbers cannot be kept");
         }
     }
@@ -178,21 +209,34 @@ impl State {
         }
     }
 
-    fn switch(&mut self, forced: bool) -> Result<Reply, Refusal> {
-        if !forced && self.installed.is_none() {
+    fn use_default_filters(&mut self) -> Result<Reply, Refusal> {
+        self.forced_default = true;
+        self.publish_reply()
+    }
+
+    /// Whether default filters were forced before, and the answer.
+    fn use_policy(&mut self) -> Result<(bool, Reply), Refusal> {
+        if self.installed.is_none() {
             return Err(Refusal::NoPolicy);
         }
-        let keep = |error: std::io::Error| Refusal::Unenforceable(format!("cannot keep the choice: {error}"));
-        if forced {
-            // In force even when the disk refuses: closed first, then the complaint.
-            let kept = self.mode_file.write(true).map_err(keep);
+        let forced = std::mem::replace(&mut self.forced_default, false);
+        let in_force = self.publish_reply();
+        if in_force.is_err() && forced {
             self.forced_default = true;
-            let in_force = self.publish_reply();
-            return kept.and(in_force);
+            self.announce();
         }
-        self.mode_file.write(false).map_err(keep)?;
-        self.forced_default = false;
-        self.publish_reply()
+        in_force.map(|reply| (forced, reply))
+    }
+
+    /// Holds `next` and works by it, or, when a worker does not follow in time, goes on by what was held.
+    fn put_in_force(&mut self, next: Arc<Installed>) -> Result<Reply, Refusal> {
+        let before = self.installed.replace(next);
+        let in_force = self.publish_reply();
+        if in_force.is_err() {
+            self.installed = before;
+            self.announce();
+        }
+        in_force
     }
 
     fn publish_reply(&mut self) -> Result<Reply, Refusal> {
@@ -200,8 +244,16 @@ impl State {
         Ok(Reply::InForce { generation: self.generation, took_us: took.as_micros() as u64 })
     }
 
-    /// Makes the next generation of what the state says and waits until every worker has it.
+    /// Announces the next generation and waits until every worker has it.
     fn publish(&mut self) -> Result<Duration, String> {
+        self.announce();
+        let settled = self.publisher.settled(Instant::now() + PATIENCE);
+        self.took = settled.map_err(|lagging| lagging.to_string())?;
+        Ok(self.took)
+    }
+
+    /// Makes the next generation of what the state says, and wakes the workers.
+    fn announce(&mut self) {
         self.generation += 1;
         let mode = self.mode();
         let (policy, sas, encapsulation_ports) = match (&self.installed, mode) {
@@ -223,9 +275,6 @@ impl State {
         };
         self.publisher.publish(Arc::new(tables));
         self.surroundings.wake();
-        let settled = self.publisher.settled(Instant::now() + PATIENCE);
-        self.took = settled.map_err(|lagging| lagging.to_string())?;
-        Ok(self.took)
     }
 }
 

@@ -27,7 +27,7 @@ pub enum Built {
 pub struct Builder<D = Directory> {
     /// Numbers and reservations of the keys in use.
     pub numbers: Numbers<D>,
-    /// What was built last, in force or not.
+    /// What was adopted last, in force or not, and what was remembered since.
     known: HashMap<Identity, Built>,
 }
 
@@ -37,21 +37,56 @@ impl<D: Disk> Builder<D> {
         Self { numbers, known: HashMap::new() }
     }
 
-    /// Prepares `sas`, in their order. An SA equal to one of the last successful call is that one; where only its settings
-    /// differ, numbers, window and counts go on. `random` gives octets that nobody can guess, for CBC.
+    /// [`Self::prepare`] and [`Self::adopt`] in one.
     ///
     /// # Errors
-    /// A key that does not fit, or numbers that cannot be reserved. The last generation stays known then.
+    /// As [`Self::prepare`].
     pub fn build(
         &mut self,
         sas: &[Sa],
         now: Now,
         random: &mut dyn FnMut() -> [u8; 16],
     ) -> Result<Vec<Built>, Refusal> {
-        let built: Vec<Built> =
-            sas.iter().map(|sa| self.build_one(sa, now, random)).collect::<Result<_, _>>()?;
-        self.known = sas.iter().map(Identity::of).zip(built.iter().cloned()).collect();
+        let built = self.prepare(sas, now, random)?;
+        self.adopt(sas, &built);
         Ok(built)
+    }
+
+    /// Prepares `sas`, in their order. An SA equal to a known one is that one; where only its settings differ, numbers,
+    /// window and counts go on. `random` gives octets that nobody can guess, for CBC. What is known stays as it is.
+    ///
+    /// # Errors
+    /// A key that does not fit, or numbers that cannot be reserved.
+    pub fn prepare(
+        &mut self,
+        sas: &[Sa],
+        now: Now,
+        random: &mut dyn FnMut() -> [u8; 16],
+    ) -> Result<Vec<Built>, Refusal> {
+        sas.iter().map(|sa| self.build_one(sa, now, random)).collect()
+    }
+
+    /// From now on these, prepared from `sas`, are the ones that are known. Workers use no other any more: how far an
+    /// inbound SA that goes has come is noted, since its key may return.
+    pub fn adopt(&mut self, sas: &[Sa], built: &[Built]) {
+        let known = pairs(sas, built).collect();
+        let before = std::mem::replace(&mut self.known, known);
+        let goes = |(id, built): (&Identity, &Built)| {
+            matches!(built, Built::Inbound(_)) && !self.known.contains_key(id)
+        };
+        if before.iter().any(goes)
+            && let Err(error) = self.numbers.note_accepted()
+        {
+            tracing::warn!(%error, "accepted sequence numbers of an SA that goes cannot be kept");
+        }
+    }
+
+    /// These, prepared from `sas`, were refused after workers may have used them: should they come again, their numbers
+    /// go on. What was known before stays as it is.
+    pub fn remember(&mut self, sas: &[Sa], built: &[Built]) {
+        for (identity, built) in pairs(sas, built) {
+            self.known.entry(identity).or_insert(built);
+        }
     }
 
     fn build_one(
@@ -90,6 +125,10 @@ impl<D: Disk> Builder<D> {
         let sequence = self.numbers.sequence(sa)?;
         OutboundSa::new(sa, sending, sequence, sent, seed).map(Arc::new).map_err(|error| wrong_key(sa, error))
     }
+}
+
+fn pairs(sas: &[Sa], built: &[Built]) -> impl Iterator<Item = (Identity, Built)> {
+    sas.iter().map(Identity::of).zip(built.iter().cloned())
 }
 
 fn wrong_key(sa: &Sa, _: KeyError) -> Refusal {

@@ -91,15 +91,15 @@ pub struct Heard {
 struct Listener(Arc<Mutex<Heard>>);
 
 impl Surroundings for Listener {
-    fn protect(&mut self, prefixes: &[AddressRange]) {
+    fn protect(&self, prefixes: &[AddressRange]) {
         self.0.lock().unwrap().prefixes = prefixes.to_vec();
     }
 
-    fn encapsulation_ports(&mut self, ports: &[u16]) {
+    fn encapsulation_ports(&self, ports: &[u16]) {
         self.0.lock().unwrap().ports = ports.to_vec();
     }
 
-    fn peers(&mut self, peers: &[IpAddr]) {
+    fn peers(&self, peers: &[IpAddr]) {
         self.0.lock().unwrap().peers = peers.to_vec();
     }
 
