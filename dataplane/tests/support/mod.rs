@@ -5,10 +5,12 @@
 
 #[path = "../esp_support/mod.rs"]
 pub mod esp_support;
+pub mod mutate;
 pub mod network;
 pub mod plan;
 #[path = "../../src/wire/samples.rs"]
 pub mod samples;
+pub mod seeds;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;

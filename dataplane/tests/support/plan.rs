@@ -1,6 +1,6 @@
 //! Policies of the lab from contract values: what control would send.
 
-use ravelin_contract::address::AddressRange;
+use ravelin_contract::address::{AddressRange, NumberRange};
 use ravelin_contract::name::Name;
 use ravelin_contract::rule::{Action, Direction, Fragments, Log, Opening, Routing, Rule, TunnelId};
 use ravelin_contract::sa::{Mode, Sa, Sending, Side, Spi, Transform};
@@ -144,4 +144,8 @@ impl Plan {
 
 pub fn text((address, length): (String, u8)) -> String {
     format!("{address}/{length}")
+}
+
+pub fn udp_to(port: u16) -> Upper {
+    Upper::Ports { protocol: 17, source: NumberRange::ALL, destination: NumberRange::single(port) }
 }
