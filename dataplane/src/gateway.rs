@@ -32,6 +32,7 @@ use crate::table::forwarding::view::View;
 use crate::table::policy::{Policy, PolicySource};
 use crate::table::publish::{self, Reader};
 use crate::table::{PortInfo, Tables};
+use crate::wiring::{Place, TrunkIndex, Wiring};
 use crate::worker::handoff::Post;
 use crate::worker::run::{self, Bell, Idle};
 use crate::worker::{self, Worker};
@@ -125,13 +126,21 @@ fn default_policy(appliance: &Appliance) -> anyhow::Result<Policy> {
 
 fn load_steerings(appliance: &Appliance) -> anyhow::Result<Vec<Steering>> {
     let queues = appliance.workers.count() as u32;
-    let load = |port: &appliance::Port| {
-        let interface = &port.interface;
-        give_queues(interface, queues)?;
-        Steering::load(interface, &appliance.dataplane.pins)
-            .with_context(|| format!("XDP program of {interface}"))
+    let load = |trunk: &str| {
+        give_queues(trunk, queues)?;
+        Steering::load(trunk, &appliance.dataplane.pins).with_context(|| format!("XDP program of {trunk}"))
     };
-    appliance.ports.iter().map(load).collect()
+    appliance.trunks().into_iter().map(load).collect()
+}
+
+/// Which port comes by which of the interfaces that are steered.
+fn wiring(appliance: &Appliance) -> Wiring {
+    let trunks = appliance.trunks();
+    let place = |port: &appliance::Port| {
+        let number = trunks.iter().take_while(|trunk| **trunk != port.trunk()).count();
+        Place { trunk: TrunkIndex(number as u8), vlan: port.vlan.as_ref().map(|vlan| vlan.number) }
+    };
+    Wiring::new(appliance.ports.iter().map(place))
 }
 
 /// One queue a worker: what arrives on a queue that nobody serves is dropped.
@@ -160,8 +169,9 @@ fn attach(appliance: &Appliance, gate: &Gate) -> anyhow::Result<()> {
 
 /// The workers before they work.
 struct Crew {
-    /// Core, ports and pool of each.
+    /// Core, rings and pool of each.
     places: Vec<(u32, WorkerPorts)>,
+    wiring: Arc<Wiring>,
     counters: Vec<Arc<WorkerCounters>>,
     bells: Vec<Arc<Bell>>,
     clock: Clock,
@@ -170,7 +180,7 @@ struct Crew {
 }
 
 impl Crew {
-    /// Opens one queue of every port for each worker.
+    /// Opens one queue of every trunk for each worker.
     fn hire(appliance: &Appliance, steerings: &mut [Steering]) -> anyhow::Result<Self> {
         let cores: Vec<u32> = match &appliance.workers.cores {
             Cores::Pinned(cores) => cores.clone(),
@@ -193,12 +203,14 @@ impl Crew {
             appliance::Idle::Wait => Idle::Sleep,
             appliance::Idle::Poll => Idle::Spin,
         };
-        Ok(Self { places, counters, bells, clock: Clock::start(), events: Events::new(), idle })
+        let wiring = Arc::new(wiring(appliance));
+        Ok(Self { places, wiring, counters, bells, clock: Clock::start(), events: Events::new(), idle })
     }
 
     fn drivers(&self) -> Vec<String> {
-        let first = self.places.first().map(|(_, place)| &place.ports);
-        first.into_iter().flatten().map(|port| port.driver().to_owned()).collect()
+        let first = self.places.first().map(|(_, place)| place.ports.as_slice()).unwrap_or_default();
+        let driver = |trunk: TrunkIndex| first[usize::from(trunk.0)].driver().to_owned();
+        self.wiring.ports().map(|(_, trunk)| driver(trunk)).collect()
     }
 
     /// Starts the threads.
@@ -209,7 +221,7 @@ impl Crew {
     ) -> anyhow::Result<Vec<std::thread::JoinHandle<()>>> {
         let workers = self.places.len();
         let post = Arc::new(Post::new(workers, usize::from(FRAME)));
-        let Self { places, counters, bells, clock, events, idle } = self;
+        let Self { places, wiring, counters, bells, clock, events, idle } = self;
         let mut threads = Vec::with_capacity(workers);
         let seats = places.into_iter().zip(readers).zip(counters.into_iter().zip(bells));
         for (index, (((core, place), reader), (counters, bell))) in seats.enumerate() {
@@ -219,7 +231,8 @@ impl Crew {
                 clock,
                 reader,
                 pool: place.pool,
-                ports: place.ports.into_iter().map(|port| Box::new(port) as Box<dyn Port>).collect(),
+                trunks: place.ports.into_iter().map(|port| Box::new(port) as Box<dyn Port>).collect(),
+                wiring: Arc::clone(&wiring),
                 counters,
                 events: Arc::clone(&events),
                 asks: Arc::clone(asks),
@@ -308,12 +321,12 @@ fn follow(
     kernel::follow(names, Arc::clone(asks), Box::new(publish)).context("netlink")
 }
 
-/// Takes the XDP programs off all ports of the appliance file.
+/// Takes the XDP programs off all interfaces of the appliance file.
 pub fn detach(config: &Path) -> anyhow::Result<()> {
     let (appliance, _) = Appliance::load(config).map_err(|found| anyhow!("{}", found.render(false)))?;
-    for port in &appliance.ports {
-        Steering::remove(&port.interface, &appliance.dataplane.pins)
-            .with_context(|| format!("XDP program of {}", port.interface))?;
+    for trunk in appliance.trunks() {
+        Steering::remove(trunk, &appliance.dataplane.pins)
+            .with_context(|| format!("XDP program of {trunk}"))?;
     }
     Ok(())
 }

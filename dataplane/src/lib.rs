@@ -19,4 +19,5 @@ pub mod reassemble;
 pub mod report;
 pub mod table;
 pub mod wire;
+pub mod wiring;
 pub mod worker;

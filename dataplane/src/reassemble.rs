@@ -332,7 +332,7 @@ impl Whole {
 
     fn is_complete(&self) -> bool {
         let there: usize = self.pieces.iter().map(Range::len).sum();
-        self.head_len.is_some() && self.payload_len.is_some_and(|length| there == length.into())
+        self.head_len.is_some() && self.payload_len.is_some_and(|length| there == usize::from(length))
     }
 
     /// The packet, ready to be read as any other. It is complete.

@@ -34,6 +34,8 @@ fn bring_about(verdict: Verdict) -> Counts {
         Verdict::PathMtuLearned => path_mtu(),
         Verdict::Malformed => at_site_1(LAN, &browse()[..27]),
         Verdict::OtherStation => frame_to_site_1(&port_mac(3, LAN), [8, 0]),
+        // What follows reads as the tag of VLAN 1280.
+        Verdict::UnknownVlan => frame_to_site_1(&port_mac(1, LAN), [0x81, 0]),
         Verdict::NotIp => frame_to_site_1(&port_mac(1, LAN), [8, 6]),
         Verdict::BadChecksum => at_site_1(LAN, &changed(browse(), |packet| packet[10] ^= 1)),
         Verdict::FragmentLimit => at_site_1(WAN, &piece_of_esp(60_000)),

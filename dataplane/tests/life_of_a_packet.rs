@@ -10,8 +10,9 @@ use ravelin_contract::rule::{Action, Direction, Discard, Rule};
 use ravelin_contract::sa::{Carrier, Origin};
 use ravelin_contract::verdict::Verdict;
 use ravelin_dataplane::table::policy::PolicySource;
+use ravelin_dataplane::wiring::{Place, TrunkIndex};
 use support::esp_support::{Kind, kinds, octets};
-use support::network::{INTERNET, host, lan, neighbour, port_mac, wan};
+use support::network::{INTERNET, framed, host, lan, neighbour, port_mac, wan};
 use support::plan::{Plan, both, gcm, rule, sending};
 use support::samples::{Ip, internet_checksum, join, tcp, udp};
 use support::{LAN, Rig, Setup, WAN, across, only};
@@ -26,6 +27,14 @@ const NOTHING: [Vec<u8>; 0] = [];
 fn hello(from: u8, to: u8, v6: bool, length: usize) -> Ip {
     let data = [TAG, &octets(length, 3)].concat();
     Ip::new(&host(from, v6), &host(to, v6), 17, udp(4000, 53, &data))
+}
+
+/// The packet as a frame to a port, with tags: type and control of each.
+fn tagged(rig: &Rig, port: usize, tags: &[u16], packet: &[u8]) -> Vec<u8> {
+    let mut frame = framed(&rig.setup, port, packet);
+    let tags: Vec<u8> = tags.iter().flat_map(|word| word.to_be_bytes()).collect();
+    frame.splice(12..12, tags);
+    frame
 }
 
 /// The packet after so many hops.
@@ -95,13 +104,37 @@ fn between_two_sites_by_every_kind_of_tunnel() {
 
 #[test]
 fn by_a_tagged_link() {
-    let (mut a, mut b) = sites(&gcm());
-    let packet = hello(1, 2, false, 10);
-    let mut frame = support::network::framed(&a.setup, LAN, &packet.octets());
-    frame.splice(12..12, [0x88, 0xa8, 0, 7, 0x81, 0, 0, 9]);
-    a.receive_frame(LAN, &frame);
-    let sealed = one(a.sent(WAN));
-    assert_eq!(b.pass(WAN, &sealed), [after_hops(&packet, 2)]);
+    let place = |vlan| Place { trunk: TrunkIndex(0), vlan: Some(vlan) };
+    let setup = Setup { places: [place(5), place(9)], ..Setup::of(1) };
+    let (mut a, mut b) = (Rig::with(setup, Plan::of(1).tunnel(2, &gcm()).done()), site(2, &gcm()));
+    let (there, back) = (hello(1, 2, false, 10), hello(2, 1, true, 10));
+
+    a.receive_frame(0, &tagged(&a, LAN, &[0x8100, 5], &there.octets()));
+    let sealed = one(a.sent(0));
+    assert_eq!(sealed[..4], [0, 9, 8, 0], "the tag of the WAN");
+    assert_eq!(b.pass(WAN, &sealed[4..]), [after_hops(&there, 2)]);
+
+    let sealed = one(b.pass(LAN, &back.octets()));
+    // Its priority is the sender's business.
+    a.receive_frame(0, &tagged(&a, WAN, &[0x8100, 0x6009], &sealed));
+    let opened = one(a.sent(0));
+    assert_eq!(opened[..4], [0, 5, 0x86, 0xdd], "the tag of the LAN");
+    assert_eq!(opened[4..], after_hops(&back, 2));
+    a.assert_no_frame_lost();
+}
+
+#[test]
+fn no_tag_carries_a_packet_into_a_zone() {
+    let mut a = site(1, &gcm());
+    let packet = hello(1, 2, false, 10).octets();
+    for tags in [&[0x8100, 5][..], &[0x88a8, 0], &[0x8100, 0, 0x8100, 0], &[0x88a8, 7, 0x8100, 9]] {
+        let frame = tagged(&a, LAN, tags, &packet);
+        let counts = a.counted(|a| a.receive_frame(LAN, &frame));
+        assert_eq!((only(&counts), a.sent(WAN)), (Verdict::UnknownVlan, vec![]), "{tags:x?}");
+    }
+    let priority = tagged(&a, LAN, &[0x8100, 0xe000], &packet);
+    a.receive_frame(LAN, &priority);
+    assert_eq!(a.sent(WAN).len(), 1, "VLAN 0 is no VLAN");
 }
 
 #[test]
@@ -471,7 +504,7 @@ fn a_packet_for_another_workers_sa_is_handed_over() {
     let packet = hello(1, 2, false, 30);
     for arrives_at in 0..3 {
         let sealed = one(a.pass(LAN, &packet.octets()));
-        let frame = support::network::framed(&b.setup, WAN, &sealed);
+        let frame = framed(&b.setup, WAN, &sealed);
         assert!(b.plugs[arrives_at][WAN].feed(&frame));
         b.breathe();
         b.breathe();
@@ -484,7 +517,7 @@ fn a_packet_for_another_workers_sa_is_handed_over() {
 #[test]
 fn frames_for_other_stations_are_not_ours_to_forward() {
     let (mut a, _) = sites(&gcm());
-    let mut frame = support::network::framed(&a.setup, LAN, &hello(1, 2, false, 0).octets());
+    let mut frame = framed(&a.setup, LAN, &hello(1, 2, false, 0).octets());
     frame[..6].copy_from_slice(&port_mac(2, LAN));
     assert_eq!(only(&a.counted(|a| a.receive_frame(LAN, &frame))), Verdict::OtherStation);
 }

@@ -2,7 +2,8 @@
 //!
 //! The smallest file is two ports. Relative paths begin where the file lies.
 
-use std::collections::HashMap;
+mod port;
+
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
@@ -11,15 +12,16 @@ use ravelin_contract::name::Name;
 
 use crate::diagnostic::{Collector, Findings};
 use crate::document::{self, Table};
-use crate::source::{Place, Source};
+use crate::source::Source;
 use crate::value::Value;
+pub use port::{Port, Vlan};
 
 /// The whole file.
 #[derive(Debug, Clone)]
 pub struct Appliance {
     /// Name of this gateway, if it has one. It parts the default paths of several gateways on one machine.
     pub name: Option<Name>,
-    /// Ports in order of the file: one or more, no interface twice.
+    /// Ports in order of the file: one or more, no interface and no VLAN of one twice.
     pub ports: Vec<Port>,
     /// Threads and their memory.
     pub workers: Workers,
@@ -27,17 +29,6 @@ pub struct Appliance {
     pub dataplane: Dataplane,
     /// The control process.
     pub control: Control,
-}
-
-/// One network interface that the workers serve.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Port {
-    /// Name in the kernel, 1 to 15 octets.
-    pub interface: String,
-    /// Zone, for rules; the interface's name when none is written.
-    pub zone: Name,
-    /// Whether it faces the side that is protected (RFC 4301 3.1).
-    pub protected: bool,
 }
 
 /// Worker threads.
@@ -115,7 +106,6 @@ pub struct Control {
 }
 
 const KEYS: &[&str] = &["name", "port", "workers", "dataplane", "control"];
-const PORT_KEYS: &[&str] = &["interface", "zone", "side"];
 const WORKER_KEYS: &[&str] = &["cores", "count", "idle", "frames", "queue"];
 const DATAPLANE_KEYS: &[&str] = &["socket", "state", "default_filters", "pins", "xdp", "allow"];
 const CONTROL_KEYS: &[&str] = &["socket", "metrics", "policy", "keys", "allow"];
@@ -143,6 +133,11 @@ impl Appliance {
         }
         zones
     }
+
+    /// The physical interfaces that all ports come by, each once, in order of the file.
+    pub fn trunks(&self) -> Vec<&str> {
+        port::trunks(&self.ports)
+    }
 }
 
 impl Workers {
@@ -162,10 +157,10 @@ fn read(file: &Table<'_>) -> Option<Appliance> {
     {
         file.get("name")?.error("`name` becomes a folder's name", "use no / and no dot in front");
     }
-    let ports = read_ports(file);
+    let ports = port::read_all(file);
     let paths = Paths::new(file, name.as_ref());
     Some(Appliance {
-        workers: read_workers(file, ports.len())?,
+        workers: read_workers(file, port::trunks(&ports).len())?,
         dataplane: read_dataplane(file, &paths)?,
         control: read_control(file, &paths)?,
         name,
@@ -198,76 +193,13 @@ impl Paths {
     }
 }
 
-fn read_ports(file: &Table<'_>) -> Vec<Port> {
-    let tables = file.tables("port", "a port", PORT_KEYS);
-    if file.get("port").is_none() {
-        let remedy = "add [[port]] with interface = \"eth0\" and side = \"unprotected\"";
-        file.error("the file has no port", remedy);
-    }
-    let mut seen = HashMap::new();
-    let ports: Vec<_> = tables.iter().filter_map(|table| read_port(table, &mut seen)).collect();
-    if ports.len() > limits::PORTS {
-        file.error(format!("{} ports are too many", ports.len()), format!("use at most {}", limits::PORTS));
-    }
-    let notes = file.context().notes;
-    if !notes.has_errors() && ports.iter().all(|port| port.protected) {
-        let remedy = "write side = \"unprotected\" at the port that faces the other network";
-        notes.warning(
-            file.context().source.whole(),
-            "no port is unprotected, so no traffic is protected",
-            remedy,
-        );
-    }
-    ports
+/// Fill, receive, transmit and completion rings of one interface hold at most twice a queue of frames of one worker.
+fn frames_needed(trunks: usize, queue: u32) -> u32 {
+    (2 * trunks as u32 * queue).next_power_of_two()
 }
 
-fn read_port(table: &Table<'_>, seen: &mut HashMap<String, Place>) -> Option<Port> {
-    let interface =
-        table.need("interface", "interface = \"eth0\"").and_then(|value| read_interface(&value, seen));
-    let protected = table
-        .need("side", "side = \"protected\", or \"unprotected\"")
-        .and_then(|value| value.choice(&[("protected", true), ("unprotected", false)]));
-    let zone = table.get("zone").map(|value| value.name());
-    let interface = interface?;
-    let zone = match zone {
-        Some(zone) => zone?,
-        None => default_zone(table, &interface)?,
-    };
-    Some(Port { interface, zone, protected: protected? })
-}
-
-fn default_zone(table: &Table<'_>, interface: &str) -> Option<Name> {
-    let name = Name::new(interface).ok();
-    if name.is_none() {
-        table.error("the interface's name cannot be a zone's name", "add a line such as: zone = \"wan\"");
-    }
-    name
-}
-
-fn read_interface(value: &Value<'_>, seen: &mut HashMap<String, Place>) -> Option<String> {
-    let text = value.text()?;
-    let bad = |c: char| c == '/' || c == ':' || c.is_whitespace() || c.is_control();
-    if text.is_empty() || text.len() > 15 || matches!(text, "." | "..") || text.contains(bad) {
-        value.error(
-            format!("{text:?} is not an interface's name"),
-            "use 1 to 15 characters without space, / and :, as `ip link` shows it",
-        );
-        return None;
-    }
-    if seen.insert(text.to_owned(), value.place()).is_some() {
-        value.error(format!("interface {text} stands twice"), "give each interface one [[port]]");
-        return None;
-    }
-    Some(text.to_owned())
-}
-
-/// Fill, receive, transmit and completion rings of one port hold at most twice a queue of frames of one worker.
-fn frames_needed(ports: usize, queue: u32) -> u32 {
-    (2 * ports as u32 * queue).next_power_of_two()
-}
-
-fn read_workers(file: &Table<'_>, ports: usize) -> Option<Workers> {
-    let default = |queue| frames_needed(ports, queue).max(8192);
+fn read_workers(file: &Table<'_>, trunks: usize) -> Option<Workers> {
+    let default = |queue| frames_needed(trunks, queue).max(8192);
     let Some(table) = file.table("workers", "[workers]", WORKER_KEYS) else {
         let cores = Cores::Count(1);
         return Some(Workers { cores, idle: Idle::Wait, frames: default(2048), queue: 2048 });
@@ -281,12 +213,12 @@ fn read_workers(file: &Table<'_>, ports: usize) -> Option<Workers> {
         Some(frames) => frames?,
         None => default(queue),
     };
-    let needed = frames_needed(ports, queue);
+    let needed = frames_needed(trunks, queue);
     if frames < needed
         && let Some(value) = table.get("frames")
     {
         value.error(
-            format!("{frames} frames cannot fill the rings of {ports} ports"),
+            format!("{frames} frames cannot fill the rings of {trunks} interfaces"),
             format!("use at least {needed}, or a smaller `queue`"),
         );
     }

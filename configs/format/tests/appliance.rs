@@ -47,6 +47,29 @@ fn two_ports_are_enough() {
 }
 
 #[test]
+fn vlans_of_one_interface_are_ports_of_their_own() {
+    let a = appliance(&format!(
+        "{SMALLEST}
+        [[port]]
+        interface = \"wan0.100\"
+        parent = \"wan0\"
+        vlan = 100
+        zone = \"partner\"
+        side = \"unprotected\"
+        [[port]]
+        interface = \"dmz\"
+        parent = \"eth7\"
+        vlan = 4094
+        side = \"protected\""
+    ));
+    let vlans: Vec<_> = a.ports.iter().map(|port| port.vlan.as_ref().map(|vlan| vlan.number)).collect();
+    assert_eq!(vlans, [None, None, Some(100), Some(4094)]);
+    assert_eq!(a.ports.iter().map(|port| port.trunk()).collect::<Vec<_>>(), ["lan0", "wan0", "wan0", "eth7"]);
+    assert_eq!(a.trunks(), ["lan0", "wan0", "eth7"]);
+    assert_eq!(a.workers.frames, 16384, "rings are per physical interface");
+}
+
+#[test]
 fn a_name_parts_the_paths_of_several_gateways() {
     let a = appliance(&format!("name = \"gw-a\"\n{SMALLEST}"));
     assert_eq!(a.dataplane.socket, Path::new("/run/ravelin/gw-a/dataplane.sock"));

@@ -76,6 +76,8 @@ verdicts! {
     Malformed = "malformed", Receive, true;
     /// A frame whose link-layer destination is another station.
     OtherStation = "other_station", Receive, true;
+    /// A frame with a VLAN tag, or without one, that no port of its interface claims.
+    UnknownVlan = "unknown_vlan", Receive, true;
     /// Not IPv4 or IPv6.
     NotIp = "not_ip", Receive, true;
     /// An IPv4 header whose checksum is wrong.

@@ -2,7 +2,6 @@
 
 use std::net::IpAddr;
 
-use arrayvec::ArrayVec;
 use ravelin_contract::verdict::Verdict;
 
 use super::neighbour::{Ask, Neighbours};
@@ -10,9 +9,10 @@ use crate::clock::Now;
 use crate::frame::{Frame, Pool};
 use crate::packet::{Batch, Packet, Route};
 use crate::table::forwarding::Forwarding;
-use crate::wire::ethernet::{HEADER, Header, ether_type};
+use crate::wire::ethernet::{Header, ether_type};
+use crate::wiring::Wiring;
 
-/// Gives every travelling packet with a next hop its Ethernet header. Packets whose neighbour is not known yet stay
+/// Gives every travelling packet with a next hop its Ethernet header, with the tag of the port's VLAN where it has one. Packets whose neighbour is not known yet stay
 /// behind in `neighbours`: in the batch an empty frame takes their place, ended with `Held`. Packets that waited and may
 /// go now join the batch.
 ///
@@ -21,7 +21,7 @@ use crate::wire::ethernet::{HEADER, Header, ether_type};
 pub fn dress(
     batch: &mut Batch,
     now: Now,
-    forwarding: &Forwarding,
+    (forwarding, wiring): (&Forwarding, &Wiring),
     pool: &mut Pool,
     neighbours: &mut Neighbours,
 ) {
@@ -34,7 +34,7 @@ pub fn dress(
         let Route::Via { port, next_hop, .. } = packet.route else { continue };
         let hop = Ask { port, next_hop };
         if last.as_ref().is_none_or(|(before, _)| *before != hop) {
-            last = header(hop, now, forwarding, neighbours).map(|header| (hop, header));
+            last = header(hop, now, (forwarding, wiring), neighbours).map(|header| (hop, header));
         }
         match &mut last {
             Some((_, header)) => write(packet, header),
@@ -45,11 +45,17 @@ pub fn dress(
 
 /// The header of packets to `hop`; `None` when they must wait. That is also so while older ones still do: they were
 /// too many for one batch, and order matters more than haste.
-fn header(hop: Ask, now: Now, forwarding: &Forwarding, neighbours: &mut Neighbours) -> Option<Header> {
+fn header(
+    hop: Ask,
+    now: Now,
+    (forwarding, wiring): (&Forwarding, &Wiring),
+    neighbours: &mut Neighbours,
+) -> Option<Header> {
     let destination = neighbours.resolve(forwarding, hop, now)?;
     let source = forwarding.link(hop.port)?.mac;
     let in_turn = neighbours.waiting() == 0 || !neighbours.pending.waits_for(hop);
-    in_turn.then(|| Header { destination, source, tags: ArrayVec::new(), ether_type: 0 })
+    let tags = wiring.tag(hop.port).into_iter().collect();
+    in_turn.then_some(Header { destination, source, tags, ether_type: 0 })
 }
 
 fn write(packet: &mut Packet, header: &mut Header) {
@@ -57,20 +63,23 @@ fn write(packet: &mut Packet, header: &mut Header) {
         IpAddr::V4(_) => ether_type::IPV4,
         IpAddr::V6(_) => ether_type::IPV6,
     };
-    if open_front(&mut packet.frame).and_then(|()| header.write(packet.frame.bytes_mut())).is_none() {
+    if open_front(&mut packet.frame, header.size())
+        .and_then(|()| header.write(packet.frame.bytes_mut()))
+        .is_none()
+    {
         packet.end(Verdict::NoFrame);
     }
 }
 
-/// Uncovers room for the header. A packet at the very front of its slot is moved; every stage leaves room, so that is
+/// Uncovers `room` octets for the header. A packet at the very front of its slot is moved; every stage leaves room, so that is
 /// rare.
-fn open_front(frame: &mut Frame) -> Option<()> {
-    if frame.headroom() >= HEADER {
-        return frame.grow_front(HEADER);
+fn open_front(frame: &mut Frame, room: usize) -> Option<()> {
+    if frame.headroom() >= room {
+        return frame.grow_front(room);
     }
     let len = frame.len();
-    frame.place(frame.headroom(), len + HEADER)?;
-    frame.bytes_mut().copy_within(..len, HEADER);
+    frame.place(frame.headroom(), len + room)?;
+    frame.bytes_mut().copy_within(..len, room);
     Some(())
 }
 
@@ -99,10 +108,13 @@ mod tests {
     use crate::forward::neighbour::{Asks, asks};
     use crate::forward::route;
     use crate::forward::samples::{Gateway, PORT_B, ip, packet_in, port_mac};
+    use crate::wire::ethernet::HEADER;
+    use crate::wiring::{Place, TrunkIndex};
 
     /// A worker reduced to routes, link headers and a wire that takes everything.
     struct Bench {
         table: Forwarding,
+        wiring: Wiring,
         pool: Pool,
         neighbours: Neighbours,
         asks: Asks,
@@ -117,7 +129,7 @@ mod tests {
             let asks = asks();
             let neighbours = Neighbours::new(asks.clone());
             let (table, pool) = (gateway.table(), Pool::in_memory(400, 256));
-            Self { table, pool, neighbours, asks, now: Now::default() }
+            Self { table, wiring: Wiring::untagged(2), pool, neighbours, asks, now: Now::default() }
         }
 
         /// One breath with packets to these destinations; the first octets of each are its number.
@@ -129,7 +141,7 @@ mod tests {
                 batch.packets.push(packet);
             }
             route::find(&mut batch, &self.table);
-            dress(&mut batch, self.now, &self.table, &mut self.pool, &mut self.neighbours);
+            dress(&mut batch, self.now, (&self.table, &self.wiring), &mut self.pool, &mut self.neighbours);
             let mut left = Left::default();
             for packet in batch.packets.drain(..) {
                 match packet.verdict {
@@ -163,15 +175,26 @@ mod tests {
     }
 
     #[test]
+    fn writes_the_tag_of_the_ports_vlan() {
+        let mut bench = Bench::new(Gateway::new().with_neighbour(PORT_B, "10.2.0.254", 9));
+        let place = |vlan| Place { trunk: TrunkIndex(0), vlan };
+        bench.wiring = Wiring::new([place(None), place(Some(100))]);
+        let (sent, _) = bench.breathe(&[("192.0.2.1", 7)]);
+        assert_eq!(sent[0][..6], [2, 0, 0, 0, 0, 9]);
+        assert_eq!(sent[0][12..18], [0x81, 0x00, 0, 100, 0x08, 0x00]);
+        assert_eq!(sent[0].len(), 60 + HEADER + 4);
+    }
+
+    #[test]
     fn writes_the_header_also_where_the_packet_begins_at_its_slot() {
         let mut frame = Pool::in_memory(1, 80).take().unwrap();
         frame.place(0, 60).unwrap();
         frame.bytes_mut()[0] = 0x45;
         frame.bytes_mut()[59] = 0xEE;
-        open_front(&mut frame).unwrap();
+        open_front(&mut frame, HEADER).unwrap();
         assert_eq!((frame.len(), frame.bytes()[HEADER], frame.bytes()[73]), (74, 0x45, 0xEE));
         frame.place(0, 67).unwrap();
-        assert_eq!(open_front(&mut frame), None);
+        assert_eq!(open_front(&mut frame, HEADER), None);
     }
 
     #[test]
@@ -180,7 +203,7 @@ mod tests {
         assert_eq!(bench.breathe(&[("10.2.0.9", 1), ("10.2.0.9", 2)]), (vec![], vec![Verdict::Held; 2]));
         assert_eq!(bench.asks.pop(), Some(Ask { port: PORT_B, next_hop: ip("10.2.0.9") }));
         assert_eq!(bench.asks.pop(), None, "one question for one neighbour");
-        assert_eq!(bench.numbers(&[]), []);
+        assert!(bench.numbers(&[]).is_empty());
         bench.table = Gateway::new().with_neighbour(PORT_B, "10.2.0.9", 1).table();
         assert_eq!(bench.numbers(&[("10.2.0.9", 3)]), [1, 2, 3]);
         assert_eq!(bench.neighbours.waiting(), 0);

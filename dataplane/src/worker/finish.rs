@@ -24,7 +24,8 @@ impl Worker {
                 return verdict;
             }
         };
-        match self.ports[usize::from(port.0)].transmit(packet.frame) {
+        let trunk = self.wiring.trunk(port);
+        match self.trunks[usize::from(trunk.0)].transmit(packet.frame) {
             Ok(()) => {
                 self.counters.port(port).sent.add(1, length);
                 passed

@@ -1,5 +1,6 @@
 //! One core's work: it owns its rings, its frames and its memory of flows, and shares nothing that changes.
 
+mod entry;
 mod finish;
 pub mod handoff;
 pub mod run;
@@ -7,7 +8,6 @@ mod view;
 
 use std::sync::Arc;
 
-use arrayvec::ArrayVec;
 use ravelin_contract::verdict::Verdict;
 
 use crate::classify::{self, Flows};
@@ -16,16 +16,15 @@ use crate::esp;
 use crate::forward::icmp_error::Limiter;
 use crate::forward::neighbour::{Asks, Neighbours};
 use crate::forward::{link, route, size};
-use crate::frame::{Frame, Pool};
-use crate::packet::{BURST, Batch, Decision, Origin, Packet, PortIndex};
-use crate::port::{HEADROOM, Port};
+use crate::frame::Pool;
+use crate::packet::{Batch, Decision};
+use crate::port::Port;
 use crate::reassemble::Reassembly;
 use crate::report::counter::WorkerCounters;
 use crate::report::events::{EventSink, Events};
 use crate::table::Tables;
 use crate::table::publish::Reader;
-use crate::wire::ethernet::{self, ether_type};
-use crate::wire::ip;
+use crate::wiring::{TrunkIndex, Wiring};
 use handoff::Post;
 use view::View;
 
@@ -46,8 +45,10 @@ pub struct Parts {
     pub reader: Reader<Tables>,
     /// Its frames.
     pub pool: Pool,
-    /// One per port of the appliance, in order.
-    pub ports: Vec<Box<dyn Port>>,
+    /// The rings of each trunk, in order.
+    pub trunks: Vec<Box<dyn Port>>,
+    /// Which ports come by them.
+    pub wiring: Arc<Wiring>,
     /// What it counts.
     pub counters: Arc<WorkerCounters>,
     /// Where it reports events.
@@ -64,7 +65,8 @@ pub struct Worker {
     workers: usize,
     clock: Clock,
     reader: Reader<Tables>,
-    ports: Vec<Box<dyn Port>>,
+    trunks: Vec<Box<dyn Port>>,
+    wiring: Arc<Wiring>,
     counters: Arc<WorkerCounters>,
     post: Arc<Post>,
     pool: Pool,
@@ -100,7 +102,8 @@ impl Worker {
             workers: parts.workers,
             clock: parts.clock,
             reader: parts.reader,
-            ports: parts.ports,
+            trunks: parts.trunks,
+            wiring: parts.wiring,
             counters: parts.counters,
             post: parts.post,
             pool: parts.pool,
@@ -109,19 +112,19 @@ impl Worker {
         }
     }
 
-    /// One breath: what every port has received goes its whole way. Returns whether there was anything.
+    /// One breath: what every trunk has received goes its whole way. Returns whether there was anything.
     pub fn breathe(&mut self) -> bool {
         let now = self.clock.read();
         let mut worked = false;
-        for number in 0..self.ports.len() {
-            worked |= self.receive(PortIndex(number as u8));
+        for number in 0..self.trunks.len() {
+            worked |= self.receive(TrunkIndex(number as u8));
             self.carry(now);
         }
         worked |= self.receive_handed_over();
         self.make_keepalives(now);
         self.carry(now);
-        for port in &mut self.ports {
-            port.flush(&mut self.pool);
+        for trunk in &mut self.trunks {
+            trunk.flush(&mut self.pool);
         }
         self.note(now, worked);
         worked
@@ -129,7 +132,7 @@ impl Worker {
 
     /// The packet's way, stage by stage. Every packet of the batch has a verdict at its end.
     fn carry(&mut self, now: Now) {
-        let Self { reader, pool, batch, stages, .. } = self;
+        let Self { reader, wiring, pool, batch, stages, .. } = self;
         let tables = reader.current();
         let view = View::new(tables, now);
 
@@ -148,57 +151,8 @@ impl Worker {
         stages.acquire(batch, tables, now);
         route::find(batch, &tables.forwarding);
         size::cut_sealed(batch, pool);
-        link::dress(batch, now, &tables.forwarding, pool, &mut stages.neighbours);
+        link::dress(batch, now, (&tables.forwarding, wiring), pool, &mut stages.neighbours);
         self.finish();
-    }
-
-    fn receive(&mut self, port: PortIndex) -> bool {
-        let mut frames: ArrayVec<Frame, BURST> = ArrayVec::new();
-        self.ports[usize::from(port.0)].receive(&mut self.pool, &mut frames);
-        let any = !frames.is_empty();
-        let octets = frames.iter().map(|frame| frame.len() as u64).sum();
-        self.counters.port(port).received.add(frames.len() as u64, octets);
-        for mut frame in frames {
-            match strip_link(&mut frame, self.mac(port)) {
-                Ok(()) => self.admit(frame, port),
-                Err(verdict) => self.refuse(frame, port, verdict),
-            }
-        }
-        any
-    }
-
-    /// The link address of a port, once the kernel has told it.
-    fn mac(&mut self, port: PortIndex) -> Option<[u8; 6]> {
-        self.reader.current().port(port).map(|info| info.mac).filter(|mac| *mac != [0; 6])
-    }
-
-    fn receive_handed_over(&mut self) -> bool {
-        let mut any = false;
-        while self.batch.packets.len() < BURST
-            && let Some((frame, ingress)) = self.post.receive(self.index, &mut self.pool, HEADROOM)
-        {
-            self.admit(frame, ingress);
-            any = true;
-        }
-        any
-    }
-
-    /// Reads the IP header; what has a sound one joins the batch.
-    fn admit(&mut self, mut frame: Frame, ingress: PortIndex) {
-        match ip::parse(frame.bytes()) {
-            Ok(headers) => {
-                // Link padding goes; the packet is never longer than the frame.
-                let trimmed = frame.place(frame.headroom(), headers.total_len.into());
-                debug_assert!(trimmed.is_some(), "a packet longer than its frame");
-                self.batch.packets.push(Packet::new(frame, headers, ingress, Origin::Wire));
-            }
-            Err(verdict) => self.refuse(frame, ingress, verdict),
-        }
-    }
-
-    fn refuse(&mut self, frame: Frame, ingress: PortIndex, verdict: Verdict) {
-        self.counters.port(ingress).ended(verdict, frame.len() as u64);
-        self.pool.give(frame);
     }
 
     /// A part of the SAs each breath, and each SA by one worker alone.
@@ -226,20 +180,20 @@ impl Worker {
         counters.frames_free.set(self.pool.free().into());
         if counters.breaths.get() % LOOK_AT_RINGS == 1 {
             counters.frames.set(self.pool.total().into());
-            for (number, port) in (0..).zip(&self.ports) {
-                counters.port(PortIndex(number)).note_rings(port.rings());
+            for (port, trunk) in self.wiring.ports() {
+                counters.port(port).note_rings(self.trunks[usize::from(trunk.0)].rings());
             }
         }
     }
 
     /// Whether packets wait for something that comes by no port: a neighbour's answer, or room in a full ring.
     fn is_waiting(&self) -> bool {
-        self.stages.neighbours.waiting() > 0 || self.ports.iter().any(|port| port.rings()[2].0 > 0)
+        self.stages.neighbours.waiting() > 0 || self.trunks.iter().any(|trunk| trunk.rings()[2].0 > 0)
     }
 
     /// What to wait on when idle.
-    fn ports(&self) -> impl Iterator<Item = &dyn Port> {
-        self.ports.iter().map(|port| &**port)
+    fn trunks(&self) -> impl Iterator<Item = &dyn Port> {
+        self.trunks.iter().map(|trunk| &**trunk)
     }
 
     /// Frames that are neither free nor in a ring: held for neighbours or for missing fragments.
@@ -273,18 +227,5 @@ impl Stages {
             &mut self.flows,
             &mut classify::Means { now, worker, pool, limiter, events },
         );
-    }
-}
-
-/// Takes the link header off. Frames for another station, which a promiscuous card gives us, are not ours to forward.
-fn strip_link(frame: &mut Frame, own: Option<[u8; 6]>) -> Result<(), Verdict> {
-    let header = ethernet::Header::read(frame.bytes()).ok_or(Verdict::Malformed)?;
-    if own.is_some_and(|own| own != header.destination) {
-        return Err(Verdict::OtherStation);
-    }
-    frame.trim_front(header.size()).ok_or(Verdict::Malformed)?;
-    match header.ether_type {
-        ether_type::IPV4 | ether_type::IPV6 => Ok(()),
-        _ => Err(Verdict::NotIp),
     }
 }

@@ -78,6 +78,6 @@ pub fn live(worker: &mut Worker, bell: &Bell, idle: Idle) {
 fn sleep(worker: &Worker, bell: &Bell) {
     let at_most = if worker.is_waiting() { SHORT_SLEEP } else { SLEEP };
     // An error is as good as a wake: the next breath looks.
-    let _ = idle::wait(worker.ports(), Some(bell.descriptor.as_fd()), at_most);
+    let _ = idle::wait(worker.trunks(), Some(bell.descriptor.as_fd()), at_most);
     bell.silence();
 }

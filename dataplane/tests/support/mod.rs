@@ -37,6 +37,7 @@ use ravelin_dataplane::table::forwarding::Forwarding;
 use ravelin_dataplane::table::forwarding::view::View;
 use ravelin_dataplane::table::policy::{Policy, PolicySource};
 use ravelin_dataplane::table::publish;
+use ravelin_dataplane::wiring::{Place, TrunkIndex, Wiring};
 use ravelin_dataplane::worker::handoff::Post;
 use ravelin_dataplane::worker::{self, Worker};
 
@@ -52,6 +53,8 @@ pub struct Setup {
     /// 1 to 3; decides all addresses.
     pub site: u8,
     pub workers: usize,
+    /// Where LAN and WAN come by: a cable each, untagged, unless said otherwise.
+    pub places: [Place; 2],
     /// Frames of each worker, and octets of each.
     pub frames: u32,
     pub frame_size: u16,
@@ -70,6 +73,7 @@ impl Setup {
         Self {
             site,
             workers: 1,
+            places: [0, 1].map(|trunk| Place { trunk: TrunkIndex(trunk), vlan: None }),
             frames: 512,
             frame_size: 2048,
             slots: 256,
@@ -117,7 +121,7 @@ pub type Counts = BTreeMap<Verdict, u64>;
 pub struct Rig {
     pub engine: Arc<Engine>,
     pub workers: Vec<Worker>,
-    /// By worker and port.
+    /// By worker and trunk.
     pub plugs: Vec<[Plug; 2]>,
     pub hand: Hand,
     pub clock: Clock,
@@ -169,19 +173,21 @@ impl Rig {
             crypto: ravelin_crypto_accel::back_end().to_owned(),
         });
         let post = Arc::new(Post::new(setup.workers, setup.frame_size.into()));
+        let wiring = Arc::new(Wiring::new(setup.places));
         let (mut workers, mut plugs) = (Vec::new(), Vec::new());
         for (index, (reader, counters)) in readers.into_iter().zip(counters).enumerate() {
             let cable = || plugged(setup.slots, setup.frame_size);
             let ((lan, lan_plug), (wan, wan_plug)) = (cable(), cable());
             plugs.push([lan_plug, wan_plug]);
-            let ports: Vec<Box<dyn Port>> = vec![Box::new(lan), Box::new(wan)];
+            let trunks: Vec<Box<dyn Port>> = vec![Box::new(lan), Box::new(wan)];
             workers.push(Worker::new(worker::Parts {
                 index,
                 workers: setup.workers,
                 clock,
                 reader,
                 pool: Pool::in_memory(setup.frames, setup.frame_size),
-                ports,
+                trunks,
+                wiring: Arc::clone(&wiring),
                 counters,
                 events: Arc::clone(&events),
                 asks: Arc::clone(&asks),

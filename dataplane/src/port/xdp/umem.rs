@@ -60,7 +60,7 @@ impl Umem {
 
     /// Turns a frame into the descriptor of its packet. From here on the slot has no handle, until `reclaim`.
     pub(super) fn lend(&self, frame: Frame) -> Descriptor {
-        debug_assert_eq!(frame.capacity(), self.frame_size.into(), "a frame of another memory");
+        debug_assert_eq!(frame.capacity(), usize::from(self.frame_size), "a frame of another memory");
         let address = u64::from(frame.slot()) * u64::from(self.frame_size) + frame.headroom() as u64;
         Descriptor { address, length: frame.len() as u32, options: 0 }
     }

@@ -1,0 +1,89 @@
+//! The start of every packet's way: from the rings of a trunk to the port whose packet it is.
+
+use arrayvec::ArrayVec;
+use ravelin_contract::verdict::Verdict;
+
+use super::Worker;
+use crate::frame::Frame;
+use crate::packet::{BURST, Origin, Packet, PortIndex};
+use crate::port::HEADROOM;
+use crate::wire::ethernet::{Header, ether_type};
+use crate::wire::ip;
+use crate::wiring::TrunkIndex;
+
+impl Worker {
+    /// Takes one burst from a trunk. Returns whether there was anything.
+    pub(super) fn receive(&mut self, trunk: TrunkIndex) -> bool {
+        let mut frames: ArrayVec<Frame, BURST> = ArrayVec::new();
+        self.trunks[usize::from(trunk.0)].receive(&mut self.pool, &mut frames);
+        let any = !frames.is_empty();
+        for mut frame in frames {
+            let octets = frame.len() as u64;
+            let (port, entered) = self.enter(trunk, &mut frame);
+            self.counters.port(port).received.add(1, octets);
+            match entered {
+                Ok(()) => self.admit(frame, port),
+                Err(verdict) => self.refuse(frame, port, verdict),
+            }
+        }
+        any
+    }
+
+    /// The port to which the frame belongs, and the link header taken off. What belongs to none is counted at the first
+    /// port of its trunk.
+    fn enter(&mut self, trunk: TrunkIndex, frame: &mut Frame) -> (PortIndex, Result<(), Verdict>) {
+        let nobody = self.wiring.first(trunk);
+        let Some(header) = Header::read(frame.bytes()) else { return (nobody, Err(Verdict::Malformed)) };
+        let Some(port) = self.wiring.port(trunk, &header.tags) else {
+            return (nobody, Err(Verdict::UnknownVlan));
+        };
+        (port, strip(frame, &header, self.mac(port)))
+    }
+
+    /// The link address of a port, once the kernel has told it.
+    fn mac(&mut self, port: PortIndex) -> Option<[u8; 6]> {
+        self.reader.current().port(port).map(|info| info.mac).filter(|mac| *mac != [0; 6])
+    }
+
+    /// Takes the packets that other workers gave to this one.
+    pub(super) fn receive_handed_over(&mut self) -> bool {
+        let mut any = false;
+        while self.batch.packets.len() < BURST
+            && let Some((frame, ingress)) = self.post.receive(self.index, &mut self.pool, HEADROOM)
+        {
+            self.admit(frame, ingress);
+            any = true;
+        }
+        any
+    }
+
+    /// Reads the IP header; what has a sound one joins the batch.
+    fn admit(&mut self, mut frame: Frame, ingress: PortIndex) {
+        match ip::parse(frame.bytes()) {
+            Ok(headers) => {
+                // Link padding goes; the packet is never longer than the frame.
+                let trimmed = frame.place(frame.headroom(), headers.total_len.into());
+                debug_assert!(trimmed.is_some(), "a packet longer than its frame");
+                self.batch.packets.push(Packet::new(frame, headers, ingress, Origin::Wire));
+            }
+            Err(verdict) => self.refuse(frame, ingress, verdict),
+        }
+    }
+
+    fn refuse(&mut self, frame: Frame, ingress: PortIndex, verdict: Verdict) {
+        self.counters.port(ingress).ended(verdict, frame.len() as u64);
+        self.pool.give(frame);
+    }
+}
+
+/// Takes the link header off. Frames for another station, which a promiscuous card gives us, are not ours to forward.
+fn strip(frame: &mut Frame, header: &Header, own: Option<[u8; 6]>) -> Result<(), Verdict> {
+    if own.is_some_and(|own| own != header.destination) {
+        return Err(Verdict::OtherStation);
+    }
+    frame.trim_front(header.size()).ok_or(Verdict::Malformed)?;
+    match header.ether_type {
+        ether_type::IPV4 | ether_type::IPV6 => Ok(()),
+        _ => Err(Verdict::NotIp),
+    }
+}
