@@ -286,3 +286,19 @@ fn wycheproof_hmac() {
         assert!(done > 30, "{hash:?}: only {done}");
     }
 }
+
+proptest::proptest! {
+    /// A second implementation of ChaCha20-Poly1305 says the same.
+    #[test]
+    fn chacha_equals_its_twin(
+        octets: [u8; 32], iv: [u8; 12], aad in proptest::collection::vec(proptest::num::u8::ANY, 0..40),
+        clear in proptest::collection::vec(proptest::num::u8::ANY, 0..900),
+    ) {
+        use chacha20poly1305::aead::{AeadInOut, KeyInit};
+        let key = Key::new(Algorithm::ChaCha20Poly1305, &octets).unwrap();
+        let twin = chacha20poly1305::ChaCha20Poly1305::new(&octets.into());
+        let mut expected = clear.clone();
+        let tag = twin.encrypt_inout_detached(&iv.into(), &aad, expected.as_mut_slice().into()).unwrap();
+        assert_eq!(sealed(&key, &iv, &aad, &clear), (expected, tag.into()));
+    }
+}

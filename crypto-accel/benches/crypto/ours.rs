@@ -1,12 +1,12 @@
 //! This crate, once per back end.
 
-use ravelin_crypto_accel::aead::{self, Key, OpenJob, SealJob};
+use ravelin_crypto_accel::aead::{self, Algorithm, Key, OpenJob, SealJob};
 use ravelin_crypto_accel::nonce::{Nonce, NumberRange, ReceivedNonce};
 use ravelin_crypto_accel::{BackEnd, Text};
 
 use crate::peer::{BATCH, Keyed, Packet, Peer};
 
-/// The best back end first. The portable one is the peer RustCrypto, and has no other ChaCha20 beside it.
+/// The best back end first. The portable one stands for RustCrypto. ChaCha20-Poly1305 is the same in all of them.
 pub(crate) fn peers() -> Vec<Peer> {
     BackEnd::available().map(peer).collect()
 }
@@ -18,6 +18,10 @@ fn peer(back_end: BackEnd) -> Peer {
     };
     let version = if back_end.name() == "portable" { "aes-gcm 0.11" } else { env!("CARGO_PKG_VERSION") };
     Peer::present(&name, version, move |algorithm, keys| {
+        let only_once = algorithm == Algorithm::ChaCha20Poly1305 && back_end != BackEnd::best();
+        if only_once {
+            return None;
+        }
         let expand =
             |octets: &Vec<u8>| Key::on(back_end, algorithm, octets).expect("keys have the right length");
         Some(Box::new(Ours(keys.iter().map(expand).collect())))

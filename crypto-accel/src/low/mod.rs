@@ -3,6 +3,7 @@
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
+mod chacha;
 mod portable;
 
 use std::sync::OnceLock;
@@ -12,7 +13,7 @@ use crate::aead::{Algorithm, OpenJob, SealJob};
 /// One way to carry out AES-GCM. All give the same octets. A value exists only if the processor can do it and the
 /// environment variable `RAVELIN_CRYPTO_DISABLE` (names separated by commas) does not forbid it.
 ///
-/// The others, ChaCha20-Poly1305 among them, run on the portable one whatever was chosen.
+/// ChaCha20-Poly1305 has one way only, whatever was chosen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BackEnd(Way);
 
@@ -59,17 +60,17 @@ pub(crate) enum AeadKey {
     #[cfg(target_arch = "x86_64")]
     X86(x86::Key),
     Portable(Box<portable::Key>),
+    ChaCha(chacha::Key),
 }
 
 impl AeadKey {
     /// `None` if the length is not the algorithm's.
     pub(crate) fn new(back_end: BackEnd, algorithm: Algorithm, octets: &[u8]) -> Option<Self> {
         match back_end.0 {
+            _ if algorithm == Algorithm::ChaCha20Poly1305 => chacha::Key::new(octets).map(Self::ChaCha),
             #[cfg(target_arch = "x86_64")]
-            Way::X86(level) if algorithm != Algorithm::ChaCha20Poly1305 => {
-                x86::Key::new(level, algorithm, octets).map(Self::X86)
-            }
-            _ => portable::Key::new(algorithm, octets).map(Self::Portable),
+            Way::X86(level) => x86::Key::new(level, algorithm, octets).map(Self::X86),
+            Way::Portable => portable::Key::new(algorithm, octets).map(Self::Portable),
         }
     }
 
@@ -78,6 +79,7 @@ impl AeadKey {
             #[cfg(target_arch = "x86_64")]
             Self::X86(key) => key.algorithm(),
             Self::Portable(key) => key.algorithm(),
+            Self::ChaCha(_) => Algorithm::ChaCha20Poly1305,
         }
     }
 }
@@ -91,6 +93,10 @@ pub(crate) fn seal_some(jobs: &mut [SealJob<'_>]) -> usize {
             key.seal(&mut jobs[0]);
             1
         }
+        Some(AeadKey::ChaCha(key)) => {
+            key.seal(&mut jobs[0]);
+            1
+        }
         None => 0,
     }
 }
@@ -101,6 +107,10 @@ pub(crate) fn open_some(jobs: &mut [OpenJob<'_>]) -> usize {
         #[cfg(target_arch = "x86_64")]
         Some(AeadKey::X86(key)) => x86::open_some(key.level(), jobs),
         Some(AeadKey::Portable(key)) => {
+            key.open(&mut jobs[0]);
+            1
+        }
+        Some(AeadKey::ChaCha(key)) => {
             key.open(&mut jobs[0]);
             1
         }

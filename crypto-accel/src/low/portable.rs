@@ -3,26 +3,24 @@
 
 use aes_gcm::aead::{AeadInOut, KeyInit, Nonce, Tag};
 use aes_gcm::{Aes128Gcm, Aes256Gcm};
-use chacha20poly1305::ChaCha20Poly1305;
 
 use crate::aead::{Algorithm, OpenJob, SealJob, TAG_LEN};
 use crate::error::BadTag;
 use crate::text::Text;
 
-/// An expanded key.
+/// An expanded key of AES-GCM.
 pub(crate) enum Key {
     Aes128Gcm(Aes128Gcm),
     Aes256Gcm(Aes256Gcm),
-    ChaCha20Poly1305(ChaCha20Poly1305),
 }
 
 impl Key {
-    /// `None` if the length is not the algorithm's.
+    /// `None` if the length is not the algorithm's, or the algorithm not AES-GCM.
     pub(super) fn new(algorithm: Algorithm, octets: &[u8]) -> Option<Box<Self>> {
         let key = match algorithm {
             Algorithm::Aes128Gcm => Self::Aes128Gcm(KeyInit::new_from_slice(octets).ok()?),
             Algorithm::Aes256Gcm => Self::Aes256Gcm(KeyInit::new_from_slice(octets).ok()?),
-            Algorithm::ChaCha20Poly1305 => Self::ChaCha20Poly1305(KeyInit::new_from_slice(octets).ok()?),
+            Algorithm::ChaCha20Poly1305 => return None,
         };
         Some(Box::new(key))
     }
@@ -31,7 +29,6 @@ impl Key {
         match self {
             Self::Aes128Gcm(_) => Algorithm::Aes128Gcm,
             Self::Aes256Gcm(_) => Algorithm::Aes256Gcm,
-            Self::ChaCha20Poly1305(_) => Algorithm::ChaCha20Poly1305,
         }
     }
 
@@ -44,7 +41,6 @@ impl Key {
         match self {
             Self::Aes128Gcm(key) => seal_with(key, nonce, job.aad, &mut job.text, job.tag),
             Self::Aes256Gcm(key) => seal_with(key, nonce, job.aad, &mut job.text, job.tag),
-            Self::ChaCha20Poly1305(key) => seal_with(key, nonce, job.aad, &mut job.text, job.tag),
         }
     }
 
@@ -57,7 +53,6 @@ impl Key {
         job.outcome = match self {
             Self::Aes128Gcm(key) => open_with(key, nonce, job.aad, &mut job.text, tag),
             Self::Aes256Gcm(key) => open_with(key, nonce, job.aad, &mut job.text, tag),
-            Self::ChaCha20Poly1305(key) => open_with(key, nonce, job.aad, &mut job.text, tag),
         };
     }
 }

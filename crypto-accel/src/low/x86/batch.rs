@@ -133,21 +133,27 @@ fn short_alike<L: Lanes, J: Job>(l: L, long: bool, jobs: &[J; 4]) -> Option<usiz
 /// Four fresh jobs, keyed alike, whose texts fill as many vectors each.
 #[inline(always)]
 fn do_four<L: Lanes, J: Job>(l: L, long: bool, vectors: usize, jobs: &mut [J; 4]) -> usize {
-    let mut items = jobs.each_mut().map(|job| job.begin(l).expect("the jobs are fresh"));
-    let tags = match (long, vectors, J::SEAL) {
-        (false, 1, true) => crypt_four::<L, 10, 1, true>(l, &mut items),
-        (false, 1, false) => crypt_four::<L, 10, 1, false>(l, &mut items),
-        (false, _, true) => crypt_four::<L, 10, 2, true>(l, &mut items),
-        (false, _, false) => crypt_four::<L, 10, 2, false>(l, &mut items),
-        (true, 1, true) => crypt_four::<L, 14, 1, true>(l, &mut items),
-        (true, 1, false) => crypt_four::<L, 14, 1, false>(l, &mut items),
-        (true, _, true) => crypt_four::<L, 14, 2, true>(l, &mut items),
-        (true, _, false) => crypt_four::<L, 14, 2, false>(l, &mut items),
+    let [a, b, c, d] = jobs;
+    let (Some(w), Some(x), Some(y), Some(z)) = (a.begin(l), b.begin(l), c.begin(l), d.begin(l)) else {
+        unreachable!("the jobs are fresh");
     };
-    for (job, tag) in jobs.iter_mut().zip(tags) {
-        job.finish(l.narrow(), tag);
-    }
-    jobs.len()
+    let items = [w, x, y, z];
+    let tags = match (long, vectors, J::SEAL) {
+        (false, 1, true) => crypt_four::<L, 10, 1, true>(l, items),
+        (false, 1, false) => crypt_four::<L, 10, 1, false>(l, items),
+        (false, _, true) => crypt_four::<L, 10, 2, true>(l, items),
+        (false, _, false) => crypt_four::<L, 10, 2, false>(l, items),
+        (true, 1, true) => crypt_four::<L, 14, 1, true>(l, items),
+        (true, 1, false) => crypt_four::<L, 14, 1, false>(l, items),
+        (true, _, true) => crypt_four::<L, 14, 2, true>(l, items),
+        (true, _, false) => crypt_four::<L, 14, 2, false>(l, items),
+    };
+    let [w, x, y, z] = tags;
+    a.finish(l.narrow(), w);
+    b.finish(l.narrow(), x);
+    c.finish(l.narrow(), y);
+    d.finish(l.narrow(), z);
+    4
 }
 
 /// One job, unless it was done already.

@@ -28,7 +28,7 @@ const POLYNOMIAL: [u8; 16] = [1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xc2]
 /// Encrypts if `SEAL`, else decrypts, and gives the tag of the ciphertext. `R` is the number of AES rounds.
 #[inline(always)]
 pub(super) fn crypt<L: Lanes, const R: usize, const SEAL: bool>(l: L, item: Item<'_>) -> __m128i {
-    let Item { record, nonce, aad, mut span } = item;
+    let Item { record, nonce, aad, span } = item;
     let length = span.len();
     let halves = halves::<L>(length);
     let rest = length.div_ceil(16) - halves * HALF * L::N;
@@ -48,12 +48,12 @@ pub(super) fn crypt<L: Lanes, const R: usize, const SEAL: bool>(l: L, item: Item
         sums = walk.open_runs(&span, halves, sums);
     }
     let hashed = match rest.div_ceil(L::N) {
-        0 => walk.rest::<0, SEAL>(&mut span, rest, sums, end),
-        1 => walk.rest::<1, SEAL>(&mut span, rest, sums, end),
-        2 => walk.rest::<2, SEAL>(&mut span, rest, sums, end),
-        3 => walk.rest::<3, SEAL>(&mut span, rest, sums, end),
-        4 => walk.rest::<4, SEAL>(&mut span, rest, sums, end),
-        _ => walk.rest::<5, SEAL>(&mut span, rest, sums, end),
+        0 => walk.rest::<0, SEAL>(span, rest, sums, end),
+        1 => walk.rest::<1, SEAL>(span, rest, sums, end),
+        2 => walk.rest::<2, SEAL>(span, rest, sums, end),
+        3 => walk.rest::<3, SEAL>(span, rest, sums, end),
+        4 => walk.rest::<4, SEAL>(span, rest, sums, end),
+        _ => walk.rest::<5, SEAL>(span, rest, sums, end),
     };
     l.narrow().xor(l.narrow().reverse(hashed), mask)
 }
@@ -193,7 +193,7 @@ impl<'a, L: Lanes, const R: usize> Walk<'a, L, R> {
     #[inline(always)]
     fn rest<const T: usize, const SEAL: bool>(
         &mut self,
-        span: &mut Span<'_>,
+        span: Span<'_>,
         blocks: usize,
         sums: L::V,
         end: End,
@@ -278,7 +278,13 @@ impl End {
 
     /// Their part of the hash; `blocks` blocks stand between them, `sums` is what the lengths follow at once.
     #[inline(always)]
-    pub(super) fn product<L: Lanes>(self, l: L, record: &Record, blocks: usize, sums: __m128i) -> Product<L> {
+    pub(super) fn product<L: Lanes>(
+        &self,
+        l: L,
+        record: &Record,
+        blocks: usize,
+        sums: __m128i,
+    ) -> Product<L> {
         let narrow = l.narrow();
         let lengths = narrow.xor(self.lengths, sums);
         let mut product = Product::of(narrow, lengths, narrow.blocks(record.powers_from(1)));

@@ -21,6 +21,20 @@ pub(super) struct Item<'a> {
     pub(super) span: Span<'a>,
 }
 
+impl Item<'_> {
+    /// Blocks of the text.
+    #[inline(always)]
+    fn blocks(&self) -> usize {
+        self.span.len().div_ceil(16)
+    }
+
+    /// What is hashed with the text.
+    #[inline(always)]
+    fn end<L: Lanes>(&self, l: L) -> End {
+        End::with_early(l, self.aad, self.span.len())
+    }
+}
+
 /// The same expression four times, `$i` being 0 to 3; a loop might stay one.
 macro_rules! four {
     ($i:ident => $body:expr) => {
@@ -49,27 +63,22 @@ macro_rules! four {
 #[inline(always)]
 pub(super) fn crypt_four<L: Lanes, const R: usize, const T: usize, const SEAL: bool>(
     l: L,
-    items: &mut [Item<'_>; 4],
+    items: [Item<'_>; 4],
 ) -> [__m128i; 4] {
     // All that may panic comes first: a branch further down would make the compiler tear the kernel apart.
     let narrow = l.narrow();
-    let blocks = four!(I => items[I].span.len().div_ceil(16));
-    let ends = four!(I => End::with_early(l, items[I].aad, items[I].span.len()));
-    let nonces = four!(I => items[I].nonce);
-    let records = four!(I => items[I].record);
-    let mut rests = items.each_mut().map(|item| item.span.rest::<L, T>(0));
+    let [a, b, c, d] = items;
+    let records = [a.record, b.record, c.record, d.record];
+    let nonces = [a.nonce, b.nonce, c.nonce, d.nonce];
+    let blocks = [a.blocks(), b.blocks(), c.blocks(), d.blocks()];
+    let ends = [a.end(l), b.end(l), c.end(l), d.end(l)];
+    let mut rests =
+        [a.span.rest::<L, T>(0), b.span.rest::<L, T>(0), c.span.rest::<L, T>(0), d.span.rest::<L, T>(0)];
 
     let starts = four!(I => start(l, records[I], nonces[I]));
     let mut states = four!(I => Walk::<L, R>::new(l, records[I], starts[I]).next::<T>());
     let mut masks = four!(I => first(l, starts[I]));
-    let [a, b, c, d] = ends;
-    let none = narrow.zero();
-    let mut products = [
-        a.product(l, records[0], blocks[0], none),
-        b.product(l, records[1], blocks[1], none),
-        c.product(l, records[2], blocks[2], none),
-        d.product(l, records[3], blocks[3], none),
-    ];
+    let mut products = four!(I => ends[I].product(l, records[I], blocks[I], narrow.zero()));
     for round in 1..R {
         four!(I => {
             let key = l.splat(&here(records[I]).rounds[round]);

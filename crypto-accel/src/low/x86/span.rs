@@ -49,7 +49,7 @@ impl<'a> Span<'a> {
 
     /// All from `at` on, a multiple of a vector's length, as `T` vectors. Panics if that is not their number.
     #[inline(always)]
-    pub(super) fn rest<L: Lanes, const T: usize>(&mut self, at: usize) -> Rest<'_, 'a, T> {
+    pub(super) fn rest<L: Lanes, const T: usize>(self, at: usize) -> Rest<'a, T> {
         assert!(at <= self.len && (self.len - at).div_ceil(L::OCTETS) == T);
         let last = (self.len - at).wrapping_sub(T.saturating_sub(1) * L::OCTETS);
         Rest { at, last, span: self }
@@ -127,13 +127,13 @@ impl<const K: usize> Run<'_, K> {
 /// The last `T` vectors of a text.
 ///
 /// Invariant: from `at` on the span has `T - 1` whole vectors and `last` octets, at most a vector's worth.
-pub(super) struct Rest<'s, 'a, const T: usize> {
-    span: &'s mut Span<'a>,
+pub(super) struct Rest<'a, const T: usize> {
+    span: Span<'a>,
     at: usize,
     last: usize,
 }
 
-impl<const T: usize> Rest<'_, '_, T> {
+impl<const T: usize> Rest<'_, T> {
     /// Adds the stream to vector `i`. Gives the ciphertext as GHASH reads it: reversed, zeros behind its end.
     #[inline(always)]
     pub(super) fn crypt<L: Lanes, const SEAL: bool>(&mut self, l: L, i: usize, stream: L::V) -> L::V {
