@@ -32,6 +32,7 @@ use ravelin_dataplane::table::forwarding::view::*;
 use ravelin_dataplane::table::policy::{Policy, PolicySource};
 use ravelin_dataplane::table::sa_table::{InboundEntry, OutboundEntry};
 use ravelin_dataplane::table::{PortInfo, SaTable, Tables, publish};
+use ravelin_dataplane::wiring::Wiring;
 use ravelin_dataplane::worker::handoff::Post;
 use ravelin_dataplane::worker::{Parts, Worker};
 
@@ -105,7 +106,8 @@ impl Gateway {
             clock: Clock::start(),
             reader: readers.remove(0),
             pool: Pool::in_memory(1024, 2048),
-            ports: vec![Box::new(lan_port), Box::new(wan_port)],
+            trunks: vec![Box::new(lan_port), Box::new(wan_port)],
+            wiring: Arc::new(Wiring::untagged(2)),
             counters: Arc::clone(&counters),
             events: Events::new(),
             asks: asks(),
