@@ -105,10 +105,29 @@ pub(super) fn leading<L: Lanes, J: Job>(l: L, jobs: &mut [J]) -> usize {
         let alike = rest.first_chunk_mut().and_then(|four| Some((short_alike(l, long, four)?, four)));
         done += match alike {
             Some((vectors, four)) => do_four(l, long, vectors, four),
-            None => do_one(l, long, &mut rest[0]),
+            None => {
+                prefetch_next(l, rest);
+                do_one(l, long, &mut rest[0])
+            }
         };
     }
     done
+}
+
+/// Texts from this length on give the memory time to bring the next key; for shorter ones asking costs more than it
+/// saves.
+const WORTH_PREFETCH: usize = 512;
+
+/// Brings the second job's key if it is another one than the first's.
+#[inline(always)]
+fn prefetch_next<L: Lanes, J: Job>(l: L, jobs: &[J]) {
+    let [first, second, ..] = jobs else { return };
+    let long = second.lengths().is_some_and(|(_, text)| text >= WORTH_PREFETCH);
+    if let (true, Some(first), Some(second)) = (long, first.key(l), second.key(l))
+        && !std::ptr::eq(first, second)
+    {
+        l.narrow().prefetch(&*second.record);
+    }
 }
 
 /// How many vectors the texts of four fresh jobs fill, if all need the same number, at most two, and all are keyed
