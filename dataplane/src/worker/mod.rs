@@ -28,8 +28,8 @@ use crate::wiring::{TrunkIndex, Wiring};
 use handoff::Post;
 use view::View;
 
-/// Outbound SAs asked for a due keepalive in one breath; all have their turn in time.
-const KEEPALIVES: usize = 16;
+/// Every outbound SA is asked for a due keepalive once in so many nanoseconds, however often a worker breathes.
+const KEEPALIVE_ROUND: u64 = 1_000_000_000;
 /// Breaths between two looks at the fill of the rings.
 const LOOK_AT_RINGS: u64 = 1024;
 
@@ -81,8 +81,8 @@ struct Stages {
     reassembly: Reassembly,
     limiter: Limiter,
     events: EventSink,
-    /// Position of the next SA to ask for a keepalive.
-    keepalive: usize,
+    /// Position of the next SA to ask for a keepalive, and when SAs were last asked.
+    keepalive: (usize, Now),
 }
 
 impl Worker {
@@ -95,7 +95,7 @@ impl Worker {
             reassembly: Reassembly::default(),
             limiter: Limiter::new(now),
             events: EventSink::new(parts.events),
-            keepalive: 0,
+            keepalive: (0, now),
         };
         Self {
             index: parts.index,
@@ -155,19 +155,27 @@ impl Worker {
         self.finish();
     }
 
-    /// A part of the SAs each breath, and each SA by one worker alone.
+    /// As many of the SAs as the time since the last look asks for, and each SA by one worker alone. Where there is no
+    /// room for more, the rest has its turn in the next breath.
     fn make_keepalives(&mut self, now: Now) {
-        let all = self.reader.current().sas.all_outbound();
-        if all.is_empty() {
-            return;
+        let Self { reader, stages, batch, pool, index, workers, .. } = self;
+        let all = reader.current().sas.all_outbound();
+        let (from, asked) = stages.keepalive;
+        let due = (all.len() as u64).saturating_mul(now.since(asked)) / KEEPALIVE_ROUND;
+        let mut rest = all.get(from..).unwrap_or_default().iter();
+        for entry in rest.by_ref().take(due.max(1) as usize) {
+            if batch.packets.is_full() || pool.free() == 0 {
+                return;
+            }
+            stages.keepalive.0 += 1;
+            if entry.sa.spi() as usize % *workers == *index {
+                esp::keepalive::keepalives(std::iter::once(&*entry.sa), batch, pool, now);
+            }
         }
-        let from = self.stages.keepalive % all.len();
-        let until = (from + KEEPALIVES).min(all.len());
-        self.stages.keepalive = until;
-        let (index, workers) = (self.index, self.workers);
-        let mine = all[from..until].iter().map(|entry| &*entry.sa);
-        let mine = mine.filter(|sa| sa.spi() as usize % workers == index);
-        esp::keepalive::keepalives(mine, &mut self.batch, &mut self.pool, now);
+        stages.keepalive.1 = now;
+        if rest.len() == 0 {
+            stages.keepalive.0 = 0;
+        }
     }
 
     fn note(&mut self, begun: Now, worked: bool) {
@@ -189,6 +197,11 @@ impl Worker {
     /// Whether packets wait for something that comes by no port: a neighbour's answer, or room in a full ring.
     fn is_waiting(&self) -> bool {
         self.stages.neighbours.waiting() > 0 || self.trunks.iter().any(|trunk| trunk.rings()[2].0 > 0)
+    }
+
+    /// Whether other workers have handed packets over.
+    fn has_post(&self) -> bool {
+        !self.post.is_empty(self.index)
     }
 
     /// What to wait on when idle.

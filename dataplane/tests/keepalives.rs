@@ -1,0 +1,29 @@
+//! NAT keepalives of many idle SAs: each in time, whatever a breath has room for.
+#![allow(clippy::unwrap_used, reason = "this is test code, which the lint sees only in test functions")]
+
+mod support;
+
+use ravelin_contract::sa::{Carrier, Sa, Spi};
+use support::plan::{Plan, gcm, outbound};
+use support::{Rig, Setup, WAN};
+
+#[test]
+fn every_idle_sa_has_its_turn_although_a_breath_has_room_for_few() {
+    const SAS: usize = 300;
+    let kind = support::esp_support::Kind { udp: true, ..gcm() };
+    let carrier = Carrier::Udp { local_port: 4500, remote_port: 4500, keepalive: 20 };
+    let more = (1..SAS as u32)
+        .map(|number| Sa { spi: Spi::new(0x20000 + number).unwrap(), ..outbound(1, 2, &kind) });
+    let plan = Plan::of(1).tunnel(2, &kind).sas(more).each_sa(|sa| sa.carrier = carrier);
+    let mut rig = Rig::with(Setup { slots: 512, ..Setup::of(1) }, plan.done());
+    rig.breathe();
+    rig.sent(WAN);
+
+    rig.hand.advance(25_000);
+    (0..8).for_each(|_| rig.breathe());
+    assert_eq!(rig.sent(WAN).len(), SAS, "each once");
+    rig.hand.advance(10_000);
+    (0..8).for_each(|_| rig.breathe());
+    assert_eq!(rig.sent(WAN).len(), 0, "not yet due again");
+    rig.assert_no_frame_lost();
+}
