@@ -220,7 +220,7 @@ impl Crew {
         asks: &Asks,
     ) -> anyhow::Result<Vec<std::thread::JoinHandle<()>>> {
         let workers = self.places.len();
-        let post = Arc::new(Post::new(workers, usize::from(FRAME)));
+        let post = Arc::new(Post::new(workers, usize::from(FRAME)).ringing(self.bells.clone()));
         let Self { places, wiring, counters, bells, clock, events, idle } = self;
         let mut threads = Vec::with_capacity(workers);
         let seats = places.into_iter().zip(readers).zip(counters.into_iter().zip(bells));

@@ -3,8 +3,11 @@
 //! An inbound SA has one owner, so that its anti-replay window has one writer. Cards spread packets by addresses and
 //! ports, which a sender may choose; what arrives at the wrong worker is copied into a parcel and given to the owner.
 
+use std::sync::Arc;
+
 use crossbeam::queue::ArrayQueue;
 
+use super::run::Bell;
 use crate::frame::{Frame, Pool};
 use crate::packet::PortIndex;
 
@@ -26,6 +29,8 @@ pub struct Post {
     inboxes: Box<[ArrayQueue<Parcel>]>,
     /// Empty parcels.
     spare: ArrayQueue<Parcel>,
+    /// Of all workers, or none when nobody sleeps.
+    bells: Vec<Arc<Bell>>,
 }
 
 impl Post {
@@ -38,7 +43,12 @@ impl Post {
             // There is room: the queue was made for as many.
             drop(spare.push(parcel));
         }
-        Self { inboxes: (0..workers).map(|_| ArrayQueue::new(WAITING)).collect(), spare }
+        Self { inboxes: (0..workers).map(|_| ArrayQueue::new(WAITING)).collect(), spare, bells: vec![] }
+    }
+
+    /// With the bells of all workers, in order, for those that sleep when idle.
+    pub fn ringing(self, bells: Vec<Arc<Bell>>) -> Self {
+        Self { bells, ..self }
     }
 
     /// Copies the packet to `owner`. False when there is no room; the packet is then the caller's to drop.
@@ -51,12 +61,20 @@ impl Post {
         room.copy_from_slice(packet);
         (parcel.len, parcel.ingress) = (packet.len(), ingress);
         match self.inboxes[owner].push(parcel) {
-            Ok(()) => true,
+            Ok(()) => {
+                self.bells.get(owner).inspect(|bell| bell.rouse());
+                true
+            }
             Err(parcel) => {
                 drop(self.spare.push(parcel));
                 false
             }
         }
+    }
+
+    /// Whether nothing waits for `owner`.
+    pub fn is_empty(&self, owner: usize) -> bool {
+        self.inboxes[owner].is_empty()
     }
 
     /// The next packet for `owner`, in a frame of its pool at offset `start`. `None` when there is none or no frame.

@@ -31,13 +31,15 @@ pub enum Idle {
 pub struct Bell {
     descriptor: OwnedFd,
     stop: AtomicBool,
+    /// Whether the worker sleeps or is about to. Ordered against the post's queues: see [`Self::lie_down`].
+    asleep: AtomicBool,
 }
 
 impl Bell {
     /// A silent bell.
     pub fn new() -> std::io::Result<Arc<Self>> {
         let descriptor = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
-        Ok(Arc::new(Self { descriptor, stop: AtomicBool::new(false) }))
+        Ok(Arc::new(Self { descriptor, stop: AtomicBool::new(false), asleep: AtomicBool::new(false) }))
     }
 
     /// Wakes the worker if it sleeps.
@@ -46,25 +48,39 @@ impl Bell {
         let _ = rustix::io::write(&self.descriptor, &1u64.to_ne_bytes());
     }
 
+    /// As [`Self::ring`], with a system call only when the worker sleeps, and only one.
+    pub fn rouse(&self) {
+        if self.asleep.load(Ordering::SeqCst) && self.asleep.swap(false, Ordering::SeqCst) {
+            self.ring();
+        }
+    }
+
+    /// From now on [`Self::rouse`] rings. The worker then looks once more for what was handed over before: whoever hands
+    /// over first and rouses afterwards is either seen or rings.
+    pub(super) fn lie_down(&self) {
+        self.asleep.store(true, Ordering::SeqCst);
+    }
+
     /// Ends the worker's life after its breath.
     pub fn stop(&self) {
         self.stop.store(true, Ordering::Relaxed);
         self.ring();
     }
 
-    fn silence(&self) {
-        let _ = rustix::io::read(&self.descriptor, &mut [0u8; 8]);
+    /// Takes the rings so far; tells whether there was one.
+    pub(super) fn silence(&self) -> bool {
+        rustix::io::read(&self.descriptor, &mut [0u8; 8]).is_ok()
     }
 }
 
 /// Breathes until told to stop.
 pub fn live(worker: &mut Worker, bell: &Bell, idle: Idle) {
-    let mut quiet = 0;
+    let mut quiet = 0u32;
     while !bell.stop.load(Ordering::Relaxed) {
         if worker.breathe() {
             quiet = 0;
         } else {
-            quiet += 1;
+            quiet = quiet.saturating_add(1);
         }
         if quiet > PATIENCE {
             match idle {
@@ -77,7 +93,11 @@ pub fn live(worker: &mut Worker, bell: &Bell, idle: Idle) {
 
 fn sleep(worker: &Worker, bell: &Bell) {
     let at_most = if worker.is_waiting() { SHORT_SLEEP } else { SLEEP };
-    // An error is as good as a wake: the next breath looks.
-    let _ = idle::wait(worker.trunks(), Some(bell.descriptor.as_fd()), at_most);
+    bell.lie_down();
+    if !worker.has_post() {
+        // An error is as good as a wake: the next breath looks.
+        let _ = idle::wait(worker.trunks(), Some(bell.descriptor.as_fd()), at_most);
+    }
+    bell.asleep.store(false, Ordering::SeqCst);
     bell.silence();
 }
