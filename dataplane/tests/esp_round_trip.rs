@@ -134,6 +134,22 @@ fn no_cut_packet_passes() {
     }
 }
 
+/// Also with extended numbers, where the ICV ends it and not the window.
+#[test]
+fn a_copy_from_before_the_window_is_a_replay() {
+    for kind in kinds() {
+        let mut pair = Pair::new(&kind);
+        let inner = inner_packets(&kind, 100).remove(0);
+        let first = pair.seal(&inner).unwrap();
+        assert_eq!(pair.open(&first).unwrap(), inner);
+        for _ in 0..128 {
+            let next = pair.seal(&inner).unwrap();
+            assert_eq!(pair.open(&next).unwrap(), inner);
+        }
+        assert_eq!(pair.open(&first), Err(Verdict::Replayed), "{kind:?}");
+    }
+}
+
 #[test]
 fn a_batch_of_two_copies_opens_one() {
     for kind in kinds() {

@@ -48,6 +48,13 @@ impl Claim<'_> {
         self.sa.received.drops.count(verdict);
     }
 
+    /// What a wrong ICV means. A copy from before the window is completed to a number of the next half (RFC 4303 A2.2),
+    /// under which its ICV cannot be right: that is a replay, not an attempt to forge.
+    fn unproved(&self) -> Verdict {
+        let old = self.sa.extended && self.sa.received.window.is_likely_old(self.number);
+        if old { Verdict::Replayed } else { Verdict::BadIcv }
+    }
+
     fn is_in_udp(&self) -> bool {
         self.parts.esp_at > self.header_len
     }
@@ -228,7 +235,7 @@ fn conclude(batch: &mut Batch, claims: &mut Claims<'_>, authentic: &[bool]) {
             claim.parts.unspread(packet.frame.bytes_mut(), covered);
         }
         if !authentic {
-            claim.refuse(packet, Verdict::BadIcv);
+            claim.refuse(packet, claim.unproved());
         }
     }
 }
@@ -241,7 +248,7 @@ fn verify_then_decrypt(key: &etm::Key, claim: &Claim<'_>, octets: &mut [u8]) -> 
     let text = Text::in_place(view.text).map_err(|_| Verdict::BadEspLength)?;
     key.open(view.header, &iv, text, after, view.icv).map_err(|error| match error {
         OpenError::Length(_) => Verdict::BadEspLength,
-        OpenError::BadTag(_) => Verdict::BadIcv,
+        OpenError::BadTag(_) => claim.unproved(),
     })
 }
 

@@ -61,6 +61,13 @@ impl Window {
         u64::try_from(number).ok()
     }
 
+    /// Whether a completed number is more likely one left of the window than one ahead: only as the latter could it be
+    /// right, but its peer would have to have lost 2^31 packets. Only for naming what failed; it changes no decision.
+    pub fn is_likely_old(&self, number: u64) -> bool {
+        const HALF: u64 = 1 << 32;
+        number >= HALF && number.saturating_sub(self.highest()) > HALF / 2
+    }
+
     /// Whether `number` is new as far as is known before its ICV was verified.
     pub fn check(&self, number: u64) -> bool {
         if self.size == 0 || number > self.highest() {
@@ -191,6 +198,20 @@ mod tests {
         assert!(window.check(9) && window.check(9));
         assert!(window.commit(9));
         assert!(!window.commit(9));
+    }
+
+    #[test]
+    fn a_copy_from_before_the_window_is_known_as_old() {
+        for highest in [65, 5_000, 1 << 31, (1 << 32) + 7, 3 << 32] {
+            let window = Window::new(64, highest);
+            for back in [64, 65, highest - 1].into_iter().filter(|&back| back < highest.min(1 << 31)) {
+                let number = window.complete((highest - back) as u32).unwrap();
+                assert!(number > highest && window.is_likely_old(number), "{back} back from {highest}");
+            }
+            for low in [highest, highest - 63, highest + 1, highest + (1 << 31)] {
+                assert!(!window.is_likely_old(window.complete(low as u32).unwrap()), "{low} at {highest}");
+            }
+        }
     }
 
     #[test]
