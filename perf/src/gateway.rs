@@ -23,28 +23,36 @@ pub struct Gateway {
     namespace: Namespace,
     /// Its configuration, sockets, state and logs.
     directory: PathBuf,
+    /// Name of the policy file in it.
+    policy: String,
     dataplane: Option<Process>,
     control: Option<Process>,
 }
 
 impl Gateway {
     /// Lays out a gateway with the files of `configs/EXAMPLE`, in a directory `name` of the lab. Nothing runs yet, and the policy
-    /// lies apart (see [`Gateway::policy`]), so that the gateway starts with its default filters.
+    /// lies apart (see [`Gateway::apply_policy`]), so that the gateway starts with its default filters.
     ///
     /// `more` is added to its `ravelin.toml`.
     pub fn lay_out(lab: &Lab, namespace: &Namespace, name: &str, example: &str, more: &str) -> Result<Self> {
         let directory = lab.make_directory(name)?;
         let pins = lab.bpf_file_system(&format!("{name}-bpf"))?.join("ravelin");
-        let example = workspace().join("configs").join(example);
-        for file in ["default-filters.toml", "keys.toml"] {
-            fs::copy(example.join(file), directory.join(file)).with_context(|| format!("copying {file}"))?;
+        let policy = format!("{}.toml", example.split('/').next().unwrap_or(example));
+        let from = workspace().join("configs").join(example);
+        let copy = |file, to: &str| {
+            fs::copy(from.join(file), directory.join(to))
+                .with_context(|| format!("copying {file} of {example}"))
+        };
+        copy("default-filters.toml", "default-filters.toml")?;
+        copy("ipsec.toml", &policy)?;
+        if from.join("keys.toml").exists() {
+            copy("keys.toml", "keys.toml")?;
+            fs::set_permissions(directory.join("keys.toml"), Permissions::from_mode(0o600))?;
         }
-        fs::set_permissions(directory.join("keys.toml"), Permissions::from_mode(0o600))?;
-        fs::copy(example.join("ipsec.toml"), directory.join("site-to-site.toml"))?;
-        let appliance = fs::read_to_string(example.join("ravelin.toml"))?;
+        let appliance = fs::read_to_string(from.join("ravelin.toml"))?;
         let places = places(&pins);
         fs::write(directory.join("ravelin.toml"), format!("{appliance}\n{places}\n{more}"))?;
-        Ok(Self { namespace: namespace.clone(), directory, dataplane: None, control: None })
+        Ok(Self { namespace: namespace.clone(), directory, policy, dataplane: None, control: None })
     }
 
     /// Starts both processes and waits until they answer.
@@ -120,7 +128,7 @@ impl Gateway {
 
     /// Puts the example's policy in force.
     pub fn apply_policy(&self) -> Result<String> {
-        self.ravelin("policy apply site-to-site.toml")
+        self.ravelin(&format!("policy apply {}", self.policy))
     }
 
     /// The text that Prometheus would scrape now.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 
 use crate::gateway::Gateway;
-use crate::lab::{Capture, Captured, Ping, PingReport, TwoSites, wait_until};
+use crate::lab::{Capture, Captured, Ping, PingReport, Shape, Side, TwoSites, wait_until};
 
 /// Port of file servers at site b.
 pub const HTTP: u16 = 8080;
@@ -25,20 +25,22 @@ pub struct TwoGateways {
 impl TwoGateways {
     /// Builds it and starts all processes. No policy is in force.
     pub fn start(label: &str) -> Result<Self> {
-        Self::start_with(label, 1, "")
+        Self::start_in(label, Shape::default())
     }
 
-    /// Like [`TwoGateways::start`], with so many queues and workers.
-    pub fn start_with_workers(label: &str, workers: u16) -> Result<Self> {
-        Self::start_with(label, workers, &format!("[workers]\ncount = {workers}\n"))
+    /// Like [`TwoGateways::start`], with two workers at each gateway.
+    pub fn start_with_two_workers(label: &str) -> Result<Self> {
+        Self::start_in(label, Shape { queues: 2, router_queues: 2, ..Shape::default() })
     }
 
-    fn start_with(label: &str, queues: u16, more: &str) -> Result<Self> {
-        let sites = TwoSites::build_with(label, 1500, queues)?;
-        let gateway = |side: &crate::lab::Side| {
+    /// Like [`TwoGateways::start`], among sites of this shape. Each gateway has a worker per queue.
+    pub fn start_in(label: &str, shape: Shape) -> Result<Self> {
+        let sites = TwoSites::build_with(label, shape)?;
+        let more = format!("[workers]\ncount = {}\n", shape.queues);
+        let gateway = |side: &Side| {
             let name = format!("gw-{}", side.letter);
-            let mut gateway =
-                Gateway::lay_out(&sites.lab, &side.gateway, &name, &format!("site-to-site/{name}"), more)?;
+            let example = format!("site-to-site/{name}");
+            let mut gateway = Gateway::lay_out(&sites.lab, &side.gateway, &name, &example, &more)?;
             gateway.start().with_context(|| format!("starting {name}"))?;
             anyhow::Ok(gateway)
         };

@@ -42,8 +42,9 @@ fn assert_gone(directory: &Path) {
 #[test]
 fn without_forwarding_nothing_crosses() {
     let sites = TwoSites::build("shut").unwrap();
-    for v6 in [false, true] {
-        assert_eq!(ping(&sites, 3, v6).received, 0);
+    for to in [sites.b.site_v4, sites.b.site_v6] {
+        let ping = Ping::start_in_vain(&sites.lab, &sites.a.site, to, 3, MILLISECOND).unwrap();
+        assert_eq!(ping.report().unwrap().received, 0);
     }
 }
 
@@ -93,12 +94,8 @@ fn a_replayed_capture_is_on_the_wire_again() {
 fn links_have_the_mtu_queues_and_offloads_asked_for() {
     let lab = Lab::new("links").unwrap();
     let (one, other) = (lab.namespace("one").unwrap(), lab.namespace("other").unwrap());
-    let end = End::new(&one, "left").mac("02:00:00:00:00:01").address("10.0.0.1/24");
-    Link::between(end, End::new(&other, "right").address("10.0.0.2/24"))
-        .mtu(9000)
-        .queues(2)
-        .create()
-        .unwrap();
+    let end = End::new(&one, "left").mac("02:00:00:00:00:01").address("10.0.0.1/24").queues(2);
+    Link::between(end, End::new(&other, "right").address("10.0.0.2/24")).mtu(9000).create().unwrap();
 
     let shown = one.run("ip -details link show left").unwrap();
     for part in ["mtu 9000", "02:00:00:00:00:01", "qdisc pfifo", "numtxqueues 2", "numrxqueues 2"] {

@@ -9,9 +9,9 @@ use rustix::process::Signal;
 
 use super::command::wait_until;
 use super::namespace::Namespace;
-use super::pcap::Pcap;
+use super::pcap::{Kind, Pcap};
 use super::process::Process;
-use super::{Lab, MOMENT};
+use super::{Lab, MARK, MOMENT};
 
 /// Kernel memory for packets that tcpdump did not fetch yet, in KiB.
 const BUFFER: &str = "65536";
@@ -35,13 +35,36 @@ pub struct Captured {
     pub packets: Pcap,
 }
 
+impl Captured {
+    /// An error unless there is nothing but ESP and the neighbours' own talk, and nowhere a part of the lab's payloads.
+    pub fn ensure_sealed(&self) -> Result<()> {
+        let (other, clear) = (self.packets.count(Kind::Other), self.packets.count_containing(MARK));
+        ensure!(other == 0, "{other} packets are not ESP");
+        ensure!(clear == 0, "{clear} packets hold cleartext");
+        Ok(())
+    }
+}
+
 impl Capture {
     /// Starts recording whole packets of one interface, both ways, and returns when tcpdump listens. `NAME.pcap` is the file.
     pub fn start(lab: &Lab, namespace: &Namespace, interface: &str, name: &str) -> Result<Self> {
         Self::start_with(lab, namespace, interface, name, &[])
     }
 
-    /// Like [`Capture::start`], only the packets that this namespace sends and that a tcpdump filter such as `icmp` takes.
+    /// Like [`Capture::start`], only the packets that this namespace receives and that a tcpdump filter such as `icmp` takes.
+    ///
+    /// What leaves by an AF_XDP ring is seen only here, where it arrives: it does not pass the sender's taps.
+    pub fn start_received(
+        lab: &Lab,
+        at: &Namespace,
+        interface: &str,
+        name: &str,
+        filter: &str,
+    ) -> Result<Self> {
+        Self::start_with(lab, at, interface, name, &["-Q", "in", filter])
+    }
+
+    /// Like [`Capture::start`], only the packets that this namespace's kernel sends and that a tcpdump filter takes.
     pub fn start_sent(
         lab: &Lab,
         from: &Namespace,

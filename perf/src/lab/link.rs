@@ -12,12 +12,13 @@ pub struct End<'a> {
     interface: &'a str,
     mac: Option<&'a str>,
     addresses: Vec<&'a str>,
+    queues: u16,
 }
 
 impl<'a> End<'a> {
     /// An interface of that name in this namespace.
     pub fn new(namespace: &'a Namespace, interface: &'a str) -> Self {
-        Self { namespace, interface, mac: None, addresses: Vec::new() }
+        Self { namespace, interface, mac: None, addresses: Vec::new(), queues: 1 }
     }
 
     /// With this link address.
@@ -29,6 +30,12 @@ impl<'a> End<'a> {
     /// With this address, `ADDRESS/LENGTH`; may be given several times.
     pub fn address(mut self, address: &'a str) -> Self {
         self.addresses.push(address);
+        self
+    }
+
+    /// With so many receive and transmit queues, instead of one.
+    pub fn queues(mut self, queues: u16) -> Self {
+        self.queues = queues;
         self
     }
 
@@ -54,13 +61,12 @@ impl<'a> End<'a> {
 pub struct Link<'a> {
     ends: [End<'a>; 2],
     mtu: u16,
-    queues: u16,
 }
 
 impl<'a> Link<'a> {
-    /// Between these two ends, with an MTU of 1,500 octets and one queue each way.
+    /// Between these two ends, with an MTU of 1,500 octets.
     pub fn between(one: End<'a>, other: End<'a>) -> Self {
-        Self { ends: [one, other], mtu: 1500, queues: 1 }
+        Self { ends: [one, other], mtu: 1500 }
     }
 
     /// With this MTU, in octets.
@@ -69,17 +75,11 @@ impl<'a> Link<'a> {
         self
     }
 
-    /// With so many receive and transmit queues at each end.
-    pub fn queues(mut self, queues: u16) -> Self {
-        self.queues = queues;
-        self
-    }
-
     /// Makes it, up at both ends.
     pub fn create(self) -> Result<()> {
         let [one, other] = &self.ends;
         let end = |end: &End<'_>| {
-            let (queues, netns) = (self.queues, end.namespace.name());
+            let (queues, netns) = (end.queues, end.namespace.name());
             format!("name {} netns {netns} numtxqueues {queues} numrxqueues {queues}", end.interface)
         };
         check(&mut words(&format!("ip link add {} type veth peer {}", end(one), end(other))), MOMENT)?;

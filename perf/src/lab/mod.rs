@@ -27,7 +27,7 @@ pub use link::{End, Link};
 pub use namespace::Namespace;
 pub use ping::{Ping, PingReport};
 pub use process::Process;
-pub use two_sites::{Side, TwoSites};
+pub use two_sites::{Shape, Side, TwoSites};
 
 use janitor::Janitor;
 

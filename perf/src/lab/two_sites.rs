@@ -64,15 +64,15 @@ pub struct TwoSites {
 impl TwoSites {
     /// Builds it, with an MTU of 1,500 octets everywhere and one queue per interface.
     pub fn build(label: &str) -> Result<Self> {
-        Self::build_with(label, 1500, 1)
+        Self::build_with(label, Shape::default())
     }
 
-    /// Builds it with this MTU on the wan's links, in octets, and so many queues at the interfaces of the gateways.
-    pub fn build_with(label: &str, wan_mtu: u16, queues: u16) -> Result<Self> {
+    /// Builds it in this shape.
+    pub fn build_with(label: &str, shape: Shape) -> Result<Self> {
         let lab = Lab::new(label)?;
         let wan = lab.namespace("wan")?;
         wan.forward(true)?;
-        let plan = |letter| Plan { letter, wan_mtu, queues };
+        let plan = |letter| Plan { letter, shape };
         let a = plan('a').build(&lab, &wan)?;
         let b = plan('b').build(&lab, &wan)?;
         Ok(Self { a, b, wan, lab })
@@ -85,11 +85,28 @@ impl TwoSites {
     }
 }
 
+/// What differs from stand to stand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Shape {
+    /// Of the wan's links, in octets.
+    pub wan_mtu: u16,
+    /// Queues at the interfaces of the gateways and of the hosts.
+    pub queues: u16,
+    /// Queues at the interfaces of the router. With fewer than at the gateways, all that comes from the wan comes by the first
+    /// queues.
+    pub router_queues: u16,
+}
+
+impl Default for Shape {
+    fn default() -> Self {
+        Self { wan_mtu: 1500, queues: 1, router_queues: 1 }
+    }
+}
+
 /// What differs between the sides.
 struct Plan {
     letter: char,
-    wan_mtu: u16,
-    queues: u16,
+    shape: Shape,
 }
 
 impl Plan {
@@ -127,7 +144,8 @@ impl Plan {
         let (lan_v4, lan_v6) = (prefixed(side.lan_v4), prefixed(side.lan_v6));
         let site = End::new(&side.site, "lan").address(&site_v4).address(&site_v6);
         let gateway = End::new(&side.gateway, "lan0").address(&lan_v4).address(&lan_v6);
-        Link::between(site, gateway).queues(self.queues).create()
+        let queues = self.shape.queues;
+        Link::between(site.queues(queues), gateway.queues(queues)).create()
     }
 
     fn link_wan(&self, side: &Side, wan: &Namespace) -> Result<()> {
@@ -137,7 +155,8 @@ impl Plan {
         let interface = side.wan_interface();
         let gateway = End::new(&side.gateway, "wan0").address(&own_v4).address(&own_v6);
         let router = End::new(wan, &interface).address(&router_v4).address(&router_v6);
-        Link::between(gateway, router).mtu(self.wan_mtu).queues(self.queues).create()
+        let Shape { wan_mtu, queues, router_queues } = self.shape;
+        Link::between(gateway.queues(queues), router.queues(router_queues)).mtu(wan_mtu).create()
     }
 }
 
