@@ -94,10 +94,11 @@ pub fn live(worker: &mut Worker, bell: &Bell, idle: Idle) {
 fn sleep(worker: &Worker, bell: &Bell) {
     let at_most = if worker.is_waiting() { SHORT_SLEEP } else { SLEEP };
     bell.lie_down();
-    if !worker.has_post() {
-        // An error is as good as a wake: the next breath looks.
-        let _ = idle::wait(worker.trunks(), Some(bell.descriptor.as_fd()), at_most);
-    }
+    // An error is as good as a wake: the next breath looks.
+    let wait = || idle::wait(worker.trunks(), Some(bell.descriptor.as_fd()), at_most).unwrap_or(false);
+    let rung = !worker.has_post() && wait();
     bell.asleep.store(false, Ordering::SeqCst);
-    bell.silence();
+    if rung {
+        bell.silence();
+    }
 }
