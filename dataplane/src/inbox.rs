@@ -2,10 +2,11 @@
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::FileTypeExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use ravelin_contract::message::{Refusal, Reply, Request};
 use ravelin_contract::snapshot::{Inconsistency, Snapshot};
@@ -13,6 +14,13 @@ use ravelin_contract::{VERSION, codec, limits};
 use tracing::{info, warn};
 
 use crate::engine::Engine;
+
+/// Between a connection that could not be taken and the next.
+const PAUSE: Duration = Duration::from_millis(50);
+/// Longest wait for a peer that does not read its answers.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// Longest fingerprint, in octets: control's has 64, and it goes into every status.
+const FINGERPRINT: usize = 128;
 
 /// Binds the socket. A file that no process listens on any more is replaced; one that answers is not.
 pub fn bind(path: &Path) -> io::Result<UnixListener> {
@@ -23,10 +31,15 @@ pub fn bind(path: &Path) -> io::Result<UnixListener> {
     if let Some(directory) = path.parent() {
         fs::create_dir_all(directory)?;
     }
-    let _ = fs::remove_file(path);
-    let listener = UnixListener::bind(path)?;
-    fs::set_permissions(path, fs::Permissions::from_mode(0o600))?;
-    Ok(listener)
+    // Only a socket: a path written by mistake must not cost a file.
+    if fs::symlink_metadata(path).is_ok_and(|found| found.file_type().is_socket()) {
+        fs::remove_file(path)?;
+    }
+    // Closed from its first moment on.
+    let before = rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o177));
+    let listener = UnixListener::bind(path);
+    rustix::process::umask(before);
+    listener
 }
 
 /// Accepts for ever; each connection has a thread of its own, away from the workers' cores when there are others.
@@ -35,7 +48,11 @@ pub fn serve(listener: &UnixListener, engine: &Arc<Engine>) {
         let accepted = stream.and_then(|stream| admit(&stream).map(|()| stream));
         match accepted {
             Ok(stream) => spawn(stream, Arc::clone(engine)),
-            Err(error) => warn!(%error, "contract socket"),
+            Err(error) => {
+                warn!(%error, "contract socket");
+                // Without descriptors left, the next try would fail as fast.
+                std::thread::sleep(PAUSE);
+            }
         }
     }
 }
@@ -73,6 +90,7 @@ impl Session {
     }
 
     fn run(mut self, mut stream: UnixStream) -> Result<(), codec::CodecError> {
+        stream.set_write_timeout(Some(PATIENCE))?;
         while let Some(request) = codec::read(&mut stream)? {
             let reply = self.answer(request).unwrap_or_else(Reply::Refused);
             codec::write(&mut stream, &reply)?;
@@ -86,6 +104,9 @@ impl Session {
         }
         match request {
             Request::Hello { version } => self.greet(version),
+            Request::Begin { fingerprint, .. } if fingerprint.len() > FINGERPRINT => {
+                Err(Refusal::Unenforceable(format!("a fingerprint has at most {FINGERPRINT} octets")))
+            }
             Request::Begin { fingerprint, log_implicit } => {
                 self.begun = Some(Snapshot { fingerprint, log_implicit, ..Snapshot::default() });
                 Ok(Reply::Done)

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::Path;
 
 use tokio::net::{UnixListener, UnixStream, unix::SocketAddr};
@@ -23,21 +23,33 @@ impl Door {
             let text = format!("{} is in use by another ravelin-control", path.display());
             return Err(io::Error::new(io::ErrorKind::AddrInUse, text));
         }
-        let _ = fs::remove_file(path);
+        // Only a socket: a path written by mistake must not cost a file.
+        if fs::symlink_metadata(path).is_ok_and(|found| found.file_type().is_socket()) {
+            fs::remove_file(path)?;
+        }
         if let Some(directory) = path.parent() {
             fs::create_dir_all(directory)?;
         }
-        let listener = UnixListener::bind(path)?;
-        let mode = if uids.is_empty() { 0o600 } else { 0o666 };
-        fs::set_permissions(path, fs::Permissions::from_mode(mode))?;
+        // Closed from its first moment on; opened wider only when somebody else may come.
+        let before = rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o177));
+        let listener = UnixListener::bind(path);
+        rustix::process::umask(before);
+        let (listener, own) = (listener?, rustix::process::geteuid().as_raw());
+        if uids.iter().any(|uid| !admits(&[], own, *uid)) {
+            fs::set_permissions(path, fs::Permissions::from_mode(0o666))?;
+        }
         Ok(Self { listener, uids })
     }
 
     fn admits(&self, stream: &UnixStream) -> bool {
-        let Ok(peer) = stream.peer_cred() else { return false };
         let own = rustix::process::geteuid().as_raw();
-        peer.uid() == 0 || peer.uid() == own || self.uids.contains(&peer.uid())
+        stream.peer_cred().is_ok_and(|peer| admits(&self.uids, own, peer.uid()))
     }
+}
+
+/// Whether a user may come in: root, the user `own` that we run as, and those of `allowed`.
+fn admits(allowed: &[u32], own: u32, peer: u32) -> bool {
+    peer == 0 || peer == own || allowed.contains(&peer)
 }
 
 impl axum::serve::Listener for Door {
@@ -61,5 +73,39 @@ impl axum::serve::Listener for Door {
 
     fn local_addr(&self) -> io::Result<SocketAddr> {
         self.listener.local_addr()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn root_ourselves_and_the_named_come_in() {
+        let admitted: Vec<u32> = (0..6).filter(|peer| admits(&[3, 5], 1, *peer)).collect();
+        assert_eq!(admitted, [0, 1, 3, 5]);
+    }
+
+    #[tokio::test]
+    async fn the_socket_is_open_to_others_only_when_others_are_named() {
+        let place = tempfile::tempdir().unwrap();
+        for (uids, expected) in [(vec![], 0o600), (vec![0], 0o600), (vec![0, 4711], 0o666)] {
+            let path = place.path().join("control.sock");
+            let _door = Door::open(&path, uids).unwrap();
+            assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, expected);
+            assert_eq!(Door::open(&path, vec![]).unwrap_err().kind(), io::ErrorKind::AddrInUse);
+            fs::remove_file(&path).unwrap();
+        }
+    }
+
+    #[tokio::test]
+    async fn a_dead_socket_is_replaced_and_a_file_is_not() {
+        let place = tempfile::tempdir().unwrap();
+        let (dead, file) = (place.path().join("dead"), place.path().join("file"));
+        drop(std::os::unix::net::UnixListener::bind(&dead).unwrap());
+        Door::open(&dead, vec![]).unwrap();
+        fs::write(&file, "precious").unwrap();
+        assert!(Door::open(&file, vec![]).is_err());
+        assert_eq!(fs::read_to_string(&file).unwrap(), "precious");
     }
 }
