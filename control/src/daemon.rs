@@ -53,7 +53,7 @@ async fn metrics(
     Ok(Some(task.abort_handle()))
 }
 
-async fn until_stopped(agent: &Agent) -> anyhow::Result<()> {
+async fn until_stopped(agent: &Arc<Agent>) -> anyhow::Result<()> {
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let mut hangup = signal(SignalKind::hangup())?;
     loop {

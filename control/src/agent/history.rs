@@ -9,9 +9,16 @@ use std::path::{Path, PathBuf};
 use ravelin_contract::snapshot::Snapshot;
 
 use super::Paths;
+use crate::policy::files::Files;
 
 /// The keys within a kept policy.
 const KEYS: &str = "keys.toml";
+/// The policy in force.
+const APPLIED: &str = "applied";
+/// The next one, until it is in force.
+const STAGED: &str = "staged";
+/// The one before, for the moment in which the next takes its place.
+const PREVIOUS: &str = "previous";
 
 /// What is applied.
 #[derive(Debug)]
@@ -20,7 +27,7 @@ pub struct Applied {
     pub snapshot: Snapshot,
 }
 
-/// Two directories under the state directory: `applied`, and `staged` while an apply runs.
+/// Directories under the state directory: `applied`, and `staged` while an apply runs.
 #[derive(Debug)]
 pub struct History {
     directory: PathBuf,
@@ -39,42 +46,63 @@ impl History {
 
     /// The files applied last, if any.
     pub fn applied(&self) -> Option<Paths> {
-        self.existing("applied")
+        self.existing(APPLIED)
     }
 
     /// The files of an apply that a crash interrupted, if any.
     pub fn staged(&self) -> Option<Paths> {
-        self.existing("staged")
+        self.existing(STAGED)
     }
 
-    /// Copies `files`, readable by us alone.
-    pub fn stage(&self, files: &Paths) -> io::Result<()> {
-        self.discard();
-        let staged = self.directory.join("staged");
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(&staged)?;
-        if files.keys.exists() {
-            copy(&files.keys, &staged.join(KEYS))?;
+    /// Keeps the texts that are about to be installed, readable by us alone: those, not what the files hold by now.
+    pub fn stage(&self, files: &Files) -> io::Result<()> {
+        self.discard()?;
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.directory)?;
+        let staged = self.directory.join(STAGED);
+        fs::DirBuilder::new().mode(0o700).create(&staged)?;
+        if let Some(keys) = &files.keys {
+            write(&staged.join(KEYS), keys.text())?;
         }
         for (number, file) in files.policy.iter().enumerate() {
-            copy(file, &staged.join(format!("policy-{number:03}.toml")))?;
+            write(&staged.join(format!("policy-{number:06}.toml")), file.text())?;
         }
-        fs::File::open(&staged)?.sync_all()
+        fs::File::open(&staged)?.sync_all()?;
+        fs::File::open(&self.directory)?.sync_all()
     }
 
-    /// Makes what is staged the applied policy. After a crash in the middle, `staged` is still whole.
+    /// Makes what is staged the applied policy. After a crash at any step [`Self::mend`] finds one of the two whole.
     pub fn promote(&self) -> io::Result<()> {
-        let (applied, old) = (self.directory.join("applied"), self.directory.join("previous"));
-        let _ = fs::remove_dir_all(&old);
-        if applied.exists() {
-            fs::rename(&applied, &old)?;
+        self.remove(PREVIOUS)?;
+        match fs::rename(self.directory.join(APPLIED), self.directory.join(PREVIOUS)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
         }
-        fs::rename(self.directory.join("staged"), &applied)?;
+        fs::rename(self.directory.join(STAGED), self.directory.join(APPLIED))?;
+        fs::File::open(&self.directory)?.sync_all()?;
+        // It holds keys that are no longer in use.
+        self.remove(PREVIOUS)
+    }
+
+    /// Ends a promotion that a crash interrupted: only one that had begun moves `applied` away.
+    pub fn mend(&self) -> io::Result<()> {
+        if self.applied().is_some() || self.existing(PREVIOUS).is_none() {
+            return Ok(());
+        }
+        let rest = if self.staged().is_some() { STAGED } else { PREVIOUS };
+        fs::rename(self.directory.join(rest), self.directory.join(APPLIED))?;
         fs::File::open(&self.directory)?.sync_all()
     }
 
     /// Drops what is staged.
-    pub fn discard(&self) {
-        let _ = fs::remove_dir_all(self.directory.join("staged"));
+    pub fn discard(&self) -> io::Result<()> {
+        self.remove(STAGED)
+    }
+
+    fn remove(&self, name: &str) -> io::Result<()> {
+        match fs::remove_dir_all(self.directory.join(name)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
     }
 
     fn existing(&self, name: &str) -> Option<Paths> {
@@ -87,9 +115,8 @@ impl History {
     }
 }
 
-fn copy(from: &Path, to: &Path) -> io::Result<()> {
-    let text = zeroize::Zeroizing::new(fs::read(from)?);
-    let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(to)?;
-    file.write_all(&text)?;
+fn write(path: &Path, text: &str) -> io::Result<()> {
+    let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    file.write_all(text.as_bytes())?;
     file.sync_all()
 }

@@ -1,12 +1,9 @@
 //! A snapshot as the messages that install it, none longer than the contract allows.
 
-use ravelin_contract::limits;
 use ravelin_contract::message::Request;
 use ravelin_contract::sa::Sa;
 use ravelin_contract::snapshot::Snapshot;
-
-/// Most SAs in one message: each may carry [`limits::SELECTORS`] selectors of some 40 octets.
-const SAS: usize = 64;
+use ravelin_contract::{codec, limits};
 
 /// `Begin`, the parts, `Commit`.
 pub fn messages(snapshot: &Snapshot) -> Vec<Request> {
@@ -16,11 +13,25 @@ pub fn messages(snapshot: &Snapshot) -> Vec<Request> {
     messages.extend(parts(&snapshot.zones, limits::ENTRIES, Request::Zones));
     messages.extend(parts(&snapshot.tunnels, limits::ENTRIES, Request::Tunnels));
     messages.extend(parts(&snapshot.rules, limits::ENTRIES, Request::Rules));
-    messages.extend(parts::<Sa>(&snapshot.sas, SAS, Request::Sas));
+    messages.extend(sas(&snapshot.sas));
     messages.push(Request::Commit);
     messages
 }
 
 fn parts<T: Clone>(all: &[T], most: usize, wrap: fn(Vec<T>) -> Request) -> impl Iterator<Item = Request> {
     all.chunks(most).map(move |part| wrap(part.to_vec()))
+}
+
+/// One SA may carry [`limits::SELECTORS`] selectors of some 80 octets, so here octets count.
+fn sas(all: &[Sa]) -> impl Iterator<Item = Request> {
+    let mut octets = 0;
+    // A part ends where the next SA would not fit. One that fits no message is refused when it is sent.
+    let parts = all.chunk_by(move |before, next| {
+        let size = |sa: &Sa| codec::encode(sa).map_or(limits::MESSAGE, |text| text.len());
+        octets += size(before);
+        let fits = octets + size(next) <= limits::MESSAGE / 2;
+        octets = if fits { octets } else { 0 };
+        fits
+    });
+    parts.flat_map(|part| part.chunks(limits::ENTRIES)).map(|part| Request::Sas(part.to_vec()))
 }

@@ -5,7 +5,8 @@ pub mod install;
 pub mod reconcile;
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use ravelin_config::diagnostic::Findings;
 use ravelin_contract::message::{Reply, Request};
@@ -16,6 +17,7 @@ use tokio::sync::Mutex;
 use crate::io::dataplane::{Dataplane, LinkError};
 use crate::policy::Compiled;
 use crate::policy::files::Files;
+use crate::report::gather;
 use history::{Applied, History};
 
 /// Where the files of one policy are.
@@ -44,6 +46,17 @@ pub enum ApplyError {
         /// What the kernel said.
         source: std::io::Error,
     },
+    /// It is in force, but the next start of this process may bring back the one before.
+    #[error("the policy is in force, but cannot be kept in {path} for the next start: {source}")]
+    NotKept {
+        /// The directory.
+        path: PathBuf,
+        /// What the kernel said.
+        source: std::io::Error,
+    },
+    /// The task that applies ended early.
+    #[error("the apply ended early; see the log of ravelin-control")]
+    Ended,
 }
 
 /// What an apply did.
@@ -64,11 +77,16 @@ pub struct Done {
 pub struct Agent {
     /// The packet process.
     pub dataplane: Dataplane,
+    /// A connection that waits for no long request.
+    urgent: Dataplane,
     /// Where the operator's files are unless a request names others.
     pub files: Paths,
     zones: Vec<Name>,
     history: History,
+    /// Held through every apply, recovery and new install, so that none overlaps another.
     applied: Mutex<Option<Applied>>,
+    /// What the packet process holds may not be what was applied.
+    doubt: AtomicBool,
     installs: AtomicU64,
     failures: AtomicU64,
 }
@@ -77,19 +95,34 @@ impl Agent {
     /// An agent that holds what was applied before its start, if anything.
     pub fn new(dataplane: Dataplane, files: Paths, zones: Vec<Name>, state: &Path) -> Self {
         Self {
+            urgent: dataplane.another(),
             dataplane,
             files,
             zones,
             history: History::new(state),
             applied: Mutex::new(None),
+            doubt: AtomicBool::new(false),
             installs: AtomicU64::new(0),
             failures: AtomicU64::new(0),
         }
     }
 
     /// Reads and compiles files without applying anything.
-    pub fn compile(&self, files: &Paths) -> Result<Compiled, Findings> {
-        Files::read(&files.policy, &files.keys)?.compile(&self.zones)
+    pub async fn compile(&self, files: &Paths) -> Result<Compiled, Findings> {
+        self.read(files).await.map(|(_, compiled)| compiled)
+    }
+
+    /// The texts and what they mean. A large policy takes its time, and must not hold up the tasks that answer.
+    async fn read(&self, files: &Paths) -> Result<(Files, Compiled), Findings> {
+        let (paths, zones) = (files.clone(), self.zones.clone());
+        let work = move || {
+            let files = Files::read(&paths.policy, &paths.keys)?;
+            files.compile(&zones).map(|compiled| (files, compiled))
+        };
+        match tokio::task::spawn_blocking(work).await {
+            Ok(result) => result,
+            Err(panicked) => std::panic::resume_unwind(panicked.into_panic()),
+        }
     }
 
     /// Fingerprint of the policy applied last.
@@ -107,31 +140,54 @@ impl Agent {
         (self.installs.load(Ordering::Relaxed), self.failures.load(Ordering::Relaxed))
     }
 
-    /// Compiles, keeps and installs: all or nothing (row C11).
-    pub async fn apply(&self, files: &Paths) -> Result<Done, ApplyError> {
-        let result = self.try_apply(files).await;
+    /// Compiles, keeps and installs: all or nothing (row C11). Goes on to its end also when nobody waits for it any more.
+    pub async fn apply(self: &Arc<Self>, files: &Paths) -> Result<Done, ApplyError> {
+        let (agent, files) = (Arc::clone(self), files.clone());
+        let result = tokio::spawn(async move { agent.try_apply(&files).await }).await;
+        let result = result.unwrap_or(Err(ApplyError::Ended));
         let counter = if result.is_ok() { &self.installs } else { &self.failures };
         counter.fetch_add(1, Ordering::Relaxed);
         result
     }
 
     async fn try_apply(&self, files: &Paths) -> Result<Done, ApplyError> {
-        let compiled = self.compile(files).map_err(ApplyError::Files)?;
+        let (texts, Compiled { snapshot, warnings }) = self.read(files).await.map_err(ApplyError::Files)?;
         let mut applied = self.applied.lock().await;
-        let store = |source| ApplyError::Store { path: self.history.directory().to_owned(), source };
+        let path = || self.history.directory().to_owned();
         // Kept before it is installed, promoted after: a crash between the two is mended by `recover`.
-        self.history.stage(files).map_err(store)?;
-        let (generation, took_us) = match self.install(&compiled.snapshot).await {
+        self.history.stage(&texts).map_err(|source| ApplyError::Store { path: path(), source })?;
+        let (generation, took_us) = match self.install_surely(&snapshot).await {
             Ok(in_force) => in_force,
             Err(error) => {
-                self.history.discard();
+                if let Err(error) = self.history.discard() {
+                    tracing::warn!(%error, "a policy that was not applied stays staged");
+                }
                 return Err(error.into());
             }
         };
-        self.history.promote().map_err(store)?;
-        let fingerprint = compiled.snapshot.fingerprint.clone();
-        *applied = Some(Applied { snapshot: compiled.snapshot });
-        Ok(Done { generation, took_us, fingerprint, warnings: compiled.warnings })
+        let fingerprint = snapshot.fingerprint.clone();
+        *applied = Some(Applied { snapshot });
+        self.history.promote().map_err(|source| ApplyError::NotKept { path: path(), source })?;
+        Ok(Done { generation, took_us, fingerprint, warnings })
+    }
+
+    /// Installs; when the link broke before the answer came, asks what the packet process holds.
+    async fn install_surely(&self, snapshot: &Snapshot) -> Result<(u64, u64), LinkError> {
+        let error = match self.install(snapshot).await {
+            Ok(in_force) => return Ok(in_force),
+            Err(refused @ LinkError::Refused(_)) => return Err(refused),
+            Err(error) => error,
+        };
+        match gather::status(&self.dataplane).await {
+            Ok(status) if status.policy.as_ref() == Some(&snapshot.fingerprint) => {
+                Ok((status.generation, status.publish_us))
+            }
+            // It may yet come into force: `watch` puts back what was applied.
+            _ => {
+                self.doubt.store(true, Ordering::Relaxed);
+                Err(error)
+            }
+        }
     }
 
     async fn install(&self, snapshot: &Snapshot) -> Result<(u64, u64), LinkError> {
@@ -141,7 +197,7 @@ impl Agent {
         }
     }
 
-    /// Default filters on every worker (row B22).
+    /// Default filters on every worker (row B22). On a connection of its own: it waits for no other request.
     pub async fn use_default_filters(&self) -> Result<(u64, u64), LinkError> {
         self.switch(Request::UseDefaultFilters).await
     }
@@ -152,7 +208,7 @@ impl Agent {
     }
 
     async fn switch(&self, request: Request) -> Result<(u64, u64), LinkError> {
-        match self.dataplane.ask(request).await? {
+        match self.urgent.ask(request).await? {
             Reply::InForce { generation, took_us } => Ok((generation, took_us)),
             _ => Err(LinkError::Unexpected("a switch of filters")),
         }

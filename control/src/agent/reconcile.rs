@@ -1,65 +1,79 @@
 //! After a restart of either process the policy is sent again when the packet process does not hold it.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use ravelin_contract::limits;
 use ravelin_contract::message::{Event, Reply, Request};
+use ravelin_contract::snapshot::Snapshot;
 use tracing::{info, warn};
 
-use super::{Agent, Applied, Paths};
+use super::{Agent, Applied};
 use crate::io::dataplane::LinkError;
 use crate::report::events;
 
 /// How often events are fetched, and so how soon a restart of the packet process is seen.
 const PERIOD: Duration = Duration::from_millis(100);
+/// Periods between two tries to bring both sides together again.
+const DOUBT: u32 = 20;
 
 impl Agent {
     /// Brings back what was applied before our own start. Nothing was: the operator's files are applied, if there are any.
-    pub async fn recover(&self) {
-        let held = loop {
-            match self.dataplane.greet().await {
-                Ok(greeting) => break greeting.policy,
-                Err(error) => {
-                    warn!(%error, "waiting for the packet process");
-                    tokio::time::sleep(PERIOD * 5).await;
-                }
-            }
-        };
-        self.finish_interrupted_apply(held.as_deref());
-        match self.history.applied() {
-            Some(files) => self.resume(&files, held.as_deref()).await,
-            None if self.files.policy.iter().any(|file| file.exists()) => self.apply_at_start().await,
-            None => info!("no policy yet: default filters are in force until `ravelin policy apply`"),
+    /// An operator who applies a policy first has the last word.
+    pub async fn recover(self: &Arc<Self>) {
+        while let Err(error) = self.dataplane.greet().await {
+            warn!(%error, "waiting for the packet process");
+            tokio::time::sleep(PERIOD * 5).await;
+        }
+        if self.recover_applied().await {
+            return;
+        }
+        match self.files.policy.iter().any(|file| file.exists()) {
+            true => self.apply_at_start().await,
+            false => info!("no policy yet: default filters are in force until `ravelin policy apply`"),
         }
     }
 
-    /// A crash between install and promote left `staged`: it counts when the packet process took it.
-    fn finish_interrupted_apply(&self, held: Option<&str>) {
-        let Some(staged) = self.history.staged() else { return };
-        let taken = self.compile(&staged).is_ok_and(|c| Some(c.snapshot.fingerprint.as_str()) == held);
-        let promoted = taken && self.history.promote().is_ok();
-        warn!(promoted, "an apply was interrupted; the policy that the packet process holds stays");
-        if !promoted {
-            self.history.discard();
+    /// Whether there was anything. No apply comes in between.
+    async fn recover_applied(&self) -> bool {
+        let mut applied = self.applied.lock().await;
+        if applied.is_some() {
+            return true;
         }
-    }
-
-    async fn resume(&self, files: &Paths, held: Option<&str>) {
-        let compiled = match self.compile(files) {
+        // What was held before we had the lock may be history.
+        let held = self.dataplane.greet().await.ok().and_then(|greeting| greeting.policy);
+        self.finish_interrupted_apply(held.as_deref()).await;
+        let Some(files) = self.history.applied() else { return false };
+        let compiled = match self.compile(&files).await {
             Ok(compiled) => compiled,
             Err(findings) => {
-                return warn!(%findings, "the policy applied before does not compile any more; what is in force stays");
+                warn!(%findings, "the policy applied before does not compile any more; what is in force stays");
+                return true;
             }
         };
-        let same = held == Some(compiled.snapshot.fingerprint.as_str());
-        *self.applied.lock().await = Some(Applied { snapshot: compiled.snapshot });
-        match same {
+        let snapshot = &applied.insert(Applied { snapshot: compiled.snapshot }).snapshot;
+        match held.as_deref() == Some(snapshot.fingerprint.as_str()) {
             true => info!("the packet process already holds the policy"),
-            false => self.install_again().await,
+            false => self.install_again(snapshot).await,
         }
+        true
     }
 
-    async fn apply_at_start(&self) {
+    /// A crash between install and promote left `staged`: it counts when the packet process took it. A crash within
+    /// promote came after the install, so there it counts in any case.
+    async fn finish_interrupted_apply(&self, held: Option<&str>) {
+        if let Err(error) = self.history.mend() {
+            warn!(%error, "an apply was interrupted, and what was kept cannot be put right");
+        }
+        let Some(staged) = self.history.staged() else { return };
+        let fingerprint = self.compile(&staged).await.ok().map(|compiled| compiled.snapshot.fingerprint);
+        let taken = fingerprint.is_some() && fingerprint.as_deref() == held;
+        let done = if taken { self.history.promote() } else { self.history.discard() };
+        warn!(taken, ?done, "an apply was interrupted; the policy that the packet process holds stays");
+    }
+
+    async fn apply_at_start(self: &Arc<Self>) {
         match self.apply(&self.files).await {
             Ok(done) => {
                 info!(generation = done.generation, fingerprint = done.fingerprint, "policy applied at start")
@@ -71,18 +85,19 @@ impl Agent {
         }
     }
 
-    async fn install_again(&self) {
-        let applied = self.applied.lock().await;
-        let Some(applied) = applied.as_ref() else { return };
-        match self.install(&applied.snapshot).await {
+    async fn install_again(&self, snapshot: &Snapshot) {
+        match self.install(snapshot).await {
             Ok((generation, took_us)) => info!(generation, took_us, "policy installed again"),
-            Err(error) => warn!(%error, "the policy could not be installed again"),
+            Err(error) => {
+                warn!(%error, "the policy could not be installed again");
+                self.doubt.store(true, Ordering::Relaxed);
+            }
         }
     }
 
     /// Fetches events for ever, and sends the policy again when the packet process has restarted.
     pub async fn watch(self: Arc<Self>) {
-        let (mut connected, mut met) = (true, self.dataplane.incarnation());
+        let (mut connected, mut met, mut turn) = (true, self.dataplane.incarnation(), 0u32);
         loop {
             tokio::time::sleep(PERIOD).await;
             let result = self.take_events().await;
@@ -92,26 +107,37 @@ impl Agent {
                 warn!(%error, "lost the packet process");
             }
             connected = result.is_ok();
-            if connected && self.dataplane.incarnation() != met {
+            turn = turn.wrapping_add(1);
+            let restarted = self.dataplane.incarnation() != met;
+            let doubted = turn.is_multiple_of(DOUBT) && self.doubt.swap(false, Ordering::Relaxed);
+            if connected && (restarted || doubted) {
                 met = self.dataplane.incarnation();
                 self.meet_again().await;
+            } else if doubted {
+                self.doubt.store(true, Ordering::Relaxed);
             }
         }
     }
 
     async fn meet_again(&self) {
-        let Ok(greeting) = self.dataplane.greet().await else { return };
-        let applied = self.fingerprint().await;
-        if applied.is_some() && applied != greeting.policy {
-            self.install_again().await;
+        let applied = self.applied.lock().await;
+        let Some(Applied { snapshot }) = applied.as_ref() else { return };
+        match self.dataplane.greet().await {
+            Ok(greeting) if greeting.policy.as_ref() == Some(&snapshot.fingerprint) => {}
+            Ok(_) => self.install_again(snapshot).await,
+            Err(_) => self.doubt.store(true, Ordering::Relaxed),
         }
     }
 
     async fn take_events(&self) -> Result<(), LinkError> {
-        let Reply::Events(events) = self.dataplane.ask(Request::TakeEvents).await? else {
-            return Err(LinkError::Unexpected("TakeEvents"));
-        };
-        events.iter().for_each(|event: &Event| events::write(event));
-        Ok(())
+        loop {
+            let Reply::Events(events) = self.dataplane.ask(Request::TakeEvents).await? else {
+                return Err(LinkError::Unexpected("TakeEvents"));
+            };
+            events.iter().for_each(|event: &Event| events::write(event));
+            if events.len() < limits::ENTRIES {
+                return Ok(());
+            }
+        }
     }
 }

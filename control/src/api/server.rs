@@ -75,7 +75,7 @@ impl From<ApplyError> for Failure {
         match error {
             ApplyError::Link(link) => link.into(),
             ApplyError::Files(findings) => Self::files(text, &findings),
-            ApplyError::Store { .. } => {
+            ApplyError::Store { .. } | ApplyError::NotKept { .. } | ApplyError::Ended => {
                 let problem =
                     Problem { error: text, findings: serde_json::json!([]), rendered: String::new() };
                 Self(StatusCode::INTERNAL_SERVER_ERROR, problem)
@@ -128,6 +128,7 @@ async fn apply(State(agent): State<Arc<Agent>>, Json(request): Json<PolicyFiles>
 async fn difference(State(agent): State<Arc<Agent>>, Json(request): Json<PolicyFiles>) -> Answer<Diff> {
     let candidate = agent
         .compile(&named(&agent, request))
+        .await
         .map_err(|findings| Failure::files("the policy has errors".to_owned(), &findings))?;
     let current = agent.snapshot().await.unwrap_or_default();
     Ok(Json(diff(&current, &candidate.snapshot)))

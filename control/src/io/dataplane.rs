@@ -2,12 +2,13 @@
 
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use ravelin_contract::codec::{self, CodecError};
 use ravelin_contract::message::{Refusal, Reply, Request};
+use tokio::sync::Mutex;
 
 /// Longest wait for one answer. A commit of a large policy is the slowest request.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -54,8 +55,11 @@ pub struct Greeting {
 /// One open connection.
 #[derive(Debug)]
 struct Connection {
+    path: PathBuf,
     stream: UnixStream,
     greeting: Greeting,
+    /// Whether it was used before.
+    kept: bool,
 }
 
 impl Connection {
@@ -71,7 +75,8 @@ impl Connection {
         let mut stream = stream;
         match exchange(&mut stream, &Request::Hello { version: ravelin_contract::VERSION })? {
             Reply::Hello { incarnation, policy, .. } => {
-                Ok(Self { stream, greeting: Greeting { incarnation, policy } })
+                let greeting = Greeting { incarnation, policy };
+                Ok(Self { path: path.to_owned(), stream, greeting, kept: false })
             }
             Reply::Refused(refusal) => Err(refusal.into()),
             _ => Err(LinkError::Unexpected("Hello")),
@@ -99,6 +104,11 @@ impl Dataplane {
         Self { path: path.into(), connection: Arc::default(), incarnation: Arc::default() }
     }
 
+    /// A handle with a connection of its own, for requests that must not wait for those of this one.
+    pub fn another(&self) -> Self {
+        Self::new(&self.path)
+    }
+
     /// Incarnation of the process that we met last; 0 before the first. Whoever reconnects first, all see the change.
     pub fn incarnation(&self) -> u64 {
         self.incarnation.load(Ordering::Relaxed)
@@ -115,34 +125,43 @@ impl Dataplane {
     }
 
     /// Asks several questions on one connection and returns the last answer. Stops at the first refusal.
+    ///
+    /// A connection kept from before may lead to a process that is gone; then, and only before any answer came, a new
+    /// one is tried.
     pub async fn ask_all(&self, requests: Vec<Request>) -> Result<Reply, LinkError> {
         let ask = move |connection: &mut Connection| {
-            let mut last = Reply::Done;
+            let mut last = None;
             for request in &requests {
-                last = match exchange(&mut connection.stream, request)? {
-                    Reply::Refused(refusal) => return Err(refusal.into()),
-                    reply => reply,
+                last = match exchange(&mut connection.stream, request) {
+                    Ok(Reply::Refused(refusal)) => return Err(refusal.into()),
+                    Ok(reply) => Some(reply),
+                    Err(gone) if last.is_none() && connection.kept && is_gone(&gone) => {
+                        *connection = Connection::open(&connection.path)?;
+                        Some(settled(exchange(&mut connection.stream, request)?)?)
+                    }
+                    Err(broken) => return Err(broken.into()),
                 };
             }
-            Ok(last)
+            Ok(last.unwrap_or(Reply::Done))
         };
         self.run(ask, false).await
     }
 
-    /// Runs `work` on the connection, off the async threads. A broken connection is thrown away.
+    /// Runs `work` on the connection, off the async threads. A broken connection is thrown away. Who waits for the
+    /// connection holds no thread.
     async fn run<T: Send + 'static>(
         &self,
         work: impl FnOnce(&mut Connection) -> Result<T, LinkError> + Send + 'static,
         anew: bool,
     ) -> Result<T, LinkError> {
-        let (path, slot) = (self.path.clone(), Arc::clone(&self.connection));
-        let incarnation = Arc::clone(&self.incarnation);
+        let (path, incarnation) = (self.path.clone(), Arc::clone(&self.incarnation));
+        let mut slot = Arc::clone(&self.connection).lock_owned().await;
         let task = tokio::task::spawn_blocking(move || {
-            let mut slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
             let kept = if anew { None } else { slot.take() };
+            let kept = kept.map(|connection| Connection { kept: true, ..connection });
             let mut connection = kept.map_or_else(|| Connection::open(&path), Ok)?;
-            incarnation.store(connection.greeting.incarnation, Ordering::Relaxed);
             let result = work(&mut connection);
+            incarnation.store(connection.greeting.incarnation, Ordering::Relaxed);
             if matches!(result, Ok(_) | Err(LinkError::Refused(_))) {
                 *slot = Some(connection);
             }
@@ -150,4 +169,17 @@ impl Dataplane {
         });
         task.await.unwrap_or(Err(LinkError::Unexpected("a request that failed inside")))
     }
+}
+
+fn settled(reply: Reply) -> Result<Reply, LinkError> {
+    match reply {
+        Reply::Refused(refusal) => Err(refusal.into()),
+        reply => Ok(reply),
+    }
+}
+
+/// Whether the other end has closed. Requests that stand first may be asked twice: none adds to what it did before.
+fn is_gone(error: &CodecError) -> bool {
+    use std::io::ErrorKind::{BrokenPipe, ConnectionReset, UnexpectedEof};
+    matches!(error, CodecError::Io(error) if matches!(error.kind(), BrokenPipe | ConnectionReset | UnexpectedEof))
 }
