@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use prometheus::proto::MetricFamily;
+use prometheus::proto::{Metric, MetricFamily, MetricType};
 use prometheus::{Encoder, TextEncoder};
 use ravelin_contract::report::{BREATH_BOUNDS, FilterMode, PortStatus, RuleStatus, SaStatus, Status};
 use ravelin_contract::verdict::Verdict;
@@ -12,6 +12,10 @@ use crate::api::view;
 
 /// Most names of rules, and most names of SAs, that get series of their own.
 pub const NAMES: usize = 500;
+/// Most series of one scrape. Where many ports and workers need theirs, fewer names get some.
+pub const SERIES: usize = 5000;
+/// Series that a name of a rule and one of an SA have together: packets and octets, the SA's for both directions.
+const SERIES_A_NAME: usize = 6;
 
 /// Everything a scrape tells. `dataplane` is `None` while the packet process cannot be reached.
 #[derive(Debug, Default)]
@@ -63,10 +67,13 @@ impl Scrape {
                 workers(&dataplane.status),
                 ports(&dataplane.ports),
                 verdicts(&dataplane.ports),
-                rules(&dataplane.rules),
-                sas(&dataplane.sas),
             ];
             families.extend(parts.into_iter().flatten().filter_map(Family::finish));
+            let used: usize = families.iter().map(series).sum();
+            // Two more tell how many names were left out.
+            let names = NAMES.min(SERIES.saturating_sub(used + 2) / SERIES_A_NAME);
+            let named = [rules(&dataplane.rules, names), sas(&dataplane.sas, names)];
+            families.extend(named.into_iter().flatten().filter_map(Family::finish));
         }
         families
     }
@@ -164,41 +171,55 @@ fn verdicts(ports: &[PortStatus]) -> Vec<Family> {
     vec![packets, bytes]
 }
 
-/// Sums of pairs by name, in name order.
-fn by_name<K: Ord>(pairs: impl Iterator<Item = (K, (u64, u64))>) -> BTreeMap<K, (u64, u64)> {
-    let mut sums = BTreeMap::new();
-    for (key, (packets, octets)) in pairs {
-        let sum: &mut (u64, u64) = sums.entry(key).or_default();
-        *sum = (sum.0 + packets, sum.1 + octets);
-    }
-    sums
+/// Series of a family: a histogram has one a bucket, one for the rest, its sum and its count.
+fn series(family: &MetricFamily) -> usize {
+    let of = |metric: &Metric| match family.get_field_type() {
+        MetricType::HISTOGRAM => metric.get_histogram().get_bucket().len() + 3,
+        _ => 1,
+    };
+    family.get_metric().iter().map(of).sum()
 }
 
-fn rules(rules: &[RuleStatus]) -> Vec<Family> {
-    let sums = by_name(rules.iter().map(|r| (r.rule.name.as_str(), r.matched)));
+/// Packets and octets.
+type Traffic = (u64, u64);
+
+fn plus(sum: &mut Traffic, more: Traffic) {
+    *sum = (sum.0 + more.0, sum.1 + more.1);
+}
+
+fn rules(rules: &[RuleStatus], most: usize) -> Vec<Family> {
+    let mut sums: BTreeMap<&str, Traffic> = BTreeMap::new();
+    rules.iter().for_each(|rule| plus(sums.entry(rule.rule.name.as_str()).or_default(), rule.matched));
     let mut packets = Family::counter("ravelin_rule_packets_total", "Packets that a rule decided.");
     let mut bytes = Family::counter("ravelin_rule_bytes_total", "Octets that a rule decided.");
-    for (name, (count, octets)) in sums.iter().take(NAMES) {
+    for (name, (count, octets)) in sums.iter().take(most) {
         packets.add(&[("rule", name)], *count as f64);
         bytes.add(&[("rule", name)], *octets as f64);
     }
-    vec![packets, bytes, omitted("ravelin_rules_omitted", "Rules left out of the metrics.", sums.len())]
+    let omitted = omitted("ravelin_rules_omitted", "Rules left out of the metrics.", sums.len(), most);
+    vec![packets, bytes, omitted]
 }
 
-fn sas(sas: &[SaStatus]) -> Vec<Family> {
-    let key = |sa: &SaStatus| (sa.name.clone(), view::direction(sa.direction));
-    let sums = by_name(sas.iter().map(|sa| (key(sa), sa.traffic)));
+fn sas(sas: &[SaStatus], most: usize) -> Vec<Family> {
+    let mut sums: BTreeMap<&str, BTreeMap<&str, Traffic>> = BTreeMap::new();
+    for sa in sas {
+        let directions = sums.entry(&sa.name).or_default();
+        plus(directions.entry(view::direction(sa.direction)).or_default(), sa.traffic);
+    }
     let mut packets = Family::counter("ravelin_sa_packets_total", "Packets under the SAs of a connection.");
     let mut bytes = Family::counter("ravelin_sa_bytes_total", "Octets of inner packets under the SAs.");
-    for ((name, direction), (count, octets)) in sums.iter().take(2 * NAMES) {
-        packets.add(&[("sa", name), ("direction", direction)], *count as f64);
-        bytes.add(&[("sa", name), ("direction", direction)], *octets as f64);
+    for (name, directions) in sums.iter().take(most) {
+        for (direction, (count, octets)) in directions {
+            packets.add(&[("sa", name), ("direction", direction)], *count as f64);
+            bytes.add(&[("sa", name), ("direction", direction)], *octets as f64);
+        }
     }
-    vec![packets, bytes, omitted("ravelin_sas_omitted", "SAs left out of the metrics.", sums.len() / 2)]
+    let omitted = omitted("ravelin_sas_omitted", "Connections left out of the metrics.", sums.len(), most);
+    vec![packets, bytes, omitted]
 }
 
-fn omitted(name: &str, help: &str, have: usize) -> Family {
+fn omitted(name: &str, help: &str, have: usize, most: usize) -> Family {
     let mut family = Family::gauge(name, help);
-    family.add(&[], have.saturating_sub(NAMES) as f64);
+    family.add(&[], have.saturating_sub(most) as f64);
     family
 }
