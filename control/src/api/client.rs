@@ -28,6 +28,9 @@ pub enum ClientError {
     /// It said no.
     #[error("{}", .0.error)]
     Problem(Problem),
+    /// It is there, but cannot reach the packet process.
+    #[error("{}", .0.error)]
+    Unavailable(Problem),
     /// An answer that this command does not understand.
     #[error("ravelin-control gave an answer that does not fit: {0}")]
     Malformed(#[from] serde_json::Error),
@@ -53,8 +56,9 @@ pub async fn ask<T: DeserializeOwned>(
     let response = sender.send_request(request).await?;
     let status = response.status();
     let octets = response.into_body().collect().await?.to_bytes();
-    if status != StatusCode::OK {
-        return Err(ClientError::Problem(serde_json::from_slice(&octets)?));
+    match status {
+        StatusCode::OK => Ok(serde_json::from_slice(&octets)?),
+        StatusCode::SERVICE_UNAVAILABLE => Err(ClientError::Unavailable(serde_json::from_slice(&octets)?)),
+        _ => Err(ClientError::Problem(serde_json::from_slice(&octets)?)),
     }
-    Ok(serde_json::from_slice(&octets)?)
 }

@@ -4,6 +4,7 @@ mod policy;
 mod show;
 mod table;
 
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -19,12 +20,13 @@ pub const OK: u8 = 0;
 pub const REFUSED: u8 = 1;
 /// The words of the command are wrong (as clap has it).
 pub const USAGE: u8 = 2;
-/// The control process or the packet process cannot be reached.
+/// The control process cannot be reached, or the packet process by it.
 pub const UNREACHABLE: u8 = 3;
 
 /// Operates a Ravelin gateway.
 ///
-/// Exit status: 0 done; 1 refused, or files have errors; 2 wrong usage; 3 gateway not reachable.
+/// Exit status: 0 done; 1 refused, or files have errors; 2 wrong usage; 3 gateway not reachable. With --json, standard
+/// output holds exactly one JSON value, also on errors.
 #[derive(Debug, Parser)]
 #[command(name = "ravelin", version)]
 struct Arguments {
@@ -79,23 +81,27 @@ pub(crate) enum Failure {
     Files(String),
     #[error("{0}")]
     Refused(String),
+    /// All was said already; only the exit status is left.
+    #[error("refused")]
+    Said,
     #[error("output: {0}")]
     Output(#[from] std::io::Error),
-    #[error("output: {0}")]
-    Json(#[from] serde_json::Error),
 }
 
 impl Failure {
     fn status(&self) -> u8 {
         match self {
-            Self::Client(ClientError::Problem(_)) | Self::Files(_) | Self::Refused(_) => REFUSED,
-            _ => UNREACHABLE,
+            Self::Client(ClientError::Problem(_)) => REFUSED,
+            Self::Client(_) => UNREACHABLE,
+            Self::Files(_) | Self::Refused(_) | Self::Said | Self::Output(_) => REFUSED,
         }
     }
 
     fn problem(&self) -> Problem {
         match self {
-            Self::Client(ClientError::Problem(problem)) => problem.clone(),
+            Self::Client(ClientError::Problem(problem) | ClientError::Unavailable(problem)) => {
+                problem.clone()
+            }
             other => {
                 Problem { error: other.to_string(), findings: serde_json::json!([]), rendered: String::new() }
             }
@@ -139,19 +145,19 @@ pub async fn main() -> ExitCode {
         // Whoever reads our output has seen enough, as in `ravelin stats | head`.
         Err(Failure::Output(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => ExitCode::from(OK),
         Err(failure) => {
-            complain(&session, &failure);
+            // Who does not listen still gets the status.
+            let _ = complain(&session, &failure);
             ExitCode::from(failure.status())
         }
     }
 }
 
-fn complain(session: &Session, failure: &Failure) {
+fn complain(session: &Session, failure: &Failure) -> std::io::Result<()> {
     let problem = failure.problem();
-    if session.json {
-        println!("{}", serde_json::json!(problem));
-    } else if problem.rendered.is_empty() {
-        eprintln!("ravelin: {}", problem.error);
-    } else {
-        eprintln!("{}\nravelin: {}", problem.rendered.trim_end(), problem.error);
+    match failure {
+        Failure::Said => Ok(()),
+        _ if session.json => table::print_json(&problem),
+        _ if problem.rendered.is_empty() => writeln!(std::io::stderr(), "ravelin: {}", problem.error),
+        _ => writeln!(std::io::stderr(), "{}\nravelin: {}", problem.rendered.trim_end(), problem.error),
     }
 }

@@ -1,5 +1,6 @@
 //! `ravelin policy`: check without a gateway, apply, show, diff.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
@@ -8,7 +9,7 @@ use ravelin_config::diagnostic::Findings;
 use ravelin_contract::name::Name;
 
 use super::show::{FilterVerb, filter, print_in_force};
-use super::table::print;
+use super::table::{self, print};
 use super::{Failure, Session};
 use crate::agent::Paths;
 use crate::api::client::ask;
@@ -58,16 +59,13 @@ fn check(session: &Session, files: &FileArguments) -> Result<(), Failure> {
         Err(findings) => (findings, false),
     };
     if session.json {
-        println!("{}", serde_json::json!({ "ok": sound, "findings": findings }));
-    } else if !findings.is_empty() {
-        eprint!("{}", findings.render(std::io::IsTerminal::is_terminal(&std::io::stderr())));
+        table::print_json(&serde_json::json!({ "ok": sound, "findings": findings }))?;
+        return if sound { Ok(()) } else { Err(Failure::Said) };
     }
+    let mut told = std::io::stderr();
+    write!(told, "{}", findings.render(std::io::IsTerminal::is_terminal(&told)))?;
     match sound {
-        true if session.json => Ok(()),
-        true => {
-            println!("no error");
-            Ok(())
-        }
+        true => Ok(writeln!(std::io::stdout(), "no error")?),
         false => Err(Failure::Files("the policy has errors".to_owned())),
     }
 }
@@ -90,7 +88,7 @@ fn absolute(files: &FileArguments) -> Result<PolicyFiles, Failure> {
 async fn apply(session: &Session, files: &FileArguments) -> Result<(), Failure> {
     let request = absolute(files)?;
     let done: InForce = ask(&session.socket()?, Method::POST, "/v1/policy/apply", Some(&request)).await?;
-    done.warnings.iter().for_each(|warning| eprintln!("{warning}"));
+    done.warnings.iter().try_for_each(|warning| writeln!(std::io::stderr(), "{warning}"))?;
     print_in_force(session, &done)
 }
 

@@ -3,7 +3,7 @@
 use clap::Subcommand;
 use hyper::Method;
 
-use super::table::print;
+use super::table::{print, print_json};
 use super::{Failure, Session};
 use crate::api::client::ask;
 use crate::api::view::{InForce, Overview, Port, Rule, Sa};
@@ -14,7 +14,7 @@ pub(crate) enum SaVerb {
     List,
     /// All that is known of the SAs of one connection, or with one SPI.
     Show {
-        /// Name of the connection, or SPI in hexadecimal.
+        /// Name of the connection, or SPI such as 0x1001.
         which: String,
     },
 }
@@ -43,15 +43,24 @@ pub(crate) async fn sa(session: &Session, verb: SaVerb) -> Result<(), Failure> {
     match verb {
         SaVerb::List => list_sas(session, &sas),
         SaVerb::Show { which } => {
-            let chosen: Vec<&Sa> = sas.iter().filter(|sa| sa.name == which || sa.spi == which).collect();
+            let chosen: Vec<&Sa> = sas.iter().filter(|sa| is_named(sa, &which)).collect();
             if chosen.is_empty() {
                 return Err(Failure::Refused(format!(
                     "no SA has the name or SPI {which}; see `ravelin sa list`"
                 )));
             }
+            if session.json {
+                return Ok(print_json(&chosen)?);
+            }
             chosen.into_iter().try_for_each(|sa| show_sa(session, sa))
         }
     }
+}
+
+/// By its connection, or by its SPI with `0x` in front.
+fn is_named(sa: &Sa, which: &str) -> bool {
+    let spi = |text: &str| u32::from_str_radix(text.strip_prefix("0x")?, 16).ok();
+    sa.name == which || spi(which).is_some_and(|number| spi(&sa.spi) == Some(number))
 }
 
 fn list_sas(session: &Session, sas: &[Sa]) -> Result<(), Failure> {

@@ -6,6 +6,13 @@ use serde::Serialize;
 
 use super::{Failure, Session};
 
+/// Prints one JSON value.
+pub(crate) fn print_json<T: Serialize>(value: &T) -> std::io::Result<()> {
+    let mut text = serde_json::to_string_pretty(value)?;
+    text.push('\n');
+    std::io::stdout().lock().write_all(text.as_bytes())
+}
+
 /// Prints `value` as JSON, or `rows` under `heading`; columns are as wide as their widest cell.
 pub(crate) fn print<T: Serialize, const N: usize>(
     session: &Session,
@@ -13,12 +20,10 @@ pub(crate) fn print<T: Serialize, const N: usize>(
     heading: [&str; N],
     rows: impl IntoIterator<Item = [String; N]>,
 ) -> Result<(), Failure> {
-    let mut out = std::io::stdout().lock();
     if session.json {
-        serde_json::to_writer_pretty(&mut out, value)?;
-        writeln!(out)?;
-        return Ok(());
+        return Ok(print_json(value)?);
     }
+    let mut out = std::io::stdout().lock();
     let mut lines = vec![heading.map(str::to_owned)];
     lines.extend(rows);
     let widths: [usize; N] =
