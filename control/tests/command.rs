@@ -1,0 +1,163 @@
+//! `ravelin` as an operator or a script meets it: exit status, one JSON value, places and remedies.
+#![expect(clippy::unwrap_used, reason = "a helper that fails fails its test")]
+
+use std::fs;
+use std::io::Read;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+const GOOD: &str =
+    "[[rule]]\nname = \"a\"\nsource = \"10.1.0.0/16\"\ndestination = \"10.2.0.0/16\"\naction = \"permit\"\n";
+
+struct Place(tempfile::TempDir);
+
+impl Place {
+    fn new(policy: &str) -> Self {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path();
+        fs::write(path.join("ipsec.toml"), policy).unwrap();
+        let appliance = format!(
+            "[[port]]\ninterface = \"lan0\"\nside = \"protected\"\n[[port]]\ninterface = \"wan0\"\nside = \"unprotected\"\n\
+             [dataplane]\nsocket = \"{0}/dataplane.sock\"\nstate = \"{0}/state\"\n\
+             [control]\nsocket = \"{0}/control.sock\"\nmetrics = \"off\"\n",
+            path.display()
+        );
+        fs::write(path.join("ravelin.toml"), appliance).unwrap();
+        Self(place)
+    }
+
+    fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    fn command(&self, words: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_ravelin"));
+        command.args(words).env("RAVELIN_CONFIG", self.path().join("ravelin.toml"));
+        command.env_remove("RAVELIN_SOCKET").stdin(Stdio::null());
+        command
+    }
+
+    fn run(&self, words: &[&str]) -> Output {
+        self.command(words).output().unwrap()
+    }
+
+    fn status(&self, words: &[&str]) -> Option<i32> {
+        self.run(words).status.code()
+    }
+}
+
+/// The control process, without a packet process.
+struct Control(std::process::Child);
+
+impl Control {
+    fn start(place: &Place) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_ravelin-control"));
+        command.arg("--config").arg(place.path().join("ravelin.toml")).stderr(Stdio::null());
+        let control = Self(command.spawn().unwrap());
+        let begun = Instant::now();
+        while std::os::unix::net::UnixStream::connect(place.path().join("control.sock")).is_err() {
+            assert!(begun.elapsed() < Duration::from_secs(20), "it does not listen");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        control
+    }
+}
+
+impl Drop for Control {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+const VERBS: [&[&str]; 9] = [
+    &["status"],
+    &["stats"],
+    &["sa", "list"],
+    &["sa", "show", "a"],
+    &["filter", "list"],
+    &["filter", "default"],
+    &["filter", "reload"],
+    &["interface", "list"],
+    &["policy", "apply"],
+];
+
+#[test]
+fn exit_status_tells_what_happened() {
+    let (good, bad) = (Place::new(GOOD), Place::new("[[rule]]\nname = 7\n"));
+    assert_eq!(good.status(&["policy", "check"]), Some(0));
+    assert_eq!(good.status(&["--help"]), Some(0));
+    assert_eq!(bad.status(&["policy", "check"]), Some(1));
+    assert_eq!(good.status(&["policy", "check", "/nowhere.toml"]), Some(1));
+    assert_eq!(good.status(&["sa", "lisst"]), Some(2));
+    for verb in VERBS {
+        assert_eq!(good.status(verb), Some(3), "{verb:?} without ravelin-control");
+    }
+}
+
+#[test]
+fn an_unreachable_packet_process_is_no_refusal() {
+    let place = Place::new(GOOD);
+    let _control = Control::start(&place);
+    for verb in VERBS {
+        let output = place.run(verb);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(3), "{verb:?}: {said}");
+        assert!(said.contains("ravelin-dataplane"), "{verb:?}: {said}");
+    }
+    assert_eq!(place.status(&["policy", "diff"]), Some(0), "needs no packet process");
+    fs::write(place.path().join("ipsec.toml"), "[[rule]]\nname = 7\n").unwrap();
+    assert_eq!(place.status(&["policy", "diff"]), Some(1));
+}
+
+#[test]
+fn with_json_there_is_one_value_also_on_errors() {
+    let (good, bad) = (Place::new(GOOD), Place::new("[[rule]]\nname = 7\n"));
+    let _control = Control::start(&good);
+    let one_value = |place: &Place, words: &[&str]| -> serde_json::Value {
+        let output = place.run(&[words, &["--json"]].concat());
+        let text = String::from_utf8(output.stdout).unwrap();
+        serde_json::from_str(&text).unwrap_or_else(|error| panic!("{words:?}: {error} in {text:?}"))
+    };
+    for verb in VERBS {
+        assert!(one_value(&good, verb)["error"].is_string(), "{verb:?}");
+    }
+    assert_eq!(one_value(&good, &["policy", "check"])["ok"], true);
+    assert!(one_value(&good, &["policy", "diff"]).is_array());
+    let found = one_value(&bad, &["policy", "check"]);
+    assert_eq!(found["ok"], false);
+    assert!(found["findings"][0]["line"].is_u64() && found["findings"][0]["remedy"].is_string(), "{found}");
+}
+
+#[test]
+fn a_mistake_is_told_with_its_place_and_remedy() {
+    let place = Place::new(&GOOD.replace("action", "aktion"));
+    let said = String::from_utf8(place.run(&["policy", "check"]).stderr).unwrap();
+    assert!(said.contains("ipsec.toml:5:1"), "{said}");
+    assert!(said.contains("help") && said.contains("action"), "{said}");
+}
+
+#[test]
+fn a_reader_that_leaves_is_no_fault() {
+    let place = Place::new(GOOD);
+    for words in [&["policy", "check"][..], &["policy", "check", "--json"]] {
+        let mut child = place.command(words).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        drop(child.stdout.take());
+        let mut said = String::new();
+        child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+        assert!(child.wait().unwrap().code().is_some_and(|code| code == 0), "{words:?}: {said}");
+        assert!(!said.contains("panicked"), "{said}");
+    }
+}
+
+#[test]
+fn help_names_every_verb_and_the_exit_status() {
+    let place = Place::new(GOOD);
+    let text = String::from_utf8(place.run(&["--help"]).stdout).unwrap();
+    for word in
+        ["policy", "sa", "filter", "interface", "stats", "status", "--json", "--socket", "Exit status"]
+    {
+        assert!(text.contains(word), "{word} in {text}");
+    }
+}

@@ -1,0 +1,151 @@
+//! The Prometheus text of made-up reports.
+
+use ravelin_contract::report::{BREATH_BOUNDS, FilterMode, PortStatus, SaStatus, Status, WorkerStatus};
+use ravelin_contract::rule::Direction;
+use ravelin_contract::sa::{Carrier, Mode};
+use ravelin_contract::verdict::Verdict;
+use ravelin_control::report::metrics::{Dataplane, SERIES, Scrape};
+
+fn worker(core: u32) -> WorkerStatus {
+    let mut histogram = vec![0; BREATH_BOUNDS.len() + 1];
+    (histogram[0], histogram[16]) = (3, 1);
+    WorkerStatus { core, generation: 2, breaths: 9, histogram, busy_ns: 1_500_000_000, frames: (7, 8) }
+}
+
+fn port(name: &str) -> PortStatus {
+    PortStatus {
+        name: name.to_owned(),
+        zone: "lan".to_owned(),
+        protected: true,
+        ifindex: 1,
+        mac: [2, 0, 0, 0, 0, 1],
+        mtu: 1500,
+        driver: "memory".to_owned(),
+        received: (5, 500),
+        sent: (4, 400),
+        verdicts: vec![(Verdict::Forwarded, 4, 400), (Verdict::Denied, 1, 100)],
+        rings: [(1, 64); 4],
+    }
+}
+
+fn sa(name: &str, direction: Direction, packets: u64) -> SaStatus {
+    SaStatus {
+        name: name.to_owned(),
+        tunnel: "t".to_owned(),
+        direction,
+        spi: 256,
+        endpoints: ([192, 0, 2, 1].into(), [192, 0, 2, 2].into()),
+        mode: Mode::Tunnel,
+        carrier: Carrier::Ip,
+        algorithm: "aes128-gcm16".to_owned(),
+        extended_sequence: false,
+        traffic: (packets, packets * 100),
+        sequence: 1,
+        bound: 64,
+        drops: vec![],
+        path_mtu: None,
+    }
+}
+
+fn text(workers: u32, ports: Vec<PortStatus>, sas: Vec<SaStatus>) -> String {
+    let status = Status {
+        version: "1.2.3".to_owned(),
+        pid: 1,
+        uptime: 60,
+        mode: FilterMode::Policy,
+        generation: 2,
+        policy: None,
+        counts: (0, 1, 1),
+        publish_us: 250,
+        crypto: "portable".to_owned(),
+        workers: (0..workers).map(worker).collect(),
+        routes: 3,
+        neighbours: 2,
+        events_lost: 1,
+    };
+    let dataplane = Some(Dataplane { status, ports, rules: vec![], sas });
+    let scrape = Scrape { dataplane, applied: 2, failed: 1 };
+    String::from_utf8(scrape.encode().unwrap_or_default()).unwrap_or_default()
+}
+
+fn series(text: &str) -> Vec<&str> {
+    text.lines().filter(|line| !line.starts_with('#')).collect()
+}
+
+fn assert_has(text: &str, line: &str) {
+    assert!(text.lines().any(|have| have == line), "{line} is not in\n{text}");
+}
+
+#[test]
+fn counts_appear_under_their_labels() {
+    let sas =
+        vec![sa("a", Direction::Inbound, 1), sa("a", Direction::Inbound, 2), sa("a", Direction::Outbound, 7)];
+    let text = text(1, vec![port("lan0")], sas);
+    for line in [
+        "ravelin_dataplane_up 1",
+        "ravelin_policy_applies_total{result=\"installed\"} 2",
+        "ravelin_policy_applies_total{result=\"refused\"} 1",
+        "ravelin_filter_mode{mode=\"policy\"} 1",
+        "ravelin_filter_mode{mode=\"default-forced\"} 0",
+        "ravelin_publish_duration_seconds 0.00025",
+        "ravelin_port_receive_packets_total{port=\"lan0\"} 5",
+        "ravelin_packets_total{port=\"lan0\",verdict=\"denied\",drop=\"true\"} 1",
+        "ravelin_packets_total{port=\"lan0\",verdict=\"no_sa\",drop=\"true\"} 0",
+        "ravelin_sa_packets_total{sa=\"a\",direction=\"inbound\"} 3",
+        "ravelin_sa_bytes_total{sa=\"a\",direction=\"outbound\"} 700",
+        "ravelin_breath_duration_seconds_bucket{core=\"0\",le=\"0.00000025\"} 3",
+        "ravelin_breath_duration_seconds_bucket{core=\"0\",le=\"+Inf\"} 4",
+        "ravelin_breath_duration_seconds_sum{core=\"0\"} 1.5",
+        "ravelin_breath_duration_seconds_count{core=\"0\"} 4",
+        "ravelin_sas_omitted 0",
+    ] {
+        assert_has(&text, line);
+    }
+}
+
+#[test]
+fn names_follow_the_conventions_and_every_family_has_help() {
+    let text = text(2, vec![port("lan0"), port("wan0")], vec![sa("a", Direction::Inbound, 1)]);
+    let types: Vec<(&str, &str)> =
+        text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' ')).collect();
+    assert!(types.len() > 20);
+    for (name, kind) in types {
+        assert!(name.starts_with("ravelin_"), "{name}");
+        assert_eq!(name.ends_with("_total"), kind == "counter", "{name} is a {kind}");
+        assert!(text.contains(&format!("# HELP {name} ")), "{name}");
+    }
+    let all = series(&text);
+    let names: std::collections::BTreeSet<_> = all.iter().filter_map(|line| line.rsplit_once(' ')).collect();
+    assert_eq!(names.len(), all.len(), "no series stands twice");
+}
+
+#[test]
+fn a_label_cannot_break_out_of_its_quotes() {
+    let text = text(1, vec![port("a\"b\\c")], vec![]);
+    assert_has(&text, "ravelin_port_receive_packets_total{port=\"a\\\"b\\\\c\"} 5");
+}
+
+#[test]
+fn no_gateway_has_more_series_than_the_bound() {
+    let many: Vec<SaStatus> = (0..2000)
+        .flat_map(|number| {
+            [Direction::Inbound, Direction::Outbound].map(|d| sa(&format!("sa-{number:04}"), d, 1))
+        })
+        .collect();
+    let ports = |count| (0..count).map(|number| port(&format!("port{number}"))).collect();
+    for (workers, count, omitted) in [(2, 2, Some(1500)), (16, 16, None), (64, 32, None)] {
+        let text = text(workers, ports(count), many.clone());
+        let have = series(&text).len();
+        assert!(have <= SERIES, "{have} series for {workers} workers and {count} ports");
+        if let Some(omitted) = omitted {
+            assert_has(&text, &format!("ravelin_sas_omitted {omitted}"));
+        }
+    }
+}
+
+#[test]
+fn without_the_packet_process_only_that_is_told() {
+    let text = String::from_utf8(Scrape::default().encode().unwrap_or_default()).unwrap_or_default();
+    assert_has(&text, "ravelin_dataplane_up 0");
+    assert_eq!(series(&text).len(), 4);
+}
