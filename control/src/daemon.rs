@@ -17,6 +17,7 @@ use crate::io::dataplane::Dataplane;
 pub async fn run(config: &Path) -> anyhow::Result<()> {
     let (appliance, notes) = Appliance::load(config).map_err(|f| anyhow::anyhow!("{}", f.render(false)))?;
     notes.iter().for_each(|note| warn!("{note}"));
+    forbid_core_dumps().context("core dumps")?;
     let agent = Arc::new(agent(&appliance));
     let door = Door::open(&appliance.control.socket, appliance.control.allow.clone())
         .with_context(|| format!("control socket {}", appliance.control.socket.display()))?;
@@ -34,6 +35,13 @@ pub async fn run(config: &Path) -> anyhow::Result<()> {
         .flatten()
         .for_each(|t| t.abort());
     Ok(())
+}
+
+/// Keeps keys out of core files, and out of reach of other processes of the same user.
+fn forbid_core_dumps() -> std::io::Result<()> {
+    use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
+    setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) })?;
+    Ok(set_dumpable_behavior(DumpableBehavior::NotDumpable)?)
 }
 
 fn agent(appliance: &Appliance) -> Agent {
@@ -65,5 +73,14 @@ async fn until_stopped(agent: &Arc<Agent>) -> anyhow::Result<()> {
                 Err(error) => warn!(%error, "policy not applied on SIGHUP"),
             },
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn no_core_file_is_left() {
+        super::forbid_core_dumps().unwrap();
+        assert_eq!(rustix::process::getrlimit(rustix::process::Resource::Core).current, Some(0));
     }
 }
