@@ -60,7 +60,7 @@ impl Gateway {
         notes.iter().for_each(|note| warn!("{note}"));
         let defaults = default_policy(&appliance)?;
         std::fs::create_dir_all(&appliance.dataplane.state).context("state directory")?;
-        let listener = inbox::bind(&appliance.dataplane.socket)
+        let listener = inbox::bind(&appliance.dataplane.socket, &appliance.dataplane.allow)
             .with_context(|| format!("contract socket {}", appliance.dataplane.socket.display()))?;
         pin::forbid_core_dumps().context("core dumps")?;
         if let Err(error) = pin::lock_memory() {
@@ -74,14 +74,15 @@ impl Gateway {
         let gate = Gate::new(steerings, bells.clone(), trusted.collect(), &appliance.dataplane.state);
         let (engine, readers) = engine(&appliance, defaults, &crew, &gate);
         let asks = asks();
-        let follower = follow(&appliance, &engine, &gate, &asks)?;
+        // Workers first: the first picture of the kernel is handed to them, and waits until they take it.
         let threads = crew.work(readers, &asks)?;
+        let follower = follow(&appliance, &engine, &gate, &asks)?;
         attach(&appliance, &gate)?;
 
-        let answering = Arc::clone(&engine);
+        let (answering, allowed) = (Arc::clone(&engine), appliance.dataplane.allow.clone());
         std::thread::Builder::new()
             .name("inbox".to_owned())
-            .spawn(move || inbox::serve(&listener, &answering))?;
+            .spawn(move || inbox::serve(&listener, &answering, &allowed))?;
         info!(ports = appliance.ports.len(), workers = bells.len(), "ravelin-dataplane is ready");
         Ok(Self { engine, bells, threads, _follower: follower })
     }

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::FileTypeExt;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 use std::sync::Arc;
@@ -22,8 +22,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// Longest fingerprint, in octets: control's has 64, and it goes into every status.
 const FINGERPRINT: usize = 128;
 
-/// Binds the socket. A file that no process listens on any more is replaced; one that answers is not.
-pub fn bind(path: &Path) -> io::Result<UnixListener> {
+/// Binds the socket, open to others than root and ourselves only when `allowed` names some. A file that no process listens on any more is replaced; one that answers is not.
+pub fn bind(path: &Path, allowed: &[u32]) -> io::Result<UnixListener> {
     if UnixStream::connect(path).is_ok() {
         let text = format!("{} is in use by another ravelin-dataplane", path.display());
         return Err(io::Error::new(io::ErrorKind::AddrInUse, text));
@@ -39,13 +39,17 @@ pub fn bind(path: &Path) -> io::Result<UnixListener> {
     let before = rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o177));
     let listener = UnixListener::bind(path);
     rustix::process::umask(before);
-    listener
+    let (listener, own) = (listener?, rustix::process::geteuid().as_raw());
+    if allowed.iter().any(|uid| !admits(&[], own, *uid)) {
+        fs::set_permissions(path, fs::Permissions::from_mode(0o666))?;
+    }
+    Ok(listener)
 }
 
 /// Accepts for ever; each connection has a thread of its own, away from the workers' cores when there are others.
-pub fn serve(listener: &UnixListener, engine: &Arc<Engine>) {
+pub fn serve(listener: &UnixListener, engine: &Arc<Engine>, allowed: &[u32]) {
     for stream in listener.incoming() {
-        let accepted = stream.and_then(|stream| admit(&stream).map(|()| stream));
+        let accepted = stream.and_then(|stream| admit(&stream, allowed).map(|()| stream));
         match accepted {
             Ok(stream) => spawn(stream, Arc::clone(engine)),
             Err(error) => {
@@ -57,12 +61,17 @@ pub fn serve(listener: &UnixListener, engine: &Arc<Engine>) {
     }
 }
 
-fn admit(stream: &UnixStream) -> io::Result<()> {
-    let peer = rustix::net::sockopt::socket_peercred(stream)?;
-    if peer.uid.is_root() || peer.uid == rustix::process::geteuid() {
+fn admit(stream: &UnixStream, allowed: &[u32]) -> io::Result<()> {
+    let peer = rustix::net::sockopt::socket_peercred(stream)?.uid.as_raw();
+    if admits(allowed, rustix::process::geteuid().as_raw(), peer) {
         return Ok(());
     }
-    Err(io::Error::new(io::ErrorKind::PermissionDenied, format!("refused uid {}", peer.uid.as_raw())))
+    Err(io::Error::new(io::ErrorKind::PermissionDenied, format!("refused uid {peer}")))
+}
+
+/// Whether a user may give us policy: root, the user `own` that we run as, and those of `allowed`.
+fn admits(allowed: &[u32], own: u32, peer: u32) -> bool {
+    peer == 0 || peer == own || allowed.contains(&peer)
 }
 
 fn spawn(stream: UnixStream, engine: Arc<Engine>) {
@@ -156,5 +165,27 @@ impl Session {
         }
         list.extend(more);
         Ok(Reply::Done)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn root_ourselves_and_the_allowed_come_in() {
+        let admitted: Vec<u32> = (0..6).filter(|peer| admits(&[3, 5], 1, *peer)).collect();
+        assert_eq!(admitted, [0, 1, 3, 5]);
+    }
+
+    #[test]
+    fn the_socket_is_open_to_others_only_when_others_are_allowed() {
+        let place = tempfile::tempdir().unwrap();
+        for (allowed, expected) in [(&[][..], 0o600), (&[0], 0o600), (&[0, 4711], 0o666)] {
+            let path = place.path().join("dataplane.sock");
+            let _listener = bind(&path, allowed).unwrap();
+            assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, expected);
+            fs::remove_file(&path).unwrap();
+        }
     }
 }
