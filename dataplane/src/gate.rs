@@ -8,12 +8,14 @@ use std::io;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use ravelin_contract::address::AddressRange;
-use tracing::error;
+use ravelin_contract::report::FilterMode;
+use tracing::{debug, error};
 
-use crate::engine::Surroundings;
-use crate::kernel::guard;
+use crate::engine::{InForce, Surroundings};
+use crate::kernel::guard::{self, Guarded};
 use crate::port::xdp::steering::Steering;
 use crate::table::forwarding::view::{RouteKind, View};
 use crate::worker::run::Bell;
@@ -22,25 +24,17 @@ use crate::worker::run::Bell;
 pub struct Gate {
     steerings: Mutex<Vec<Steering>>,
     bells: Vec<Arc<Bell>>,
-    /// Interfaces of the protected side, by which cleartext may leave.
-    trusted: Vec<String>,
     /// Keeps the prefixes that are guarded.
     file: PathBuf,
 }
 
 impl Gate {
     /// Around these ports. Guards at once what was guarded before a restart.
-    pub fn new(
-        steerings: Vec<Steering>,
-        bells: Vec<Arc<Bell>>,
-        trusted: Vec<String>,
-        state: &Path,
-    ) -> Arc<Self> {
+    pub fn new(steerings: Vec<Steering>, bells: Vec<Arc<Bell>>, state: &Path) -> Arc<Self> {
         let file = state.join("protected-prefixes");
-        let gate = Self { steerings: Mutex::new(steerings), bells, trusted, file };
+        let gate = Self { steerings: Mutex::new(steerings), bells, file };
         let kept = gate.kept();
         gate.steer("protected prefixes", |steering| steering.set_protected(kept.iter().copied()));
-        gate.raise_second_line(&kept);
         Arc::new(gate)
     }
 
@@ -70,12 +64,6 @@ impl Gate {
         }
     }
 
-    fn raise_second_line(&self, prefixes: &[AddressRange]) {
-        if let Err(error) = guard::raise(prefixes, &self.trusted) {
-            error!(%error, "second line: the kernel's own output is not guarded");
-        }
-    }
-
     fn kept(&self) -> Vec<AddressRange> {
         let text = fs::read_to_string(&self.file).unwrap_or_default();
         text.lines().filter_map(range).collect()
@@ -97,26 +85,56 @@ fn range(line: &str) -> Option<AddressRange> {
 }
 
 /// The engine's view of the gate.
-pub struct Walls(pub Arc<Gate>);
+pub struct Walls {
+    gate: Arc<Gate>,
+    /// Prefixes that are guarded.
+    protected: Mutex<Vec<AddressRange>>,
+}
+
+impl Walls {
+    /// With the prefixes that were guarded before a restart.
+    pub fn new(gate: Arc<Gate>) -> Self {
+        Self { protected: Mutex::new(gate.kept()), gate }
+    }
+
+    fn protected(&self) -> MutexGuard<'_, Vec<AddressRange>> {
+        self.protected.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 impl Surroundings for Walls {
+    fn host(&self, in_force: &InForce<'_>) -> Result<(), String> {
+        let held = self.protected().clone();
+        let guarded = Guarded {
+            protected: in_force.protected.unwrap_or(&held),
+            ports: in_force.ports,
+            filters: in_force.policy,
+            by_policy: in_force.mode == FilterMode::Policy,
+        };
+        let begun = Instant::now();
+        guard::raise(&guarded)
+            .map_err(|error| format!("this host's own traffic is not filtered: {error}"))?;
+        debug!(took = ?begun.elapsed(), "second line raised");
+        Ok(())
+    }
+
     fn protect(&self, prefixes: &[AddressRange]) {
-        self.0.steer("protected prefixes", |steering| steering.set_protected(prefixes.iter().copied()));
-        self.0.raise_second_line(prefixes);
-        if let Err(error) = self.0.keep(prefixes) {
-            error!(%error, file = %self.0.file.display(), "protected prefixes are not kept for the next start");
+        self.gate.steer("protected prefixes", |steering| steering.set_protected(prefixes.iter().copied()));
+        if let Err(error) = self.gate.keep(prefixes) {
+            error!(%error, file = %self.gate.file.display(), "protected prefixes are not kept for the next start");
         }
+        *self.protected() = prefixes.to_vec();
     }
 
     fn encapsulation_ports(&self, ports: &[u16]) {
-        self.0.steer("UDP ports of ESP", |steering| steering.set_natt_ports(ports.iter().copied()));
+        self.gate.steer("UDP ports of ESP", |steering| steering.set_natt_ports(ports.iter().copied()));
     }
 
     fn peers(&self, peers: &[IpAddr]) {
-        self.0.steer("peers", |steering| steering.set_peers(peers.iter().copied()));
+        self.gate.steer("peers", |steering| steering.set_peers(peers.iter().copied()));
     }
 
     fn wake(&self) {
-        self.0.bells.iter().for_each(|bell| bell.ring());
+        self.gate.bells.iter().for_each(|bell| bell.ring());
     }
 }

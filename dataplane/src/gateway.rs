@@ -70,9 +70,9 @@ impl Gateway {
         let mut steerings = load_steerings(&appliance)?;
         let crew = Crew::hire(&appliance, &mut steerings)?;
         let bells = crew.bells.clone();
-        let trusted = appliance.ports.iter().filter(|port| port.protected).map(|port| port.interface.clone());
-        let gate = Gate::new(steerings, bells.clone(), trusted.collect(), &appliance.dataplane.state);
+        let gate = Gate::new(steerings, bells.clone(), &appliance.dataplane.state);
         let (engine, readers) = engine(&appliance, defaults, &crew, &gate);
+        engine.guard_host().map_err(|refusal| anyhow!("{refusal}"))?;
         let asks = asks();
         // Workers first: the first picture of the kernel is handed to them, and waits until they take it.
         let threads = crew.work(readers, &asks)?;
@@ -279,7 +279,7 @@ fn engine(
         builder: Builder::new(Numbers::new(store, STEP)),
         clock: crew.clock,
         mode_file: ModeFile::new(&appliance.dataplane.state),
-        surroundings: Box::new(Walls(Arc::clone(gate))),
+        surroundings: Box::new(Walls::new(Arc::clone(gate))),
         publisher,
         crypto: ravelin_crypto_accel::back_end().to_owned(),
     });

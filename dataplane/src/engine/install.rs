@@ -28,7 +28,7 @@ pub(super) struct Installed {
 }
 
 /// What the surroundings must know, so that nothing passes them by.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct Guarded {
     prefixes: HashSet<AddressRange>,
     ports: HashSet<u16>,
@@ -51,7 +51,9 @@ impl Engine {
 
         // While workers change over, and when they do not, both the old and the new prefixes are guarded.
         let before = previous.map(|previous| previous.guarded.clone()).unwrap_or_default();
-        self.guard(&before.and(&next.guarded));
+        let both = before.and(&next.guarded);
+        self.guard_host_for(&next.policy, &prefixes(&both))?;
+        self.guard(&both);
         let in_force = self.state().put_in_force(Arc::clone(&next));
         match in_force {
             Ok(_) => {
@@ -60,15 +62,16 @@ impl Engine {
             }
             Err(_) => self.builder().remember(&sas, &built),
         }
+        if both != next.guarded || !self.is_host_guarded() {
+            self.try_guard_host();
+        }
         in_force
     }
 
     fn guard(&self, guarded: &Guarded) {
         self.surroundings.encapsulation_ports(&sorted(&guarded.ports));
         self.surroundings.peers(&sorted(&guarded.peers));
-        let mut prefixes: Vec<AddressRange> = guarded.prefixes.iter().copied().collect();
-        prefixes.sort_unstable_by_key(|range| (range.first(), range.last()));
-        self.surroundings.protect(&prefixes);
+        self.surroundings.protect(&prefixes(guarded));
     }
 }
 
@@ -158,6 +161,12 @@ impl Guarded {
         self.peers.extend(&other.peers);
         self
     }
+}
+
+fn prefixes(guarded: &Guarded) -> Vec<AddressRange> {
+    let mut prefixes: Vec<AddressRange> = guarded.prefixes.iter().copied().collect();
+    prefixes.sort_unstable_by_key(|range| (range.first(), range.last()));
+    prefixes
 }
 
 fn sorted<T: Ord + Copy>(all: &HashSet<T>) -> Vec<T> {

@@ -1,16 +1,18 @@
 //! The one writer: turns what control and the kernel say into the next generation, and answers questions.
 //!
 //! All of it runs outside of the workers. No worker ever sees its locks: `installing` orders installs; `builder` keeps SAs
-//! and their numbers, `mode_file` the operator's choice, and both are held while the disk is waited for; `state`, always
-//! taken last, makes generations. Nothing slow happens under `state`, so that the emergency switch need not wait.
+//! and their numbers, `mode_file` the operator's choice, and both are held while the disk is waited for; `host` orders
+//! what the kernel is told; `state`, always taken last, makes generations. Nothing slow happens under `state`, so that the emergency switch need not wait.
 
 mod answer;
+mod host;
 mod install;
 mod mode;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use ravelin_contract::address::AddressRange;
 use ravelin_contract::message::{Refusal, Reply};
 use ravelin_contract::report::FilterMode;
 
@@ -32,14 +34,32 @@ const PATIENCE: Duration = Duration::from_millis(500);
 ///
 /// May be slow, but for [`Self::wake`].
 pub trait Surroundings: Send + Sync {
+    /// Filters for what this host itself sends and receives, which the kernel carries (row B1).
+    ///
+    /// # Errors
+    /// Why the kernel does not keep to them; it keeps to those before.
+    fn host(&self, in_force: &InForce<'_>) -> Result<(), String>;
     /// Prefixes whose traffic must not come or go in clear.
-    fn protect(&self, prefixes: &[ravelin_contract::address::AddressRange]);
+    fn protect(&self, prefixes: &[AddressRange]);
     /// UDP ports on which ESP arrives.
     fn encapsulation_ports(&self, ports: &[u16]);
     /// Peers of SAs: UDP fragments from them belong to the workers.
     fn peers(&self, peers: &[std::net::IpAddr]);
     /// Wakes workers that sleep, so that they take the new generation.
     fn wake(&self);
+}
+
+/// What the kernel must hold to by itself.
+#[derive(Debug, Clone, Copy)]
+pub struct InForce<'a> {
+    /// Which filters `policy` holds.
+    pub mode: FilterMode,
+    /// Filters in force.
+    pub policy: &'a Policy,
+    /// The ports with their zones.
+    pub ports: &'a [PortInfo],
+    /// Prefixes to guard; `None` for those of [`Surroundings::protect`].
+    pub protected: Option<&'a [AddressRange]>,
 }
 
 /// What the engine is made of.
@@ -82,6 +102,8 @@ pub struct Engine {
     installing: Mutex<()>,
     builder: Mutex<Builder>,
     mode_file: Mutex<ModeFile>,
+    /// The filters that the kernel holds to; none before the first.
+    host: Mutex<Option<Arc<Policy>>>,
     state: Mutex<State>,
 }
 
@@ -130,6 +152,7 @@ impl Engine {
             installing: Mutex::new(()),
             builder: Mutex::new(parts.builder),
             mode_file: Mutex::new(parts.mode_file),
+            host: Mutex::new(None),
             state: Mutex::new(state),
         }
     }
@@ -143,21 +166,25 @@ impl Engine {
     }
 
     /// Puts the default filters in force, then keeps the choice over restarts: traffic stops whatever the disk does.
+    /// The kernel's turn comes last, as it takes longest.
     ///
     /// # Errors
-    /// The choice cannot be kept, or a worker lags. Workers change over all the same: closed first, then the complaint.
+    /// The choice cannot be kept, the kernel refuses, or a worker lags. Workers change over all the same: closed first,
+    /// then the complaint.
     pub fn use_default_filters(&self) -> Result<Reply, Refusal> {
         let in_force = self.state().use_default_filters();
-        self.keep_choice().and(in_force)
+        let kept = self.keep_choice();
+        let held = self.guard_host();
+        kept.and(held).and(in_force)
     }
 
     /// Puts the installed policy in force, then keeps the choice: a crash in between comes back closed.
     ///
     /// # Errors
-    /// There is none, the choice cannot be kept, or a worker lags: what was in force stays.
+    /// There is none, the choice cannot be kept, the kernel refuses, or a worker lags: what was in force stays.
     pub fn use_policy(&self) -> Result<Reply, Refusal> {
         let (forced, in_force) = self.state().use_policy()?;
-        let kept = self.keep_choice();
+        let kept = self.keep_choice().and_then(|()| self.guard_host());
         if kept.is_err() && forced {
             let _ = self.state().use_default_filters();
             // What could not be removed is there; what was removed is written again if the disk allows.
@@ -209,6 +236,13 @@ impl State {
         }
     }
 
+    fn filters(&self, mode: FilterMode) -> &Arc<Policy> {
+        match (&self.installed, mode) {
+            (Some(installed), FilterMode::Policy) => &installed.policy,
+            _ => &self.defaults,
+        }
+    }
+
     fn use_default_filters(&mut self) -> Result<Reply, Refusal> {
         self.forced_default = true;
         self.publish_reply()
@@ -256,11 +290,10 @@ impl State {
     fn announce(&mut self) {
         self.generation += 1;
         let mode = self.mode();
-        let (policy, sas, encapsulation_ports) = match (&self.installed, mode) {
-            (Some(installed), FilterMode::Policy) => {
-                (&installed.policy, &installed.sas, installed.encapsulation_ports())
-            }
-            _ => (&self.defaults, &self.no_sas, Arc::default()),
+        let policy = self.filters(mode);
+        let (sas, encapsulation_ports) = match (&self.installed, mode) {
+            (Some(installed), FilterMode::Policy) => (&installed.sas, installed.encapsulation_ports()),
+            _ => (&self.no_sas, Arc::default()),
         };
         let ports =
             self.ports.iter().map(|port| PortInfo { zone: policy.zone(&port.zone_name), ..port.clone() });
@@ -298,3 +331,6 @@ fn incarnation() -> u64 {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
     (now.as_nanos() as u64).rotate_left(16) ^ u64::from(std::process::id())
 }
+
+#[cfg(test)]
+mod tests;

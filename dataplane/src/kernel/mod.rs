@@ -1,11 +1,12 @@
 //! The kernel beside us: it resolves neighbours and hears routing daemons, and we follow what it knows.
 //!
 //! One thread mirrors links, addresses, routes and neighbours by netlink and hands each new picture on, and asks the
-//! kernel to resolve the neighbours that workers need. [`guard`] is the second line that keeps the kernel from sending
-//! what only we may send.
+//! kernel to resolve the neighbours that workers need. [`guard`] is the second line that holds the kernel's
+//! own traffic to the policy.
 
 mod follow;
 pub mod guard;
+mod host_filter;
 mod mirror;
 mod neighbour;
 mod netlink;

@@ -4,5 +4,6 @@
 #![expect(unsafe_code, reason = "a thread leaves its network namespace by a call that may also do worse")]
 #![expect(clippy::unwrap_used, reason = "a helper that fails fails its test")]
 
+mod host;
 mod lab;
 mod netns;

@@ -4,10 +4,9 @@ use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use ravelin_contract::address::AddressRange;
-use ravelin_dataplane::kernel::guard;
 use ravelin_dataplane::packet::{PortIndex, Route};
 
+use crate::host::raise;
 use crate::lab::{A, B, Lab, Namespace, ip};
 
 fn via(port: PortIndex, next_hop: &str, mtu: u16) -> Option<Route> {
@@ -150,6 +149,7 @@ fn messages_that_were_lost_do_no_harm() {
 #[test]
 fn the_guard_stops_the_kernel() {
     let lab = Lab::new();
+    let all = "[[rule]]\naction = \"permit\"";
     lab.gateway.run(|| std::fs::write("/proc/sys/net/ipv4/ip_forward", "1").unwrap());
     lab.peers[0].ip("route add default via 10.1.0.1");
     lab.peers[1].ip("route add default via 10.2.0.1\naddr add 192.0.2.9/32 dev pb");
@@ -159,9 +159,8 @@ fn the_guard_stops_the_kernel() {
     };
     assert!(ping(&lab.peers[0], "10.2.0.2"), "without the guard the kernel forwards");
     assert!(ping(&lab.gateway, "192.0.2.9"), "and sends");
-    let protected = || [AddressRange::prefix(ip("192.0.2.0"), 24).unwrap()];
     for _ in 0..2 {
-        lab.gateway.run(move || guard::raise(&protected(), &[]).unwrap());
+        raise(&lab, all, &["192.0.2.0"], false);
         assert!(!ping(&lab.peers[0], "10.2.0.2"), "forwarded in spite of the guard");
         assert!(!ping(&lab.gateway, "192.0.2.9"), "sent to a protected prefix in clear");
         assert!(ping(&lab.gateway, "10.2.0.2"), "the rest must pass");
@@ -169,8 +168,17 @@ fn the_guard_stops_the_kernel() {
     // Also when someone switches forwarding on again.
     lab.gateway.run(|| std::fs::write("/proc/sys/net/ipv4/ip_forward", "1").unwrap());
     assert!(!ping(&lab.peers[0], "10.2.0.2"), "the table does not stop forwarding");
-    lab.gateway.run(move || guard::raise(&protected(), &["vb".to_owned()]).unwrap());
-    assert!(ping(&lab.gateway, "192.0.2.9"), "cleartext may leave by a protected port");
-    lab.gateway.run(|| guard::raise(&[], &[]).unwrap());
+    lab.peers[0].ip("addr add 198.51.100.9/32 dev pa");
+    lab.gateway.ip("route add 198.51.100.0/24 via 10.1.0.2");
+    raise(&lab, all, &["192.0.2.0", "198.51.100.0"], false);
+    assert!(ping(&lab.gateway, "198.51.100.9"), "cleartext may leave by a protected port");
+    // A cable that is no port of ours: only what is protected is kept from it.
+    lab.gateway.ip(
+        "link set vb down\nlink set vb name other\nlink set other up\nroute add 192.0.2.0/24 via 10.2.0.2",
+    );
+    raise(&lab, "[[rule]]\naction = \"deny\"", &["192.0.2.0"], true);
+    assert!(!ping(&lab.gateway, "192.0.2.9"), "sent by another interface");
+    assert!(ping(&lab.gateway, "10.2.0.2"), "other interfaces are not ours to judge");
+    raise(&lab, all, &[], false);
     assert!(ping(&lab.gateway, "192.0.2.9"), "the table was not replaced");
 }

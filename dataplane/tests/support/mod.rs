@@ -22,7 +22,7 @@ use ravelin_contract::report::FilterMode;
 use ravelin_contract::snapshot::Snapshot;
 use ravelin_contract::verdict::Verdict;
 use ravelin_dataplane::clock::{Clock, Hand};
-use ravelin_dataplane::engine::{Engine, ModeFile, Parts, Surroundings};
+use ravelin_dataplane::engine::{Engine, InForce, ModeFile, Parts, Surroundings};
 use ravelin_dataplane::esp::builder::Builder;
 use ravelin_dataplane::esp::numbers::Numbers;
 use ravelin_dataplane::esp::reservation::Store;
@@ -97,6 +97,10 @@ pub struct Heard {
 struct Listener(Arc<Mutex<Heard>>);
 
 impl Surroundings for Listener {
+    fn host(&self, _: &InForce<'_>) -> Result<(), String> {
+        Ok(())
+    }
+
     fn protect(&self, prefixes: &[AddressRange]) {
         self.0.lock().unwrap().prefixes = prefixes.to_vec();
     }

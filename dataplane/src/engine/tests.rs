@@ -1,0 +1,168 @@
+//! The order in which the kernel and the workers hear of new filters, and what a kernel that refuses leaves behind.
+
+use std::sync::{Arc, Mutex};
+
+use ravelin_contract::address::{AddressRange, Family};
+use ravelin_contract::name::Name;
+use ravelin_contract::rule::{Action, Direction, Fragments, Log, Opening, Routing, Rule, TunnelId};
+use ravelin_contract::selector::Selector;
+use ravelin_contract::snapshot::{Snapshot, Tunnel};
+
+use super::*;
+use crate::esp::numbers::Numbers;
+use crate::esp::reservation::{STEP, Store};
+use crate::table::policy::PolicySource;
+use crate::table::publish;
+
+/// What the surroundings have heard, and whether the kernel refuses.
+#[derive(Default)]
+struct Heard {
+    refuses: bool,
+    /// Filters of each accepted call: mode, rules, number of prefixes if told.
+    host: Vec<(FilterMode, usize, Option<usize>)>,
+    protected: Vec<usize>,
+    woken: usize,
+}
+
+struct Fake(Arc<Mutex<Heard>>);
+
+impl Surroundings for Fake {
+    fn host(&self, in_force: &InForce<'_>) -> Result<(), String> {
+        let mut heard = self.0.lock().unwrap();
+        if heard.refuses {
+            return Err("nft is away".to_owned());
+        }
+        let prefixes = in_force.protected.map(<[_]>::len);
+        heard.host.push((in_force.mode, in_force.policy.rules().len(), prefixes));
+        Ok(())
+    }
+    fn protect(&self, prefixes: &[AddressRange]) {
+        self.0.lock().unwrap().protected.push(prefixes.len());
+    }
+    fn encapsulation_ports(&self, _: &[u16]) {}
+    fn peers(&self, _: &[std::net::IpAddr]) {}
+    fn wake(&self) {
+        self.0.lock().unwrap().woken += 1;
+    }
+}
+
+struct Bench {
+    engine: Engine,
+    heard: Arc<Mutex<Heard>>,
+    _state: tempfile::TempDir,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let state = tempfile::tempdir().unwrap();
+        let defaults = Arc::new(Policy::compile(PolicySource::default(), 0, None));
+        let first = Tables {
+            generation: 1,
+            mode: FilterMode::DefaultNoPolicy,
+            policy: Arc::clone(&defaults),
+            sas: Arc::default(),
+            encapsulation_ports: Arc::default(),
+            forwarding: Arc::default(),
+            ports: [].into(),
+        };
+        let heard = Arc::new(Mutex::new(Heard::default()));
+        let engine = Engine::new(Parts {
+            defaults,
+            ports: vec![],
+            drivers: vec![],
+            counters: vec![],
+            events: Events::new(),
+            builder: Builder::new(Numbers::new(Store::open(&state.path().join("numbers")), STEP)),
+            clock: Clock::start(),
+            mode_file: ModeFile::new(state.path()),
+            surroundings: Box::new(Fake(Arc::clone(&heard))),
+            publisher: publish::channel(Arc::new(first), 0).0,
+            crypto: String::new(),
+        });
+        Self { engine, heard, _state: state }
+    }
+
+    fn heard(&self) -> MutexGuard<'_, Heard> {
+        self.heard.lock().unwrap()
+    }
+
+    fn mode(&self) -> FilterMode {
+        self.engine.status().mode
+    }
+}
+
+/// A policy that protects each of these prefixes.
+fn snapshot(protected: &[&str]) -> Snapshot {
+    let rule = |prefix: &&str| {
+        let mut selector = Selector::all(Family::V4);
+        selector.destination = AddressRange::prefix(prefix.parse().unwrap(), 24).unwrap();
+        Rule {
+            name: Name::new("site").unwrap(),
+            extension: 1,
+            direction: Direction::Outbound,
+            selector,
+            routing: Routing::Either,
+            zone: None,
+            fragments: Fragments::Any,
+            opening: Opening::Allowed,
+            action: Action::Protect(TunnelId(0)),
+            log: Log::No,
+        }
+    };
+    Snapshot {
+        tunnels: vec![Tunnel { name: Name::new("site-b").unwrap() }],
+        rules: protected.iter().map(rule).collect(),
+        ..Snapshot::default()
+    }
+}
+
+#[test]
+fn a_policy_is_refused_whole_when_the_kernel_cannot_keep_to_it() {
+    let bench = Bench::new();
+    bench.heard().refuses = true;
+    let refused = bench.engine.install(snapshot(&["10.2.0.0"]));
+    assert_eq!(refused, Err(Refusal::Unenforceable("nft is away".to_owned())));
+    assert_eq!((bench.mode(), bench.engine.identity().1), (FilterMode::DefaultNoPolicy, None));
+    // What a policy before a restart protected must not be forgotten for one that was refused.
+    let heard = bench.heard();
+    assert_eq!((heard.protected.len(), heard.woken), (0, 0));
+}
+
+#[test]
+fn old_and_new_prefixes_are_guarded_while_policies_change() {
+    let bench = Bench::new();
+    bench.engine.install(snapshot(&["10.2.0.0"])).unwrap();
+    bench.engine.install(snapshot(&["10.3.0.0", "10.4.0.0"])).unwrap();
+    let heard = bench.heard();
+    let policy = FilterMode::Policy;
+    assert_eq!(heard.host, [(policy, 1, Some(1)), (policy, 2, Some(3)), (policy, 2, None)]);
+    assert_eq!(heard.protected, [1, 1, 3, 2]);
+}
+
+#[test]
+fn default_filters_reach_the_workers_even_when_the_kernel_refuses() {
+    let bench = Bench::new();
+    bench.engine.install(snapshot(&["10.2.0.0"])).unwrap();
+    bench.heard().refuses = true;
+    let woken = bench.heard().woken;
+    assert!(bench.engine.use_default_filters().is_err(), "the operator must hear of it");
+    assert_eq!((bench.mode(), bench.heard().woken), (FilterMode::DefaultForced, woken + 1));
+    assert!(bench.engine.use_policy().is_err());
+    assert_eq!(bench.mode(), FilterMode::DefaultForced, "what the kernel does not keep to is not in force");
+    bench.heard().refuses = false;
+    bench.engine.use_policy().unwrap();
+    assert_eq!(
+        (bench.mode(), bench.heard().host.last().copied()),
+        (FilterMode::Policy, Some((FilterMode::Policy, 1, None)))
+    );
+}
+
+#[test]
+fn a_policy_that_waits_behind_default_filters_changes_nothing_in_the_kernel() {
+    let bench = Bench::new();
+    bench.engine.use_default_filters().unwrap();
+    bench.engine.install(snapshot(&["10.2.0.0"])).unwrap();
+    let heard: Vec<_> = bench.heard().host.clone();
+    assert_eq!(heard, [(FilterMode::DefaultForced, 0, None), (FilterMode::DefaultForced, 0, Some(1))]);
+    assert_eq!(bench.mode(), FilterMode::DefaultForced);
+}
