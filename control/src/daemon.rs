@@ -10,7 +10,8 @@ use tokio::signal::unix::{SignalKind, signal};
 use tracing::{info, warn};
 
 use crate::agent::{Agent, Paths};
-use crate::api::{door::Door, server};
+use crate::api::door::{Door, Peer};
+use crate::api::server;
 use crate::io::dataplane::Dataplane;
 
 /// Runs until SIGTERM or SIGINT. SIGHUP applies the configured files again.
@@ -21,7 +22,10 @@ pub async fn run(config: &Path) -> anyhow::Result<()> {
     let agent = Arc::new(agent(&appliance));
     let door = Door::open(&appliance.control.socket, appliance.control.allow.clone())
         .with_context(|| format!("control socket {}", appliance.control.socket.display()))?;
-    let api = tokio::spawn(axum::serve(door, server::operator(Arc::clone(&agent))).into_future());
+    let api = tokio::spawn(
+        axum::serve(door, server::operator(Arc::clone(&agent)).into_make_service_with_connect_info::<Peer>())
+            .into_future(),
+    );
     let scraper = metrics(&appliance, &agent).await?;
     let watch = Arc::clone(&agent);
     let life = tokio::spawn(async move {

@@ -5,6 +5,8 @@ use std::io;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::Path;
 
+use axum::extract::connect_info::Connected;
+use axum::serve::IncomingStream;
 use tokio::net::{UnixListener, UnixStream, unix::SocketAddr};
 use tracing::warn;
 
@@ -50,6 +52,20 @@ impl Door {
 /// Whether a user may come in: root, the user `own` that we run as, and those of `allowed`.
 fn admits(allowed: &[u32], own: u32, peer: u32) -> bool {
     peer == 0 || peer == own || allowed.contains(&peer)
+}
+
+/// Who asks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Peer {
+    /// Root, or the user that we run as. Others may be let in too, but we must not read for them what they cannot read.
+    pub may_name_files: bool,
+}
+
+impl Connected<IncomingStream<'_, Door>> for Peer {
+    fn connect_info(stream: IncomingStream<'_, Door>) -> Self {
+        let own = rustix::process::geteuid().as_raw();
+        Self { may_name_files: stream.io().peer_cred().is_ok_and(|peer| admits(&[], own, peer.uid())) }
+    }
 }
 
 impl axum::serve::Listener for Door {

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use axum::extract::State;
+use axum::extract::{ConnectInfo, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -11,6 +11,7 @@ use axum::{Json, Router};
 use ravelin_config::diagnostic::Findings;
 use serde::{Deserialize, Serialize};
 
+use super::door::Peer;
 use super::view::{InForce, Overview, Port, Problem, Rule, Sa};
 use crate::agent::{Agent, ApplyError, Paths};
 use crate::io::dataplane::LinkError;
@@ -111,23 +112,37 @@ async fn sas(State(agent): State<Arc<Agent>>) -> Answer<Vec<Sa>> {
     Ok(Json(gather::sas(&agent.dataplane).await?.into_iter().map(Sa::from).collect()))
 }
 
-fn named(agent: &Agent, request: PolicyFiles) -> Paths {
-    Paths {
+/// The files of a request. Findings quote what they speak of, so only who could read any file anyway may name one.
+fn named(agent: &Agent, peer: Peer, request: PolicyFiles) -> Result<Paths, Failure> {
+    if !peer.may_name_files && (!request.policy.is_empty() || request.keys.is_some()) {
+        let error = "only root may name policy files; leave them out to use the configured ones".to_owned();
+        let problem = Problem { error, findings: serde_json::json!([]), rendered: String::new() };
+        return Err(Failure(StatusCode::FORBIDDEN, problem));
+    }
+    Ok(Paths {
         policy: if request.policy.is_empty() { agent.files.policy.clone() } else { request.policy },
         keys: request.keys.unwrap_or_else(|| agent.files.keys.clone()),
-    }
+    })
 }
 
-async fn apply(State(agent): State<Arc<Agent>>, Json(request): Json<PolicyFiles>) -> Answer<InForce> {
-    let done = agent.apply(&named(&agent, request)).await?;
+async fn apply(
+    State(agent): State<Arc<Agent>>,
+    ConnectInfo(peer): ConnectInfo<Peer>,
+    Json(request): Json<PolicyFiles>,
+) -> Answer<InForce> {
+    let done = agent.apply(&named(&agent, peer, request)?).await?;
     let warnings = done.warnings.iter().map(ToString::to_string).collect();
     let (generation, took_us) = (done.generation, done.took_us);
     Ok(Json(InForce { generation, took_us, fingerprint: Some(done.fingerprint), warnings }))
 }
 
-async fn difference(State(agent): State<Arc<Agent>>, Json(request): Json<PolicyFiles>) -> Answer<Diff> {
+async fn difference(
+    State(agent): State<Arc<Agent>>,
+    ConnectInfo(peer): ConnectInfo<Peer>,
+    Json(request): Json<PolicyFiles>,
+) -> Answer<Diff> {
     let candidate = agent
-        .compile(&named(&agent, request))
+        .compile(&named(&agent, peer, request)?)
         .await
         .map_err(|findings| Failure::files("the policy has errors".to_owned(), &findings))?;
     let current = agent.snapshot().await.unwrap_or_default();
@@ -150,5 +165,25 @@ async fn scrape(State(agent): State<Arc<Agent>>) -> Response {
     match (metrics::Scrape { dataplane, applied, failed }).encode() {
         Ok(text) => ([("content-type", "text/plain; version=0.0.4")], text).into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::io::dataplane::Dataplane;
+
+    #[test]
+    fn only_who_may_read_any_file_may_name_one() {
+        let configured = Paths { policy: vec!["/etc/p.toml".into()], keys: "/etc/k.toml".into() };
+        let agent =
+            Agent::new(Dataplane::new("/nonexistent"), configured.clone(), vec![], Path::new("/nonexistent"));
+        let naming = || PolicyFiles { policy: vec!["/etc/shadow".into()], keys: None };
+        let (root, guest) = (Peer { may_name_files: true }, Peer { may_name_files: false });
+        assert_eq!(named(&agent, guest, naming()).unwrap_err().0, StatusCode::FORBIDDEN);
+        assert_eq!(named(&agent, root, naming()).unwrap().policy, [Path::new("/etc/shadow")]);
+        assert_eq!(named(&agent, guest, PolicyFiles::default()).unwrap(), configured);
     }
 }
