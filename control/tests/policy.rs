@@ -99,7 +99,7 @@ fn a_tunnel_becomes_two_sas_with_the_selectors_of_its_rules() {
         (DontFragment::Copy, Dscp::Copy, Some(64))
     );
     assert_eq!((sending.pad_to, sending.clamp_mss), (0, true));
-    assert!(matches!(&inbound.side, Side::Inbound(receiving) if receiving.replay_window == 1024));
+    assert!(matches!(&inbound.side, Side::Inbound(receiving) if receiving.replay_window == 4096));
 }
 
 #[test]

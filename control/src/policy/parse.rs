@@ -198,7 +198,7 @@ fn number(table: &Table<'_>, key: &'static str, bounds: RangeInclusive<u64>, def
 /// Whether numbers are extended, and the window (RFC 4303 3.4.3).
 fn read_anti_replay(table: &Table<'_>) -> Option<(bool, u32)> {
     let extended = table.get("extended_sequence").map_or(Some(true), |value| value.flag());
-    let Some(value) = table.get("replay_window") else { return Some((extended?, 1024)) };
+    let Some(value) = table.get("replay_window") else { return Some((extended?, 4096)) };
     let window = value.number(0..=u64::from(REPLAY_WINDOW_MAX))? as u32;
     let (low, high) = (REPLAY_WINDOW_MIN, REPLAY_WINDOW_MAX);
     if !window.is_multiple_of(64) {
