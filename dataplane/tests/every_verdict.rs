@@ -5,17 +5,16 @@ mod support;
 
 use ravelin_contract::address::NumberRange;
 use ravelin_contract::rule::{Action, Direction, Discard, TunnelId};
-use ravelin_contract::sa::{Mode, Origin, Sa, Transform};
+use ravelin_contract::sa::{Mode, Origin, Sa};
 use ravelin_contract::selector::{Selector, Upper};
 use ravelin_contract::verdict::Verdict;
-use ravelin_crypto_accel::Text;
-use ravelin_crypto_accel::etm;
 use ravelin_dataplane::esp::fingerprint::Fingerprint;
 use ravelin_dataplane::esp::reservation::Store;
 use ravelin_dataplane::esp::trailer;
 use ravelin_dataplane::table::forwarding::view::{KernelRoute, RouteKind};
 use ravelin_dataplane::wire::edit;
-use support::esp_support::{Kind, octets, transforms};
+use support::esp_support::{Kind, octets};
+use support::fuzzed::{null, sealed_by_hand};
 use support::network::{INTERNET, NOWHERE, framed, host, port_mac, route, wan};
 use support::plan::{Plan, both, gcm, range, rule, spi};
 use support::samples::{Ip, internet_checksum, udp};
@@ -70,6 +69,7 @@ fn bring_about(verdict: Verdict) -> Counts {
             at_site_1(LAN, &Ip::new(&host(1, false), "224.0.0.5", 17, datagram()).octets())
         }
         Verdict::NoNeighbour => never_resolved(),
+        Verdict::PolicyChanged => still_waiting_when_filters_change(),
         Verdict::NoLocalPath => to_the_gateway_itself(),
         Verdict::NoFrame => held_without_a_frame(),
         Verdict::TransmitFull => cable_full(),
@@ -170,24 +170,13 @@ fn sealed_twice() -> Counts {
     in_rig(rig, WAN, &sealed)
 }
 
-/// NULL with HMAC, so that a packet can be put together by hand.
-fn null() -> Kind {
-    let transform = transforms().into_iter().find(|transform| transform.name() == "null-hmac-sha2-256");
-    Kind { transform: transform.unwrap(), ..gcm() }
-}
-
 /// A packet with a good ICV and whatever inside; `spoil` changes the first octet of its padding.
 fn authentic(next_header: u8, payload: &[u8], spoil: u8) -> Counts {
-    let Transform::Null { integrity } = null().transform else { panic!("not NULL") };
-    let key = etm::Key::new(etm::Cipher::Null, &[], etm::Hash::Sha256, integrity.key.expose()).unwrap();
-    let header = [spi(2, 1).to_be_bytes(), 1u32.to_be_bytes()].concat();
     let mut text = [payload, &vec![0; 8 + trailer::padding(payload.len() + 6, 4)]].concat();
     trailer::write(&mut text[payload.len()..], next_header);
     text[payload.len()] ^= spoil;
-    let mut icv = [0; 16];
-    key.seal(&header, &[0; 16], Text::in_place(&mut text).unwrap(), &[], &mut icv).unwrap();
     let rig = Rig::with(Setup::of(1), Plan::of(1).tunnel(2, &null()).done());
-    in_rig(rig, WAN, &to_gateway(50, [&header[..], &text, &icv].concat()))
+    in_rig(rig, WAN, &to_gateway(50, sealed_by_hand(&text)))
 }
 
 /// The SA carries one host; its far end sends from another.
@@ -330,6 +319,14 @@ fn never_resolved() -> Counts {
     rig.receive(LAN, &browse());
     rig.hand.advance(1000);
     let counts = rig.counted(Rig::breathe);
+    rig.assert_no_frame_lost();
+    counts
+}
+
+fn still_waiting_when_filters_change() -> Counts {
+    let mut rig = without_neighbours(Setup::of(1));
+    rig.receive(LAN, &browse());
+    let counts = rig.counted(|rig| drop(rig.install(plan().done()).unwrap()));
     rig.assert_no_frame_lost();
     counts
 }

@@ -323,6 +323,23 @@ fn the_switch_to_default_filters_stops_tunnels_survives_a_restart_and_is_taken_b
     assert_eq!(a.pass(WAN, &sealed), [after_hops(&back, 2)]);
 }
 
+/// What the old filters let pass must not leave under the new ones, however long it waited.
+#[test]
+fn what_waits_for_a_neighbour_ends_with_the_policy_that_let_it_pass() {
+    let mut a = site(1, &gcm());
+    a.change_routes(|view| view.neighbours.clear());
+    a.receive(LAN, &hello(1, 2, false, 0).octets());
+    assert_eq!(a.workers[0].frames_held(), 1);
+    let counts = a.counted(|a| {
+        a.meanwhile(|engine| engine.use_default_filters()).unwrap();
+        a.change_routes(|view| view.neighbours.push(neighbour(WAN, &wan(2, false), port_mac(2, WAN))));
+        a.breathe();
+    });
+    assert_eq!(a.sent(WAN), NOTHING);
+    assert_eq!(counts, [(Verdict::PolicyChanged, 1)].into());
+    a.assert_no_frame_lost();
+}
+
 #[test]
 fn a_bad_snapshot_leaves_the_old_one_in_force() {
     let (mut a, mut b) = sites(&gcm());

@@ -139,6 +139,8 @@ verdicts! {
     NotForwardable = "not_forwardable", Forward, true;
     /// The next hop did not answer.
     NoNeighbour = "no_neighbour", Forward, true;
+    /// The filters that let it pass were replaced while it waited for its next hop.
+    PolicyChanged = "policy_changed", Forward, true;
     /// The packet is for this host, and no path to its stack exists for it.
     NoLocalPath = "no_local_path", Forward, true;
     /// No free frame.

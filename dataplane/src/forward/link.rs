@@ -17,7 +17,7 @@ use crate::wiring::Wiring;
 /// go now join the batch.
 ///
 /// Must be called in every breath, also with an empty batch, because packets may be waiting.
-/// Ends packets with `Held`, `NoNeighbour` and `NoFrame`. Leaves local packets alone.
+/// Ends packets with `Held`, `NoNeighbour`, `PolicyChanged` and `NoFrame`. Leaves local packets alone.
 pub fn dress(
     batch: &mut Batch,
     now: Now,

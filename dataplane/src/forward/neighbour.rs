@@ -71,6 +71,11 @@ impl Neighbours {
         self.pending.held()
     }
 
+    /// Ends what waits: other filters are in force than those that let it pass.
+    pub fn outdate(&mut self) {
+        self.pending.outdate();
+    }
+
     /// The MAC address of `next_hop`, and a question to the kernel now and then: whether it is known or not decides
     /// how often.
     pub(super) fn resolve(&mut self, forwarding: &Forwarding, ask: Ask, now: Now) -> Option<[u8; 6]> {

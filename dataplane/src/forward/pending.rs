@@ -25,6 +25,8 @@ const PATIENCE_MS: u64 = 1_000;
 struct Waiting {
     hop: Ask,
     since: Now,
+    /// Whether the filters that let these packets pass are no longer in force.
+    outdated: bool,
     /// In order of arrival; never empty.
     packets: ArrayVec<Packet, PER_HOP>,
 }
@@ -67,29 +69,38 @@ impl Pending {
             None if self.waiting.len() == HOPS => return Err(packet),
             None => {
                 let packets = ArrayVec::from_iter([packet]);
-                self.waiting.push(Waiting { hop, since: now, packets });
+                self.waiting.push(Waiting { hop, since: now, outdated: false, packets });
             }
         }
         self.held += 1;
         Ok(())
     }
 
+    /// Other filters are in force: what waits must not leave any more, since it might not pass them.
+    pub(super) fn outdate(&mut self) {
+        self.waiting.iter_mut().for_each(|waiting| waiting.outdated = true);
+    }
+
     /// Puts the packets whose next hop is known by now in front of `batch`, which they are older than, and those that
-    /// waited too long too, ended with `NoNeighbour`. A next hop's packets go together, and wait on when there is no
+    /// waited too long or are outdated too, ended with `NoNeighbour` or `PolicyChanged`. A next hop's packets go together, and wait on when there is no
     /// room for all.
     pub(super) fn release(&mut self, forwarding: &Forwarding, now: Now, batch: &mut Batch) {
         let before = batch.packets.len();
         for index in (0..self.waiting.len()).rev() {
             let waiting = &self.waiting[index];
             let known = forwarding.link_address(waiting.hop.port, waiting.hop.next_hop).is_some();
-            let due = known || now >= waiting.since.plus_ms(PATIENCE_MS);
+            let end = match waiting.outdated {
+                true => Some(Verdict::PolicyChanged),
+                false => (!known).then_some(Verdict::NoNeighbour),
+            };
+            let due = known || waiting.outdated || now >= waiting.since.plus_ms(PATIENCE_MS);
             if !due || waiting.packets.len() > batch.packets.remaining_capacity() {
                 continue;
             }
             let waiting = self.waiting.swap_remove(index);
             self.held -= waiting.packets.len();
             batch.packets.extend(waiting.packets.into_iter().map(|mut packet| {
-                packet.verdict = (!known).then_some(Verdict::NoNeighbour);
+                packet.verdict = end;
                 packet
             }));
         }

@@ -77,6 +77,8 @@ pub struct Worker {
 /// What the stages remember from packet to packet.
 struct Stages {
     flows: Flows,
+    /// Where the filters in force lie. The reader keeps them until it takes others, so those lie elsewhere.
+    filters: usize,
     neighbours: Neighbours,
     reassembly: Reassembly,
     limiter: Limiter,
@@ -91,6 +93,7 @@ impl Worker {
         let now = parts.clock.read();
         let stages = Stages {
             flows: Flows::new(),
+            filters: 0,
             neighbours: Neighbours::new(parts.asks),
             reassembly: Reassembly::default(),
             limiter: Limiter::new(now),
@@ -135,6 +138,7 @@ impl Worker {
         let Self { reader, wiring, pool, batch, stages, .. } = self;
         let tables = reader.current();
         let view = View::new(tables, now);
+        stages.notice_filters(tables);
 
         stages.reassembly.collect(batch, now, |packet| view.may_hold_esp(packet));
         view.learn_path_mtu(batch);
@@ -221,6 +225,15 @@ impl Worker {
 }
 
 impl Stages {
+    /// What waits was judged by the filters before, so it ends with them.
+    fn notice_filters(&mut self, tables: &Tables) {
+        let filters = std::ptr::from_ref(&*tables.policy).addr();
+        if filters != self.filters {
+            self.filters = filters;
+            self.neighbours.outdate();
+        }
+    }
+
     /// Asks control for the SAs that packets did not find.
     fn acquire(&self, batch: &Batch, tables: &Tables, now: Now) {
         for packet in batch.packets.iter().filter(|packet| packet.verdict == Some(Verdict::NoSa)) {
