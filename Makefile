@@ -39,3 +39,11 @@ bench: ready ## Ticks per packet of whole breaths from memory
 .PHONY: bench-crypto
 bench-crypto: ready ## AES-GCM and ChaCha20-Poly1305 beside other libraries; writes target/bench/crypto.json
 	cargo bench --locked --package ravelin-crypto-accel --features peers
+
+.PHONY: fuzz
+fuzz: ready ## Fuzz every parser for ten minutes each (nightly compiler, cargo-fuzz)
+	@dataplane/fuzz/run.sh 600
+
+.PHONY: fuzz-short
+fuzz-short: ready ## The same for a minute each
+	@dataplane/fuzz/run.sh 60

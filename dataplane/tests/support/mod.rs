@@ -5,6 +5,7 @@
 
 #[path = "../esp_support/mod.rs"]
 pub mod esp_support;
+pub mod fuzzed;
 pub mod mutate;
 pub mod network;
 pub mod plan;
