@@ -24,6 +24,15 @@ fn ping(stand: &TwoGateways, to: IpAddr, octets: usize, how: &str) -> (String, b
     (said.stdout + &said.stderr, said.status.success())
 }
 
+/// Waits until a small ping is answered over both families: in the first second after a link is up the kernel has no
+/// IPv6 address yet by which to ask for neighbours, and an error that has to wait for one may come too late.
+fn settle(stand: &TwoGateways) {
+    for to in [stand.sites.b.site_v4, stand.sites.b.site_v6] {
+        let answered = (0..10).any(|_| ping(stand, to, 100, "do").1);
+        assert!(answered, "{to} never answered");
+    }
+}
+
 fn forget_path_mtu(stand: &TwoGateways) {
     for host in [&stand.sites.a.site, &stand.sites.b.site] {
         host.run("ip route flush cache").unwrap();
@@ -35,6 +44,7 @@ fn forget_path_mtu(stand: &TwoGateways) {
 fn a_sender_that_forbids_fragments_is_told_what_fits() {
     let stand = TwoGateways::start("toobig").unwrap();
     stand.protect().unwrap();
+    settle(&stand);
     for (to, words) in [
         (stand.sites.b.site_v4, format!("Frag needed and DF set (mtu = {FITS})")),
         (stand.sites.b.site_v6, format!("Packet too big: mtu={FITS}")),
