@@ -12,6 +12,9 @@ fi
 # The end-to-end tests start the programs as processes, so these must stand before any test runs.
 cargo build --workspace --bins --locked
 
+# First, so that what stands last on the screen is the result that counts.
+cargo test --workspace --locked --doc
+
 if cargo nextest --version >/dev/null 2>&1; then
     cargo nextest run --workspace --locked --no-fail-fast
 else
@@ -19,4 +22,3 @@ else
     cargo test --workspace --exclude ravelin-perf --locked --no-fail-fast --lib --bins --tests
     cargo test --package ravelin-perf --locked --no-fail-fast --lib --bins --tests -- --test-threads=1
 fi
-cargo test --workspace --locked --doc
