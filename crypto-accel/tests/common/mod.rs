@@ -4,7 +4,7 @@
 
 use ravelin_crypto_accel::aead::{Algorithm, Key, open_one, seal_one};
 use ravelin_crypto_accel::nonce::{Nonce, NumberRange, ReceivedNonce};
-use ravelin_crypto_accel::{BadTag, Text};
+use ravelin_crypto_accel::{BackEnd, BadTag, Text};
 
 /// Every algorithm of the AEAD face.
 pub(crate) const ALGORITHMS: [Algorithm; 3] =
@@ -21,6 +21,11 @@ pub(crate) fn hex(digits: &str) -> Vec<u8> {
 pub(crate) fn counting_key(algorithm: Algorithm, first: u8) -> Key {
     let octets: Vec<u8> = (0..algorithm.key_len()).map(|i| first.wrapping_add(i as u8)).collect();
     Key::new(algorithm, &octets).unwrap()
+}
+
+/// The same key for each back end that may run here, the portable one last.
+pub(crate) fn keys(algorithm: Algorithm, octets: &[u8]) -> Vec<(&'static str, Key)> {
+    BackEnd::available().map(|it| (it.name(), Key::on(it, algorithm, octets).unwrap())).collect()
 }
 
 /// A nonce of exactly these octets: number 0 changes nothing in the static IV. Tests only may repeat it.
