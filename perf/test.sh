@@ -18,7 +18,7 @@ cargo test --workspace --locked --doc
 if cargo nextest --version >/dev/null 2>&1; then
     cargo nextest run --workspace --locked --no-fail-fast
 else
-    echo "cargo-nextest is not installed: using cargo test"
-    cargo test --workspace --exclude ravelin-perf --locked --no-fail-fast --lib --bins --tests
-    cargo test --package ravelin-perf --locked --no-fail-fast --lib --bins --tests -- --test-threads=1
+    # One at a time: `cargo test` knows no groups, and tests that make namespaces must not run beside each other.
+    echo "cargo-nextest is not installed: using cargo test, one test at a time"
+    cargo test --workspace --locked --no-fail-fast --lib --bins --tests -- --test-threads=1
 fi
