@@ -1,0 +1,124 @@
+//! The one door to private keys: it looks who asks, writes it down, and signs. No key comes out of it.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+
+use crate::access::{Caller, Grant};
+use crate::name::{Label, Place, RingName};
+use crate::ring::{Ring, Trust, Usage};
+use crate::scheme::Scheme;
+use crate::store::{Key, Rings};
+use crate::{Error, Result};
+
+/// The door. Every decision is one event of target `ravelin::audit`: code `RVL-KEY-USED` or `RVL-KEY-REFUSED`.
+#[derive(Debug)]
+pub struct Signer {
+    rings: Rings,
+    /// Keys as opened at a generation of their ring; a key of an older generation is dropped, and so wiped.
+    open: Mutex<BTreeMap<Place, (u64, Key)>>,
+}
+
+impl Signer {
+    /// A door to the keys of these rings.
+    pub fn new(rings: Rings) -> Self {
+        Self { rings, open: Mutex::new(BTreeMap::new()) }
+    }
+
+    /// Signs `message` with the key at `label` of `ring`, or its default, if `caller` may use it. The lists are read
+    /// at each call: who was taken off is refused at once. Keys that wait for a certificate can sign too.
+    pub fn sign(
+        &self,
+        caller: &Caller,
+        ring: &RingName,
+        label: Option<&Label>,
+        scheme: Scheme,
+        message: &[u8],
+    ) -> Result<Vec<u8>> {
+        let named = label.map_or("(default)", Label::as_str);
+        match self.try_sign(caller, ring, label, scheme, message) {
+            Ok((grant, signature)) => {
+                let grant = grant.name();
+                tracing::info!(target: "ravelin::audit", code = "RVL-KEY-USED", %ring, label = named, scheme = scheme.name(), %caller, grant, "a key was used");
+                Ok(signature)
+            }
+            Err(error) => {
+                tracing::warn!(target: "ravelin::audit", code = "RVL-KEY-REFUSED", %ring, label = named, scheme = scheme.name(), %caller, reason = %error, "a key was refused");
+                Err(error)
+            }
+        }
+    }
+
+    fn try_sign(
+        &self,
+        caller: &Caller,
+        name: &RingName,
+        label: Option<&Label>,
+        scheme: Scheme,
+        message: &[u8],
+    ) -> Result<(Grant, Vec<u8>)> {
+        let ring = self.rings.open(name)?;
+        let grant = admit(&ring, caller)?;
+        let place = place(&ring, label, caller)?;
+        let generation = match place.ring == *name {
+            true => ring.generation,
+            // Connecting never widens who may use a key: its own ring has a say too.
+            false => {
+                let origin = self.rings.open(&place.ring)?;
+                admit(&origin, caller)?;
+                usable(&origin, &place.label)?;
+                origin.generation
+            }
+        };
+        let key = self.key(&place, generation)?;
+        Ok((grant, key.sign(scheme, message)?))
+    }
+
+    /// The key, opened once for each generation of its ring.
+    fn key(&self, place: &Place, generation: u64) -> Result<Key> {
+        let lock = || self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((known, key)) = lock().get(place)
+            && *known == generation
+        {
+            return Ok(key.clone());
+        }
+        let key = self.rings.key(place)?;
+        lock().insert(place.clone(), (generation, key.clone()));
+        Ok(key)
+    }
+}
+
+fn admit(ring: &Ring, caller: &Caller) -> Result<Grant> {
+    let refused = || Error::NotPermitted { ring: ring.name.clone(), caller: caller.to_string() };
+    ring.access.grant(ring.owner, caller).ok_or_else(refused)
+}
+
+/// Where the key lies that is meant. Pending keys are for the operator alone: nobody else has a certificate to show.
+fn place(ring: &Ring, label: Option<&Label>, caller: &Caller) -> Result<Place> {
+    if let Some(label) = label
+        && caller.is_operator()
+        && ring.pending.iter().any(|pending| pending.label == *label)
+    {
+        return Ok(Place { ring: ring.name.clone(), label: label.clone() });
+    }
+    let label = &ring.choose(label)?.label;
+    let entry = if caller.is_operator() { ring.entry(label)? } else { usable(ring, label)? };
+    if !entry.has_key {
+        return Err(Error::NoKey { ring: ring.name.clone(), label: label.clone() });
+    }
+    let here = || Place { ring: ring.name.clone(), label: label.clone() };
+    Ok(entry.connected.clone().unwrap_or_else(here))
+}
+
+/// The entry, if it may be used to sign.
+fn usable<'a>(ring: &'a Ring, label: &Label) -> Result<&'a crate::ring::Entry> {
+    let entry = ring.entry(label)?;
+    match (entry.usage, entry.trust) {
+        (Usage::Identity, Trust::Trusted) => Ok(entry),
+        (_, Trust::NotTrusted) => {
+            Err(Error::Unfit(format!("{}/{label} is marked as not trusted", ring.name)))
+        }
+        (Usage::TrustAnchor, _) => {
+            Err(Error::Unfit(format!("{}/{label} is a trust anchor, no identity", ring.name)))
+        }
+    }
+}
