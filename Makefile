@@ -37,8 +37,8 @@ bench: ready ## Ticks per packet of whole breaths from memory
 	cargo bench --locked --package ravelin-dataplane --bench breathe
 
 .PHONY: bench-crypto
-bench-crypto: ready ## AES-GCM and ChaCha20-Poly1305 beside other libraries; writes target/bench/crypto.json
-	cargo bench --locked --package ravelin-crypto-accel --features peers
+bench-crypto: ready ## AES-GCM and ChaCha20-Poly1305 beside other libraries; writes target/bench/crypto.json. QUICK=1, ROWS="seal size=64"
+	cargo bench --locked --package ravelin-crypto-accel --bench crypto --features peers -- $(if $(QUICK),--quick) $(ROWS)
 
 .PHONY: fuzz
 fuzz: ready ## Fuzz every parser for ten minutes each (nightly compiler, cargo-fuzz)

@@ -5,10 +5,14 @@
 //! that drifts or a neighbour that wakes up meets all of them. Texts are worked on in place, with 8 octets of
 //! associated data and a tag of 16.
 //!
-//! Arguments pick rows by substring: `aes128-gcm`, `seal`, `1420`, `keys=1`. `--quick` takes fewer batches.
+//! Arguments pick rows by substring: `aes128-gcm`, `seal`, `size=1420`, `keys=64`. `--quick` takes fewer batches.
 
 mod dynamic;
+mod goals;
 mod ipsec_mb;
+mod ipsec_mb_layout;
+mod limits;
+mod lock;
 mod measure;
 mod openssl;
 mod ours;
@@ -30,18 +34,23 @@ fn main() {
     measure::pin_to_one_core();
     let peers = all_peers();
     report::name_absent(&peers);
+    limits::print();
+    report::head();
     let mut rows = Vec::new();
+    let mut goals = Vec::new();
     for case in all_cases().filter(|case| wanted.iter().all(|word| case.label().contains(word))) {
         let figures = measure::interleaved(&case, &peers, if quick { 41 } else { 301 });
         report::print(&case, &figures);
         rows.extend(report::rows(&case, &figures));
+        goals.extend(goals::line(&case, &figures));
     }
+    goals::print(&goals);
     report::write("target/bench/crypto.json", &rows);
 }
 
 fn all_peers() -> Vec<Peer> {
     let mut peers = ours::peers();
-    peers.push(ipsec_mb::peer());
+    peers.extend(ipsec_mb::peers());
     peers.push(openssl::peer());
     #[cfg(feature = "peers")]
     peers.extend(rust_peers::peers());

@@ -122,13 +122,13 @@ fn noise(length: usize, seed: usize) -> Vec<u8> {
     (0..length).map(|i| ((i + 1).wrapping_mul(2_654_435_761 + 2 * seed) >> 13) as u8).collect()
 }
 
-fn median(samples: &mut [f64]) -> f64 {
+pub(crate) fn median(samples: &mut [f64]) -> f64 {
     samples.sort_by(f64::total_cmp);
     samples[samples.len() / 2]
 }
 
 /// The time-stamp counter, after everything before has been done.
-fn ticks() -> u64 {
+pub(crate) fn ticks() -> u64 {
     // SAFETY: every x86-64 processor has it.
     unsafe { _mm_lfence() };
     // SAFETY: as above.
@@ -139,7 +139,7 @@ fn ticks() -> u64 {
 }
 
 /// Additions that wait for each other take one cycle each.
-fn core_cycles_per_tick() -> f64 {
+pub(crate) fn core_cycles_per_tick() -> f64 {
     const ROUNDS: u64 = 300;
     let start = ticks();
     // SAFETY: it changes two registers, both named.

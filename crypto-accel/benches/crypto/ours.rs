@@ -4,6 +4,7 @@ use ravelin_crypto_accel::aead::{self, Algorithm, Key, OpenJob, SealJob};
 use ravelin_crypto_accel::nonce::{Nonce, NumberRange, ReceivedNonce};
 use ravelin_crypto_accel::{BackEnd, Text};
 
+use crate::lock::version;
 use crate::peer::{BATCH, Keyed, Packet, Peer};
 
 /// The best back end first. The portable one stands for RustCrypto. ChaCha20-Poly1305 is the same in all of them.
@@ -16,8 +17,11 @@ fn peer(back_end: BackEnd) -> Peer {
         "portable" => "RustCrypto".to_owned(),
         other => format!("ravelin-{other}"),
     };
-    let version = if back_end.name() == "portable" { "aes-gcm 0.11" } else { env!("CARGO_PKG_VERSION") };
-    Peer::present(&name, version, move |algorithm, keys| {
+    let version = match back_end.name() {
+        "portable" => format!("aes-gcm {}", version("aes-gcm")),
+        _ => env!("CARGO_PKG_VERSION").to_owned(),
+    };
+    Peer::present(&name, &version, move |algorithm, keys| {
         let only_once = algorithm == Algorithm::ChaCha20Poly1305 && back_end != BackEnd::best();
         if only_once {
             return None;

@@ -7,11 +7,16 @@ use crate::peer::{Case, Peer};
 pub(crate) fn name_absent(peers: &[Peer]) {
     for peer in peers {
         match &peer.expand {
-            Ok(_) => println!("{:18} {}", peer.name, peer.version),
-            Err(why) => println!("{:18} absent: {why}", peer.name),
+            Ok(_) => println!("{:22} {}", peer.name, peer.version),
+            Err(why) => println!("{:22} absent: {why}", peer.name),
         }
     }
-    println!("\ncycles per packet, and in brackets how many times the cycles of the first");
+    println!();
+}
+
+/// Says what the lines show.
+pub(crate) fn head() {
+    println!("cycles per packet, and in brackets how many times the cycles of the first");
 }
 
 /// One line of the table.

@@ -1,5 +1,6 @@
 //! aws-lc-rs and ring, which share an interface: in place, and the tag behind the text when opening.
 
+use crate::lock::version;
 use crate::peer::{Algorithm, Keyed, Packet, Peer};
 
 pub(crate) fn peers() -> [Peer; 2] {
@@ -7,18 +8,18 @@ pub(crate) fn peers() -> [Peer; 2] {
 }
 
 macro_rules! library {
-    ($module:ident, $library:ident, $name:literal, $version:literal) => {
+    ($module:ident, $library:ident, $name:literal) => {
         mod $module {
             use $library::aead::{
                 AES_128_GCM, AES_256_GCM, Aad, CHACHA20_POLY1305, LessSafeKey, Nonce, UnboundKey,
             };
 
-            use super::{Algorithm, Keyed, Packet, Peer};
+            use super::{Algorithm, Keyed, Packet, Peer, version};
 
             struct Keys(Vec<LessSafeKey>);
 
             pub(super) fn peer() -> Peer {
-                Peer::present($name, $version, |algorithm, keys| {
+                Peer::present($name, &version($name), |algorithm, keys| {
                     let which = match algorithm {
                         Algorithm::Aes128Gcm => &AES_128_GCM,
                         Algorithm::Aes256Gcm => &AES_256_GCM,
@@ -54,5 +55,5 @@ macro_rules! library {
     };
 }
 
-library!(aws, aws_lc_rs, "aws-lc-rs", "1");
-library!(briansmith, ring, "ring", "0.17");
+library!(aws, aws_lc_rs, "aws-lc-rs");
+library!(briansmith, ring, "ring");
