@@ -34,6 +34,7 @@ use ravelin_dataplane::table::sa_table::{InboundEntry, OutboundEntry};
 use ravelin_dataplane::table::{PortInfo, SaTable, Tables, publish};
 use ravelin_dataplane::wiring::Wiring;
 use ravelin_dataplane::worker::handoff::Post;
+use ravelin_dataplane::worker::host::Host;
 use ravelin_dataplane::worker::{Parts, Worker};
 
 /// Breaths measured per cell.
@@ -112,6 +113,7 @@ impl Gateway {
             events: Events::new(),
             asks: asks(),
             post: Arc::new(Post::new(1, 2048)),
+            host: Host::closed().expect("an eventfd"),
         });
         Self { worker, lan, wan, counters, _publisher: publisher }
     }

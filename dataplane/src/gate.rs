@@ -15,7 +15,9 @@ use ravelin_contract::report::FilterMode;
 use tracing::{debug, error};
 
 use crate::engine::{InForce, Surroundings};
+use crate::kernel::detour::Detour;
 use crate::kernel::guard::{self, Guarded};
+use crate::port::xdp::prefixes::prefixes;
 use crate::port::xdp::steering::Steering;
 use crate::table::forwarding::view::{RouteKind, View};
 use crate::worker::run::Bell;
@@ -24,17 +26,25 @@ use crate::worker::run::Bell;
 pub struct Gate {
     steerings: Mutex<Vec<Steering>>,
     bells: Vec<Arc<Bell>>,
+    /// The host's own way into tunnels, where there is one.
+    detour: Mutex<Option<Detour>>,
     /// Keeps the prefixes that are guarded.
     file: PathBuf,
 }
 
 impl Gate {
     /// Around these ports. Guards at once what was guarded before a restart.
-    pub fn new(steerings: Vec<Steering>, bells: Vec<Arc<Bell>>, state: &Path) -> Arc<Self> {
+    pub fn new(
+        steerings: Vec<Steering>,
+        bells: Vec<Arc<Bell>>,
+        detour: Option<Detour>,
+        state: &Path,
+    ) -> Arc<Self> {
         let file = state.join("protected-prefixes");
-        let gate = Self { steerings: Mutex::new(steerings), bells, file };
+        let gate = Self { steerings: Mutex::new(steerings), bells, detour: Mutex::new(detour), file };
         let kept = gate.kept();
         gate.steer("protected prefixes", |steering| steering.set_protected(kept.iter().copied()));
+        gate.lead(&kept);
         Arc::new(gate)
     }
 
@@ -61,6 +71,18 @@ impl Gate {
             if let Err(error) = change(steering) {
                 error!(interface = steering.interface(), %error, "steering: {what} not set");
             }
+        }
+    }
+
+    fn detour(&self) -> MutexGuard<'_, Option<Detour>> {
+        self.detour.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What the host sends to these goes to the workers.
+    fn lead(&self, ranges: &[AddressRange]) {
+        let Some(detour) = &mut *self.detour() else { return };
+        if let Err(error) = detour.set(ranges.iter().copied().flat_map(prefixes).collect()) {
+            error!(%error, "this host cannot send through all tunnels");
         }
     }
 
@@ -105,9 +127,11 @@ impl Walls {
 impl Surroundings for Walls {
     fn host(&self, in_force: &InForce<'_>) -> Result<(), String> {
         let held = self.protected().clone();
+        let detour = self.gate.detour().as_ref().map(|detour| detour.interface().to_owned());
         let guarded = Guarded {
             protected: in_force.protected.unwrap_or(&held),
             ports: in_force.ports,
+            workers: detour.as_deref(),
             filters: in_force.policy,
             by_policy: in_force.mode == FilterMode::Policy,
         };
@@ -124,6 +148,7 @@ impl Surroundings for Walls {
             error!(%error, file = %self.gate.file.display(), "protected prefixes are not kept for the next start");
         }
         *self.protected() = prefixes.to_vec();
+        self.gate.lead(prefixes);
     }
 
     fn encapsulation_ports(&self, ports: &[u16]) {

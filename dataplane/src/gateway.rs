@@ -20,6 +20,8 @@ use crate::forward::neighbour::{Asks, asks};
 use crate::gate::{Gate, Walls};
 use crate::inbox;
 use crate::kernel;
+use crate::kernel::detour::Detour;
+use crate::kernel::tun::Tun;
 use crate::pin;
 use crate::port::Port;
 use crate::port::xdp::offload;
@@ -27,6 +29,7 @@ use crate::port::xdp::steering::{ModeChoice, Steering};
 use crate::port::xdp::worker::{WorkerOptions, WorkerPorts};
 use crate::report::counter::WorkerCounters;
 use crate::report::events::Events;
+use crate::stack;
 use crate::table::forwarding::Forwarding;
 use crate::table::forwarding::view::View;
 use crate::table::policy::{Policy, PolicySource};
@@ -34,6 +37,7 @@ use crate::table::publish::{self, Reader};
 use crate::table::{PortInfo, Tables};
 use crate::wiring::{Place, TrunkIndex, Wiring};
 use crate::worker::handoff::Post;
+use crate::worker::host::Host;
 use crate::worker::run::{self, Bell, Idle};
 use crate::worker::{self, Worker};
 
@@ -70,12 +74,13 @@ impl Gateway {
         let mut steerings = load_steerings(&appliance)?;
         let crew = Crew::hire(&appliance, &mut steerings)?;
         let bells = crew.bells.clone();
-        let gate = Gate::new(steerings, bells.clone(), &appliance.dataplane.state);
+        let (host, detour) = open_stack(&appliance, &bells)?;
+        let gate = Gate::new(steerings, bells.clone(), detour, &appliance.dataplane.state);
         let (engine, readers) = engine(&appliance, defaults, &crew, &gate);
         engine.guard_host().map_err(|refusal| anyhow!("{refusal}"))?;
         let asks = asks();
         // Workers first: the first picture of the kernel is handed to them, and waits until they take it.
-        let threads = crew.work(readers, &asks)?;
+        let threads = crew.work(readers, &asks, &host)?;
         let follower = follow(&appliance, &engine, &gate, &asks)?;
         attach(&appliance, &gate)?;
 
@@ -154,6 +159,24 @@ fn give_queues(interface: &str, wanted: u32) -> anyhow::Result<()> {
     })
 }
 
+/// The ways between workers and the host's own stack. Without the interface everything but them works.
+fn open_stack(appliance: &Appliance, bells: &[Arc<Bell>]) -> anyhow::Result<(Arc<Host>, Option<Detour>)> {
+    let name = &appliance.dataplane.tun;
+    let opened = Tun::open(name).and_then(|tun| Ok((Detour::open(name, tun.index())?, tun)));
+    match opened {
+        Ok((detour, tun)) => {
+            let host =
+                Host::open(usize::from(FRAME), bells.first().cloned()).context("queues of the host")?;
+            stack::serve(tun, Arc::clone(&host)).context("thread of the host's stack")?;
+            Ok((host, Some(detour)))
+        }
+        Err(error) => {
+            warn!(interface = name, %error, "this host itself cannot be reached through tunnels");
+            Ok((Host::closed().context("queues of the host")?, None))
+        }
+    }
+}
+
 fn attach(appliance: &Appliance, gate: &Gate) -> anyhow::Result<()> {
     let choice = match appliance.dataplane.xdp {
         XdpMode::Native => ModeChoice::Native,
@@ -219,6 +242,7 @@ impl Crew {
         self,
         readers: Vec<Reader<Tables>>,
         asks: &Asks,
+        host: &Arc<Host>,
     ) -> anyhow::Result<Vec<std::thread::JoinHandle<()>>> {
         let workers = self.places.len();
         let post = Arc::new(Post::new(workers, usize::from(FRAME)).ringing(self.bells.clone()));
@@ -238,6 +262,7 @@ impl Crew {
                 events: Arc::clone(&events),
                 asks: Arc::clone(asks),
                 post: Arc::clone(&post),
+                host: Arc::clone(host),
             });
             let life = move || {
                 if let Err(error) = pin::to_core(core as usize) {

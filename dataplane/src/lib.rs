@@ -17,6 +17,7 @@ pub mod pin;
 pub mod port;
 pub mod reassemble;
 pub mod report;
+pub mod stack;
 pub mod table;
 pub mod wire;
 pub mod wiring;

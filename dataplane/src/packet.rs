@@ -23,7 +23,7 @@ pub struct PortIndex(pub u8);
 pub enum Origin {
     /// Received on a port.
     Wire,
-    /// Made by us: an ICMP error. Filters judge it as local traffic.
+    /// Made by us: an ICMP error, or what this host's own stack sends. Filters judge it as local traffic.
     Own,
     /// Made by us on the word of a deny rule with an ICMP answer, so filters were already asked.
     OwnExempt,
@@ -65,7 +65,8 @@ pub struct Packet {
     pub frame: Frame,
     /// What the headers at the front of `frame` say.
     pub ip: Headers,
-    /// The port by which it came in (for our own packets: the port of the packet that caused it).
+    /// The port by which it came in (for our own packets: the port of the packet that caused it,
+    /// or the one by which the host's leave).
     pub ingress: PortIndex,
     /// Received or made.
     pub origin: Origin,

@@ -25,6 +25,7 @@ fn bring_about(verdict: Verdict) -> Counts {
     match verdict {
         Verdict::Forwarded => at_site_1(LAN, &browse()),
         Verdict::Protected => at_site_1(LAN, &to_peer()),
+        Verdict::Local => to_the_gateway_itself(true),
         Verdict::Held => held(),
         Verdict::Reassembled => second_of_three_pieces(400),
         Verdict::Keepalive => at_site_1(WAN, &to_gateway(17, udp(4500, 4500, &[0xff]))),
@@ -70,7 +71,7 @@ fn bring_about(verdict: Verdict) -> Counts {
         }
         Verdict::NoNeighbour => never_resolved(),
         Verdict::PolicyChanged => still_waiting_when_filters_change(),
-        Verdict::NoLocalPath => to_the_gateway_itself(),
+        Verdict::NoLocalPath => to_the_gateway_itself(false),
         Verdict::NoFrame => held_without_a_frame(),
         Verdict::TransmitFull => cable_full(),
     }
@@ -336,9 +337,9 @@ fn held_without_a_frame() -> Counts {
     in_rig(without_neighbours(Setup { frames: 1, ..Setup::of(1) }), LAN, &browse())
 }
 
-fn to_the_gateway_itself() -> Counts {
+fn to_the_gateway_itself(stack: bool) -> Counts {
     let permit = rule(Direction::Inbound, "0.0.0.0/0", "0.0.0.0/0", Action::Permit);
-    let rig = Rig::with(Setup::of(1), Plan::of(1).rules([permit]).done());
+    let rig = Rig::with(Setup { stack, ..Setup::of(1) }, Plan::of(1).rules([permit]).done());
     in_rig(rig, WAN, &Ip::new("198.51.100.1", &wan(1, false), 17, datagram()).octets())
 }
 

@@ -124,6 +124,53 @@ fn by_a_tagged_link() {
 }
 
 #[test]
+fn a_tunnel_reaches_the_gateway_itself_and_it_answers() {
+    for v6 in [false, true] {
+        let (mut a, mut b) = sites(&gcm());
+        let question = Ip { destination: lan(2, v6).parse().unwrap(), ..hello(1, 2, v6, 100) };
+        assert_eq!(across(&mut a, &mut b, &question.octets()).0, NOTHING, "nothing goes on to the LAN");
+        assert_eq!(b.delivered(), [after_hops(&question, 1)]);
+        assert_eq!(only(&b.counts()), Verdict::Local);
+
+        let answer = Ip { source: question.destination, ..hello(2, 1, v6, 100) };
+        assert!(b.host.send(&answer.octets()));
+        b.breathe();
+        let sealed = one(b.sent(WAN));
+        assert!(!shows_tag(&sealed));
+        assert_eq!(a.pass(WAN, &sealed), [after_hops(&answer, 1)], "the sender's own packet loses no hop");
+        assert_eq!(b.counts(), [(Verdict::Local, 1), (Verdict::Protected, 1)].into());
+        a.assert_no_frame_lost();
+        b.assert_no_frame_lost();
+    }
+}
+
+#[test]
+fn filters_stand_before_the_gateways_own_stack_too() {
+    let mut b = site(2, &gcm());
+    let question = Ip { destination: lan(2, false).parse().unwrap(), ..hello(1, 2, false, 0) };
+    let counts = b.counted(|b| b.receive(WAN, &question.octets()));
+    assert_eq!((only(&counts), b.delivered()), (Verdict::CleartextRefused, vec![]));
+    let outwards = Ip::new(&lan(2, false), INTERNET, 17, udp(1, 2, TAG));
+    let counts = b.counted(|b| {
+        assert!(b.host.send(&outwards.octets()));
+        b.breathe();
+    });
+    assert_eq!((only(&counts), b.sent(WAN)), (Verdict::ImplicitlyDenied, vec![]));
+}
+
+#[test]
+fn a_stack_that_takes_nothing_loses_packets_and_no_frames() {
+    let (mut a, mut b) = sites(&gcm());
+    let question = Ip { destination: lan(2, false).parse().unwrap(), ..hello(1, 2, false, 0) };
+    for _ in 0..300 {
+        across(&mut a, &mut b, &question.octets());
+    }
+    assert_eq!(b.counts(), [(Verdict::Local, 256), (Verdict::NoLocalPath, 44)].into());
+    assert_eq!(b.delivered().len(), 256);
+    b.assert_no_frame_lost();
+}
+
+#[test]
 fn no_tag_carries_a_packet_into_a_zone() {
     let mut a = site(1, &gcm());
     let packet = hello(1, 2, false, 10).octets();

@@ -8,6 +8,7 @@ const UNSAFE: &[&str] = &[
     "crypto-accel/src/low/",
     "crypto-accel/src/text.rs",
     "dataplane/src/frame.rs",
+    "dataplane/src/kernel/tun.rs",
     "dataplane/src/port/xdp/",
     "dataplane/src/table/publish.rs",
 ];

@@ -84,6 +84,8 @@ pub struct Dataplane {
     pub default_filters: PathBuf,
     /// Directory in a BPF file system for pinned programs and maps.
     pub pins: PathBuf,
+    /// Name of the TUN interface that joins the host's own stack to the workers, 1 to 15 octets.
+    pub tun: String,
     /// How the XDP program is attached.
     pub xdp: XdpMode,
     /// Users that may connect.
@@ -107,7 +109,7 @@ pub struct Control {
 
 const KEYS: &[&str] = &["name", "port", "workers", "dataplane", "control"];
 const WORKER_KEYS: &[&str] = &["cores", "count", "idle", "frames", "queue"];
-const DATAPLANE_KEYS: &[&str] = &["socket", "state", "default_filters", "pins", "xdp", "allow"];
+const DATAPLANE_KEYS: &[&str] = &["socket", "state", "default_filters", "pins", "tun", "xdp", "allow"];
 const CONTROL_KEYS: &[&str] = &["socket", "metrics", "policy", "keys", "allow"];
 
 impl Appliance {
@@ -173,6 +175,7 @@ struct Paths {
     run: PathBuf,
     state: PathBuf,
     pins: PathBuf,
+    tun: String,
     /// The directory of the file.
     beside: PathBuf,
 }
@@ -188,6 +191,7 @@ impl Paths {
             run: of("/run/ravelin"),
             state: of("/var/lib/ravelin"),
             pins: of("/sys/fs/bpf/ravelin"),
+            tun: name.map_or("rvl0".to_owned(), tun),
             beside,
         }
     }
@@ -275,6 +279,10 @@ fn read_dataplane(file: &Table<'_>, paths: &Paths) -> Option<Dataplane> {
         state: path(get("state"), || paths.state.clone())?,
         default_filters: path(get("default_filters"), || paths.beside.join("default-filters.toml"))?,
         pins: path(get("pins"), || paths.pins.clone())?,
+        tun: match get("tun") {
+            Some(value) => port::interface_name(&value)?,
+            None => paths.tun.clone(),
+        },
         xdp: get("xdp").map_or(Some(XdpMode::Auto), |value| value.choice(&modes))?,
         allow: read_users(get("allow"))?,
     })
@@ -294,6 +302,12 @@ fn read_control(file: &Table<'_>, paths: &Paths) -> Option<Control> {
         keys: path(get("keys"), || paths.beside.join("keys.toml"))?,
         allow: read_users(get("allow"))?,
     })
+}
+
+/// As much of the gateway's name as an interface's name may hold.
+fn tun(name: &Name) -> String {
+    let fits = name.as_str().chars().filter(|c| !matches!(c, '/' | ':')).take(11);
+    format!("rvl-{}", fits.collect::<String>())
 }
 
 fn path(value: Option<Value<'_>>, default: impl FnOnce() -> PathBuf) -> Option<PathBuf> {

@@ -39,7 +39,7 @@ fn two_ports_are_enough() {
     assert_eq!(a.dataplane.state, Path::new("/var/lib/ravelin"));
     assert_eq!(a.dataplane.default_filters, Path::new("/etc/ravelin/default-filters.toml"));
     assert_eq!(a.dataplane.pins, Path::new("/sys/fs/bpf/ravelin"));
-    assert_eq!(a.dataplane.xdp, XdpMode::Auto);
+    assert_eq!((a.dataplane.xdp, a.dataplane.tun.as_str()), (XdpMode::Auto, "rvl0"));
     assert_eq!(a.control.policy, [Path::new("/etc/ravelin/ipsec.toml")]);
     assert_eq!(a.control.keys, Path::new("/etc/ravelin/keys.toml"));
     assert_eq!(a.control.metrics, Some("127.0.0.1:9469".parse().unwrap()));
@@ -77,6 +77,9 @@ fn a_name_parts_the_paths_of_several_gateways() {
     assert_eq!(a.dataplane.state, Path::new("/var/lib/ravelin/gw-a"));
     assert_eq!(a.dataplane.pins, Path::new("/sys/fs/bpf/ravelin/gw-a"));
     assert_eq!(a.control.keys, Path::new("/etc/ravelin/keys.toml"));
+    assert_eq!(a.dataplane.tun, "rvl-gw-a");
+    let long = appliance(&format!("name = \"gateway:of-the-north\"\n{SMALLEST}"));
+    assert_eq!(long.dataplane.tun, "rvl-gatewayof-t");
 }
 
 #[test]
@@ -91,6 +94,7 @@ fn everything_may_be_said() {
         [dataplane]
         socket = \"/tmp/d.sock\"
         state = \"state\"
+        tun = \"stack\"
         xdp = \"native\"
         allow = [0, 998]
         [control]

@@ -60,6 +60,8 @@ verdicts! {
     Forwarded = "forwarded", Transmit, false;
     /// Sealed under an SA and sent.
     Protected = "protected", Transmit, false;
+    /// Given to this host's own stack.
+    Local = "local", Transmit, false;
     /// Held until the next hop's link address is known; counted again when it leaves.
     Held = "held", Forward, false;
     /// A fragment that became part of a reassembled packet, which has a verdict of its own.
@@ -141,7 +143,7 @@ verdicts! {
     NoNeighbour = "no_neighbour", Forward, true;
     /// The filters that let it pass were replaced while it waited for its next hop.
     PolicyChanged = "policy_changed", Forward, true;
-    /// The packet is for this host, and no path to its stack exists for it.
+    /// The packet is for this host, and its stack has no room or no interface to take it.
     NoLocalPath = "no_local_path", Forward, true;
     /// No free frame.
     NoFrame = "no_frame", Receive, true;

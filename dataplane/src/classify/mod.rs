@@ -189,7 +189,7 @@ fn log(packet: &Packet, finding: Finding, judgement: &Judgement, tables: &Tables
     let verdict = match judgement.outcome {
         Outcome::Drop { verdict, .. } => verdict,
         Outcome::Protect(_) => Verdict::Protected,
-        Outcome::Clear if packet.route == Route::Local => Verdict::NoLocalPath,
+        Outcome::Clear if packet.route == Route::Local => Verdict::Local,
         Outcome::Clear => Verdict::Forwarded,
     };
     let matched = Matched {

@@ -38,6 +38,8 @@ pub struct Guarded<'a> {
     pub protected: &'a [AddressRange],
     /// Our ports; what comes and goes by other interfaces is not ours to judge.
     pub ports: &'a [PortInfo],
+    /// The interface that leads to the workers, which judge what goes there.
+    pub workers: Option<&'a str>,
     /// Filters in force.
     pub filters: &'a Policy,
     /// Whether they are an installed policy. It says itself what may go to `protected`; default filters do not know of
@@ -90,7 +92,8 @@ pub(crate) fn table(guarded: &Guarded<'_>) -> String {
         let of_family = guarded.protected.iter().filter(|range| range.family() == family);
         elements(of_family.map(AddressRange::to_string))
     };
-    let names = |ports: &mut dyn Iterator<Item = &PortInfo>| elements(ports.map(|port| quoted(&port.name)));
+    let ports = || guarded.ports.iter();
+    let trusted = ports().filter(|port| port.protected).map(|port| port.name.as_str()).chain(guarded.workers);
     format!(
         "table inet ravelin
 delete table inet ravelin
@@ -107,6 +110,7 @@ table inet ravelin {{
     chain guarded {{
         meta l4proto {{ esp, ah }} return
         udp dport {{ 500, 4500 }} return
+        udp sport {{ 500, 4500 }} return
         icmpv6 type {{ nd-neighbor-solicit, nd-neighbor-advert }} return
         ip daddr @protected4 counter drop
         ip6 daddr @protected6 counter drop
@@ -132,8 +136,8 @@ table inet ravelin {{
 ",
         v4 = protected(Family::V4),
         v6 = protected(Family::V6),
-        trusted = names(&mut guarded.ports.iter().filter(|port| port.protected)),
-        ports = names(&mut guarded.ports.iter()),
+        trusted = elements(trusted.map(quoted)),
+        ports = elements(ports().map(|port| quoted(&port.name))),
         chains = chains.0,
         guard_ports = if guarded.by_policy { "" } else { "        jump guarded\n" },
     )

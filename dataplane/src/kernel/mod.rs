@@ -2,8 +2,9 @@
 //!
 //! One thread mirrors links, addresses, routes and neighbours by netlink and hands each new picture on, and asks the
 //! kernel to resolve the neighbours that workers need. [`guard`] is the second line that holds the kernel's
-//! own traffic to the policy.
+//! own traffic to the policy; [`tun`] and [`detour`] join the host's own stack to the workers.
 
+pub mod detour;
 mod follow;
 pub mod guard;
 mod host_filter;
@@ -11,5 +12,6 @@ mod mirror;
 mod neighbour;
 mod netlink;
 mod read;
+pub mod tun;
 
 pub use follow::{Follower, Publish, follow};

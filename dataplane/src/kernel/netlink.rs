@@ -10,7 +10,8 @@ use netlink_packet_route::route::RouteMessage;
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 use rtnetlink::MulticastGroup;
 use rtnetlink::packet_core::{
-    NLM_F_DUMP, NLM_F_DUMP_INTR, NLM_F_REQUEST, NetlinkBuffer, NetlinkHeader, NetlinkMessage, NetlinkPayload,
+    NLM_F_ACK, NLM_F_DUMP, NLM_F_DUMP_INTR, NLM_F_REQUEST, NetlinkBuffer, NetlinkHeader, NetlinkMessage,
+    NetlinkPayload,
 };
 use rtnetlink::sys::protocols::NETLINK_ROUTE;
 use rtnetlink::sys::{Socket, SocketAddr};
@@ -162,6 +163,31 @@ impl Asker {
             tracing::debug!("the kernel refused a netlink request");
         }
         Ok(())
+    }
+
+    /// Sends a request and waits for its answer. Errors: the kernel refused it.
+    pub(super) fn demand(&mut self, message: RouteNetlinkMessage, flags: u16) -> io::Result<()> {
+        self.send(message, NLM_F_REQUEST | NLM_F_ACK | flags)?;
+        let mut answer = None;
+        while answer.is_none() {
+            self.receive(0)?;
+            each(&self.buffer, |header, octets| {
+                if header.sequence != self.sequence {
+                    return;
+                }
+                match NetlinkMessage::<RouteNetlinkMessage>::deserialize(octets)
+                    .map(|message| message.payload)
+                {
+                    Ok(NetlinkPayload::Error(error)) if error.code.is_some() => {
+                        answer = Some(Err(error.to_io()))
+                    }
+                    Ok(NetlinkPayload::Error(_)) => answer = Some(Ok(())),
+                    Ok(_) => {}
+                    Err(error) => answer = Some(Err(io::Error::other(error))),
+                }
+            });
+        }
+        answer.unwrap_or(Ok(()))
     }
 
     fn receive(&mut self, flags: i32) -> io::Result<()> {

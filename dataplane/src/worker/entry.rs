@@ -5,11 +5,14 @@ use ravelin_contract::verdict::Verdict;
 
 use super::Worker;
 use crate::frame::Frame;
-use crate::packet::{BURST, Origin, Packet, PortIndex};
+use crate::packet::{BURST, Origin, Packet, PortIndex, Route};
 use crate::port::HEADROOM;
 use crate::wire::ethernet::{Header, ether_type};
 use crate::wire::ip;
 use crate::wiring::TrunkIndex;
+
+/// Most packets of this host in one breath, so that they cannot crowd others out.
+const OWN: usize = 8;
 
 impl Worker {
     /// Takes one burst from a trunk. Returns whether there was anything.
@@ -22,7 +25,7 @@ impl Worker {
             let (port, entered) = self.enter(trunk, &mut frame);
             self.counters.port(port).received.add(1, octets);
             match entered {
-                Ok(()) => self.admit(frame, port),
+                Ok(()) => self.admit(frame, port, Origin::Wire),
                 Err(verdict) => self.refuse(frame, port, verdict),
             }
         }
@@ -51,20 +54,41 @@ impl Worker {
         while self.batch.packets.len() < BURST
             && let Some((frame, ingress)) = self.post.receive(self.index, &mut self.pool, HEADROOM)
         {
-            self.admit(frame, ingress);
+            self.admit(frame, ingress, Origin::Wire);
             any = true;
         }
         any
     }
 
+    /// Takes a few packets of those that this host itself sends. One worker does, so that their order stays.
+    pub(super) fn receive_from_host(&mut self) -> bool {
+        let before = self.batch.packets.len();
+        for _ in 0..if self.index == 0 { OWN } else { 0 } {
+            let Some(frame) = self.host.receive(&mut self.pool, HEADROOM) else { break };
+            let egress = self.egress(frame.bytes());
+            self.admit(frame, egress, Origin::Own);
+        }
+        self.batch.packets.len() > before
+    }
+
+    /// The port by which a packet of this host leaves, where it is counted.
+    fn egress(&mut self, packet: &[u8]) -> PortIndex {
+        let forwarding = &self.reader.current().forwarding;
+        let route = ip::parse(packet).ok().and_then(|headers| forwarding.route(headers.flow.destination));
+        match route {
+            Some(Route::Via { port, .. }) => port,
+            _ => PortIndex(0),
+        }
+    }
+
     /// Reads the IP header; what has a sound one joins the batch.
-    fn admit(&mut self, mut frame: Frame, ingress: PortIndex) {
+    fn admit(&mut self, mut frame: Frame, ingress: PortIndex, origin: Origin) {
         match ip::parse(frame.bytes()) {
             Ok(headers) => {
                 // Link padding goes; the packet is never longer than the frame.
                 let trimmed = frame.place(frame.headroom(), headers.total_len.into());
                 debug_assert!(trimmed.is_some(), "a packet longer than its frame");
-                self.batch.packets.push(Packet::new(frame, headers, ingress, Origin::Wire));
+                self.batch.packets.push(Packet::new(frame, headers, ingress, origin));
             }
             Err(verdict) => self.refuse(frame, ingress, verdict),
         }

@@ -36,14 +36,18 @@ pub struct Post {
 impl Post {
     /// For `workers` workers and packets of at most `longest` octets. A single worker needs no parcels.
     pub fn new(workers: usize, longest: usize) -> Self {
-        let parcels = if workers > 1 { WAITING * workers } else { 0 };
+        Self::with_parcels(workers, if workers > 1 { WAITING * workers } else { 0 }, longest)
+    }
+
+    /// With so many pigeonholes, and parcels for all of them together.
+    pub fn with_parcels(inboxes: usize, parcels: usize, longest: usize) -> Self {
         let spare = ArrayQueue::new(parcels.max(1));
         for _ in 0..parcels {
             let parcel = Parcel { octets: vec![0; longest].into(), len: 0, ingress: PortIndex(0) };
             // There is room: the queue was made for as many.
             drop(spare.push(parcel));
         }
-        Self { inboxes: (0..workers).map(|_| ArrayQueue::new(WAITING)).collect(), spare, bells: vec![] }
+        Self { inboxes: (0..inboxes).map(|_| ArrayQueue::new(WAITING)).collect(), spare, bells: vec![] }
     }
 
     /// With the bells of all workers, in order, for those that sleep when idle.
@@ -83,23 +87,26 @@ impl Post {
             return None;
         }
         let mut frame = pool.take()?;
-        let Some(parcel) = self.inboxes[owner].pop() else {
-            pool.give(frame);
-            return None;
-        };
-        let ingress = parcel.ingress;
-        let placed = frame.place(start, parcel.len);
-        if placed.is_some() {
-            frame.bytes_mut().copy_from_slice(&parcel.octets[..parcel.len]);
-        }
-        drop(self.spare.push(parcel));
-        match placed {
-            Some(()) => Some((frame, ingress)),
+        let arrived = self.collect(owner, |packet, ingress| {
+            frame.place(start, packet.len())?;
+            frame.bytes_mut().copy_from_slice(packet);
+            Some(ingress)
+        });
+        match arrived.flatten() {
+            Some(ingress) => Some((frame, ingress)),
             None => {
                 pool.give(frame);
                 None
             }
         }
+    }
+
+    /// Shows the next packet for `owner` to `see`.
+    pub fn collect<T>(&self, owner: usize, see: impl FnOnce(&[u8], PortIndex) -> T) -> Option<T> {
+        let parcel = self.inboxes[owner].pop()?;
+        let seen = see(&parcel.octets[..parcel.len], parcel.ingress);
+        drop(self.spare.push(parcel));
+        Some(seen)
     }
 }
 

@@ -3,6 +3,7 @@
 mod entry;
 mod finish;
 pub mod handoff;
+pub mod host;
 pub mod run;
 mod view;
 
@@ -26,6 +27,7 @@ use crate::table::Tables;
 use crate::table::publish::Reader;
 use crate::wiring::{TrunkIndex, Wiring};
 use handoff::Post;
+use host::Host;
 use view::View;
 
 /// Every outbound SA is asked for a due keepalive once in so many nanoseconds, however often a worker breathes.
@@ -57,6 +59,8 @@ pub struct Parts {
     pub asks: Asks,
     /// Packets for other workers' SAs.
     pub post: Arc<Post>,
+    /// Packets for this host's own stack, and its own.
+    pub host: Arc<Host>,
 }
 
 /// A worker.
@@ -69,6 +73,7 @@ pub struct Worker {
     wiring: Arc<Wiring>,
     counters: Arc<WorkerCounters>,
     post: Arc<Post>,
+    host: Arc<Host>,
     pool: Pool,
     batch: Batch,
     stages: Stages,
@@ -109,6 +114,7 @@ impl Worker {
             wiring: parts.wiring,
             counters: parts.counters,
             post: parts.post,
+            host: parts.host,
             pool: parts.pool,
             batch: Batch::default(),
             stages,
@@ -123,6 +129,7 @@ impl Worker {
             worked |= self.receive(TrunkIndex(number as u8));
             self.carry(now);
         }
+        worked |= self.receive_from_host();
         worked |= self.receive_handed_over();
         self.make_keepalives(now);
         self.carry(now);
@@ -203,9 +210,9 @@ impl Worker {
         self.stages.neighbours.waiting() > 0 || self.trunks.iter().any(|trunk| trunk.rings()[2].0 > 0)
     }
 
-    /// Whether other workers have handed packets over.
+    /// Whether other workers have handed packets over, or the host has sent some.
     fn has_post(&self) -> bool {
-        !self.post.is_empty(self.index)
+        !self.post.is_empty(self.index) || (self.index == 0 && self.host.has_sent())
     }
 
     /// What to wait on when idle.

@@ -1,6 +1,6 @@
 //! The life of a worker's thread: breathe while there is work, then spin or sleep.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -57,8 +57,13 @@ impl Bell {
 
     /// From now on [`Self::rouse`] rings. The worker then looks once more for what was handed over before: whoever hands
     /// over first and rouses afterwards is either seen or rings.
-    pub(super) fn lie_down(&self) {
+    pub(crate) fn lie_down(&self) {
         self.asleep.store(true, Ordering::SeqCst);
+    }
+
+    /// From now on [`Self::rouse`] does nothing.
+    pub(crate) fn get_up(&self) {
+        self.asleep.store(false, Ordering::SeqCst);
     }
 
     /// Ends the worker's life after its breath.
@@ -67,8 +72,13 @@ impl Bell {
         self.ring();
     }
 
+    /// What to wait on.
+    pub(crate) fn descriptor(&self) -> BorrowedFd<'_> {
+        self.descriptor.as_fd()
+    }
+
     /// Takes the rings so far; tells whether there was one.
-    pub(super) fn silence(&self) -> bool {
+    pub(crate) fn silence(&self) -> bool {
         rustix::io::read(&self.descriptor, &mut [0u8; 8]).is_ok()
     }
 }
@@ -95,9 +105,9 @@ fn sleep(worker: &Worker, bell: &Bell) {
     let at_most = if worker.is_waiting() { SHORT_SLEEP } else { SLEEP };
     bell.lie_down();
     // An error is as good as a wake: the next breath looks.
-    let wait = || idle::wait(worker.trunks(), Some(bell.descriptor.as_fd()), at_most).unwrap_or(false);
+    let wait = || idle::wait(worker.trunks(), Some(bell.descriptor()), at_most).unwrap_or(false);
     let rung = !worker.has_post() && wait();
-    bell.asleep.store(false, Ordering::SeqCst);
+    bell.get_up();
     if rung {
         bell.silence();
     }

@@ -57,7 +57,7 @@ pub(crate) fn raise(lab: &Lab, rules: &str, protected: &[&str], by_policy: bool)
     let protected: Vec<_> = protected.iter().map(|at| AddressRange::prefix(ip(at), 24).unwrap()).collect();
     lab.gateway.run(move || {
         let (protected, ports) = (&protected[..], &ports()[..]);
-        guard::raise(&Guarded { protected, ports, filters: &filters, by_policy }).unwrap();
+        guard::raise(&Guarded { protected, ports, workers: None, filters: &filters, by_policy }).unwrap();
     });
 }
 
@@ -238,7 +238,13 @@ fn netns_a_table_that_is_refused_changes_nothing() {
         // No interface has such a name, and nft knows it.
         let mut ports = ports();
         ports[1].name = "a-name-of-twenty-octets".to_owned();
-        guard::raise(&Guarded { protected: &[], ports: &ports, filters: &filters, by_policy: true })
+        guard::raise(&Guarded {
+            protected: &[],
+            ports: &ports,
+            workers: None,
+            filters: &filters,
+            by_policy: true,
+        })
     });
     assert!(matches!(refused, Err(guard::GuardError::Refused(_))), "{refused:?}");
     assert!(ping(&lab.peers[1], "10.2.0.1"), "what stood must stand");
@@ -265,7 +271,14 @@ fn netns_ten_thousand_rules_are_raised_in_one_step() {
     let begun = std::time::Instant::now();
     lab.gateway.run(move || {
         let ports = ports();
-        guard::raise(&Guarded { protected: &[], ports: &ports, filters: &filters, by_policy: true }).unwrap();
+        guard::raise(&Guarded {
+            protected: &[],
+            ports: &ports,
+            workers: None,
+            filters: &filters,
+            by_policy: true,
+        })
+        .unwrap();
     });
     let large = begun.elapsed();
     let begun = std::time::Instant::now();

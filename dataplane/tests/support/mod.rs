@@ -40,6 +40,7 @@ use ravelin_dataplane::table::policy::{Policy, PolicySource};
 use ravelin_dataplane::table::publish;
 use ravelin_dataplane::wiring::{Place, TrunkIndex, Wiring};
 use ravelin_dataplane::worker::handoff::Post;
+use ravelin_dataplane::worker::host::Host;
 use ravelin_dataplane::worker::{self, Worker};
 
 /// The ports of every gateway here.
@@ -59,6 +60,8 @@ pub struct Setup {
     /// Frames of each worker, and octets of each.
     pub frames: u32,
     pub frame_size: u16,
+    /// Whether there is a way to the host's own stack.
+    pub stack: bool,
     /// Frames that fit a cable.
     pub slots: u32,
     /// MTU of LAN and WAN.
@@ -74,6 +77,7 @@ impl Setup {
         Self {
             site,
             workers: 1,
+            stack: true,
             places: [0, 1].map(|trunk| Place { trunk: TrunkIndex(trunk), vlan: None }),
             frames: 512,
             frame_size: 2048,
@@ -128,6 +132,8 @@ pub struct Rig {
     pub workers: Vec<Worker>,
     /// By worker and trunk.
     pub plugs: Vec<[Plug; 2]>,
+    /// The queues of the host's own stack.
+    pub host: Arc<Host>,
     pub hand: Hand,
     pub clock: Clock,
     pub events: Arc<Events>,
@@ -178,6 +184,8 @@ impl Rig {
             crypto: ravelin_crypto_accel::back_end().to_owned(),
         });
         let post = Arc::new(Post::new(setup.workers, setup.frame_size.into()));
+        let host =
+            if setup.stack { Host::open(setup.frame_size.into(), None) } else { Host::closed() }.unwrap();
         let wiring = Arc::new(Wiring::new(setup.places));
         let (mut workers, mut plugs) = (Vec::new(), Vec::new());
         for (index, (reader, counters)) in readers.into_iter().zip(counters).enumerate() {
@@ -197,12 +205,14 @@ impl Rig {
                 events: Arc::clone(&events),
                 asks: Arc::clone(&asks),
                 post: Arc::clone(&post),
+                host: Arc::clone(&host),
             }));
         }
         Self {
             engine: Arc::new(engine),
             workers,
             plugs,
+            host,
             hand,
             clock,
             events,
@@ -266,6 +276,13 @@ impl Rig {
     pub fn sent(&self, port: usize) -> Vec<Vec<u8>> {
         let plugs = self.plugs.iter();
         plugs.flat_map(|plugs| std::iter::from_fn(|| plugs[port].take())).map(|f| f[14..].to_vec()).collect()
+    }
+
+    /// What was given to the host's stack since the last look.
+    pub fn delivered(&self) -> Vec<Vec<u8>> {
+        let mut packets = Vec::new();
+        while self.host.next_for_stack(|packet| packets.push(packet.to_vec())) {}
+        packets
     }
 
     /// What goes out of `port` when `packet` comes in by the other.

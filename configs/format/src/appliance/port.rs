@@ -125,7 +125,8 @@ fn read_interface(value: &Value<'_>, taken: &mut Taken) -> Option<String> {
     Some(name)
 }
 
-fn interface_name(value: &Value<'_>) -> Option<String> {
+/// A name as the kernel allows it.
+pub(super) fn interface_name(value: &Value<'_>) -> Option<String> {
     let text = value.text()?;
     let bad = |c: char| c == '/' || c == ':' || c.is_whitespace() || c.is_control();
     if text.is_empty() || text.len() > 15 || matches!(text, "." | "..") || text.contains(bad) {

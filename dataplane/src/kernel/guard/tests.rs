@@ -60,7 +60,7 @@ rule = [
 "#;
 
 fn guarded<'a>(filters: &'a Policy, ports: &'a [PortInfo], by_policy: bool) -> Guarded<'a> {
-    Guarded { protected: &[], ports, filters, by_policy }
+    Guarded { protected: &[], ports, workers: None, filters, by_policy }
 }
 
 #[test]

@@ -9,7 +9,7 @@ mod mapping;
 mod mirror;
 pub mod offload;
 mod pins;
-mod prefixes;
+pub(crate) mod prefixes;
 pub mod queue;
 mod ring;
 mod socket;

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use ravelin_contract::address::AddressRange;
 
 /// The fewest prefixes that cover exactly this range.
-pub(super) fn prefixes(range: AddressRange) -> Vec<(IpAddr, u8)> {
+pub(crate) fn prefixes(range: AddressRange) -> Vec<(IpAddr, u8)> {
     let (first, last, width) = match (range.first(), range.last()) {
         (IpAddr::V4(first), IpAddr::V4(last)) => (first.to_bits().into(), last.to_bits().into(), 32),
         (IpAddr::V6(first), IpAddr::V6(last)) => (first.to_bits(), last.to_bits(), 128),
