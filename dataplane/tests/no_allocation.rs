@@ -108,7 +108,10 @@ fn cost(rig: &mut Rig, port: usize, packets: &[Vec<u8>]) -> u64 {
 
 /// What is to cost nothing must also have happened.
 fn assert_free(snapshot: Snapshot, port: usize, packets: &[Vec<u8>], expected: Verdict) {
-    let mut rig = gateway(snapshot);
+    assert_rig_is_free(gateway(snapshot), port, packets, expected);
+}
+
+fn assert_rig_is_free(mut rig: Rig, port: usize, packets: &[Vec<u8>], expected: Verdict) {
     let spent = cost(&mut rig, port, packets);
     let counts = rig.counts();
     assert!(counts.get(&expected).is_some_and(|count| *count >= 200), "{expected:?}: {counts:?}");
@@ -250,6 +253,10 @@ fn events_cost_within_their_limits() {
 #[test]
 fn what_is_for_the_gateway_costs_nothing() {
     let permit = rule(Direction::Inbound, "0.0.0.0/0", "0.0.0.0/0", Action::Permit);
-    let to_us = Ip::new(&host(1, false), &lan(1, false), 17, datagram()).octets();
-    assert_free(Plan::of(1).rules([permit]).done(), LAN, &[to_us], Verdict::NoLocalPath);
+    let to_us = [Ip::new(&host(1, false), &lan(1, false), 17, datagram()).octets()];
+    let policy = Plan::of(1).rules([permit]).done();
+    for (stack, expected) in [(true, Verdict::Local), (false, Verdict::NoLocalPath)] {
+        let rig = Rig::with(Setup { stack, ..Setup::of(1) }, policy.clone());
+        assert_rig_is_free(rig, LAN, &to_us, expected);
+    }
 }
