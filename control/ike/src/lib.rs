@@ -3,4 +3,8 @@
 //! From the bottom up: [`wire`] turns octets into values and back and knows no cryptography; [`crypto`] holds algorithms and
 //! knows no messages; [`keymat`] derives keys; [`sealed`] and [`fragment`] are the encrypted payload, whole and in pieces.
 
+pub mod crypto;
+pub mod fragment;
+pub mod keymat;
+pub mod sealed;
 pub mod wire;

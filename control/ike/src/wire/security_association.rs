@@ -120,14 +120,21 @@ fn parse_transforms(body: &mut Reader<'_>, count: usize) -> Body<Vec<Transform>>
     if body.is_empty() { Ok(transforms) } else { Err("octets after a proposal's last transform") }
 }
 
-impl std::fmt::Display for Proposal {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}:", self.protocol)?;
+impl Proposal {
+    /// Its algorithms in the field's words, `AES_GCM_16_256/PRF_HMAC_SHA2_384/CURVE_25519`.
+    pub(crate) fn fmt_algorithms(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         for (index, transform) in self.transforms.iter().enumerate() {
             let between = if index == 0 { "" } else { "/" };
             write!(f, "{between}{transform}")?;
         }
         Ok(())
+    }
+}
+
+impl std::fmt::Display for Proposal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}:", self.protocol)?;
+        self.fmt_algorithms(f)
     }
 }
 

@@ -1,0 +1,129 @@
+//! MODP groups (RFC 3526) in constant time, by `crypto-bigint`.
+
+use std::sync::OnceLock;
+
+use crypto_bigint::modular::{FixedMontyForm, FixedMontyParams};
+use crypto_bigint::{Encoding, Odd, Uint};
+use zeroize::{Zeroize, Zeroizing};
+
+use super::{CryptoError, Random, Secret, primes};
+
+/// One of the three groups.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Modp {
+    Bits2048,
+    Bits3072,
+    Bits4096,
+}
+
+/// Our exponent. Its length follows the greater estimate of RFC 3526 section 8: 320, 448 and 512 bits, the highest bit set.
+pub(super) struct Exponent {
+    group: Modp,
+    octets: Zeroizing<Vec<u8>>,
+}
+
+/// A group's modulus, prepared once in a process.
+struct Modulus<const LIMBS: usize> {
+    prime: Uint<LIMBS>,
+    params: FixedMontyParams<LIMBS>,
+}
+
+impl<const LIMBS: usize> Modulus<LIMBS> {
+    fn new(hex: &str) -> Self {
+        let odd = Odd::<Uint<LIMBS>>::from_be_hex(hex);
+        Self { prime: odd.get(), params: FixedMontyParams::new_vartime(odd) }
+    }
+
+    /// `base ^ exponent`, in a time that depends on lengths only.
+    fn power<const E: usize>(&self, base: &Uint<LIMBS>, exponent: &Uint<E>) -> Uint<LIMBS> {
+        FixedMontyForm::new(base, &self.params).pow(exponent).retrieve()
+    }
+
+    /// RFC 6989 2.1: `1 < share < p - 1`. The share is public, so its check may take its time.
+    fn admits(&self, share: &Uint<LIMBS>) -> bool {
+        *share > Uint::ONE && *share < self.prime.wrapping_sub(&Uint::ONE)
+    }
+}
+
+static MODULUS_2048: OnceLock<Modulus<32>> = OnceLock::new();
+static MODULUS_3072: OnceLock<Modulus<48>> = OnceLock::new();
+static MODULUS_4096: OnceLock<Modulus<64>> = OnceLock::new();
+
+impl Modp {
+    /// Octets of the modulus, of a share and of the secret.
+    pub(super) fn octets(self) -> usize {
+        match self {
+            Self::Bits2048 => 256,
+            Self::Bits3072 => 384,
+            Self::Bits4096 => 512,
+        }
+    }
+
+    fn exponent_octets(self) -> usize {
+        match self {
+            Self::Bits2048 => 40,
+            Self::Bits3072 => 56,
+            Self::Bits4096 => 64,
+        }
+    }
+
+    /// `base ^ exponent`; refuses a base that is no sound share.
+    fn power(self, base: &[u8], exponent: &[u8]) -> Result<Secret, CryptoError> {
+        match self {
+            Self::Bits2048 => {
+                let modulus = MODULUS_2048.get_or_init(|| Modulus::new(primes::MODP_2048));
+                power::<32, 5>(modulus, base, exponent)
+            }
+            Self::Bits3072 => {
+                let modulus = MODULUS_3072.get_or_init(|| Modulus::new(primes::MODP_3072));
+                power::<48, 7>(modulus, base, exponent)
+            }
+            Self::Bits4096 => {
+                let modulus = MODULUS_4096.get_or_init(|| Modulus::new(primes::MODP_4096));
+                power::<64, 8>(modulus, base, exponent)
+            }
+        }
+    }
+}
+
+fn power<const LIMBS: usize, const E: usize>(
+    modulus: &Modulus<LIMBS>,
+    base: &[u8],
+    exponent: &[u8],
+) -> Result<Secret, CryptoError>
+where
+    Uint<LIMBS>: Encoding,
+{
+    let base = Uint::<LIMBS>::from_be_slice(base);
+    if !modulus.admits(&base) {
+        return Err(CryptoError::Share);
+    }
+    let mut exponent = Uint::<E>::from_be_slice(exponent);
+    let mut result = modulus.power(&base, &exponent);
+    exponent.zeroize();
+    let secret = Secret::new(result.to_be_bytes().as_ref().to_vec());
+    result.zeroize();
+    Ok(secret)
+}
+
+impl Exponent {
+    /// A new one.
+    pub(super) fn generate(group: Modp, random: &mut dyn Random) -> Self {
+        let mut octets = Zeroizing::new(vec![0; group.exponent_octets()]);
+        random.fill(&mut octets);
+        octets[0] |= 0x80;
+        Self { group, octets }
+    }
+
+    /// Our share: 2 to this exponent.
+    pub(super) fn share(&self) -> Result<Vec<u8>, CryptoError> {
+        let mut two = vec![0; self.group.octets()];
+        two[self.group.octets() - 1] = 2;
+        Ok(self.group.power(&two, &self.octets)?.expose().to_vec())
+    }
+
+    /// The secret with the peer's share, as long as the modulus (RFC 7296 2.14).
+    pub(super) fn agree(&self, share: &[u8]) -> Result<Secret, CryptoError> {
+        self.group.power(share, &self.octets)
+    }
+}
