@@ -13,7 +13,7 @@ use crate::aead::{Algorithm, OpenJob, SealJob};
 /// One way to carry out AES-GCM. All give the same octets. A value exists only if the processor can do it and the
 /// environment variable `RAVELIN_CRYPTO_DISABLE` (names separated by commas) does not forbid it.
 ///
-/// ChaCha20-Poly1305 has one way only, whatever was chosen.
+/// ChaCha20-Poly1305 has a way of its own on `vaes512` (with AVX-512 IFMA), else one and the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BackEnd(Way);
 
@@ -61,17 +61,31 @@ pub(crate) enum AeadKey {
     X86(x86::Key),
     Portable(Box<portable::Key>),
     ChaCha(chacha::Key),
+    #[cfg(target_arch = "x86_64")]
+    ChaCha512(x86::chacha::Key),
 }
 
 impl AeadKey {
     /// `None` if the length is not the algorithm's.
     pub(crate) fn new(back_end: BackEnd, algorithm: Algorithm, octets: &[u8]) -> Option<Self> {
         match back_end.0 {
-            _ if algorithm == Algorithm::ChaCha20Poly1305 => chacha::Key::new(octets).map(Self::ChaCha),
+            _ if algorithm == Algorithm::ChaCha20Poly1305 => Self::cha_cha(back_end, octets),
             #[cfg(target_arch = "x86_64")]
             Way::X86(level) => x86::Key::new(level, algorithm, octets).map(Self::X86),
             Way::Portable => portable::Key::new(algorithm, octets).map(Self::Portable),
         }
+    }
+
+    /// By our own kernel where there is one, else by ring.
+    fn cha_cha(back_end: BackEnd, octets: &[u8]) -> Option<Self> {
+        #[cfg(target_arch = "x86_64")]
+        if let Way::X86(level) = back_end.0
+            && let Some(key) = x86::chacha::Key::new(level, octets)
+        {
+            return Some(Self::ChaCha512(key));
+        }
+        let _ = back_end;
+        chacha::Key::new(octets).map(Self::ChaCha)
     }
 
     pub(crate) fn algorithm(&self) -> Algorithm {
@@ -80,6 +94,8 @@ impl AeadKey {
             Self::X86(key) => key.algorithm(),
             Self::Portable(key) => key.algorithm(),
             Self::ChaCha(_) => Algorithm::ChaCha20Poly1305,
+            #[cfg(target_arch = "x86_64")]
+            Self::ChaCha512(_) => Algorithm::ChaCha20Poly1305,
         }
     }
 }
@@ -97,6 +113,8 @@ pub(crate) fn seal_some(jobs: &mut [SealJob<'_>]) -> usize {
             key.seal(&mut jobs[0]);
             1
         }
+        #[cfg(target_arch = "x86_64")]
+        Some(AeadKey::ChaCha512(key)) => x86::chacha::seal_some(key.proof(), jobs),
         None => 0,
     }
 }
@@ -114,6 +132,8 @@ pub(crate) fn open_some(jobs: &mut [OpenJob<'_>]) -> usize {
             key.open(&mut jobs[0]);
             1
         }
+        #[cfg(target_arch = "x86_64")]
+        Some(AeadKey::ChaCha512(key)) => x86::chacha::open_some(key.proof(), jobs),
         None => 0,
     }
 }

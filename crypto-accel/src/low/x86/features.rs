@@ -15,6 +15,10 @@ pub(crate) struct Vaes256(Aesni);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Vaes512(Vaes256);
 
+/// [`Vaes512`], and AVX-512 IFMA, which multiplies 52 bits by 52 bits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Ifma512(());
+
 impl Vaes256 {
     /// What it includes.
     pub(super) fn aesni(self) -> Aesni {
@@ -26,6 +30,11 @@ impl Vaes512 {
     /// What it includes.
     pub(super) fn vaes256(self) -> Vaes256 {
         self.0
+    }
+
+    /// With more, if the processor has it.
+    pub(super) fn ifma(self) -> Option<Ifma512> {
+        is_x86_feature_detected!("avx512ifma").then_some(Ifma512(()))
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod aesni;
 mod batch;
+pub(super) mod chacha;
 mod enter;
 mod features;
 mod gcm;

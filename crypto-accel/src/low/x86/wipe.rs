@@ -17,7 +17,7 @@ pub(super) fn registers(level: Level) {
 
 /// `vzeroall` reaches the first 16 only.
 #[inline(always)]
-fn wide() {
+pub(super) fn wide() {
     // SAFETY: every register written is named as such; the processor has AVX-512, which the caller's proof says.
     unsafe {
         asm!(
@@ -78,4 +78,15 @@ fn narrow() {
             options(nomem, nostack, preserves_flags)
         );
     }
+}
+
+/// Octets of the stack below its caller that [`stack`] clears.
+const STACK: usize = 12 << 10;
+
+/// Zeros where a kernel just had its frame.
+#[inline(never)]
+pub(super) fn stack() {
+    let mut room = [0u64; STACK / 8];
+    // SAFETY: the assembly is empty; the compiler must believe that it reads the zeros.
+    unsafe { asm!("/* {} */", in(reg) room.as_mut_ptr(), options(nostack, preserves_flags)) };
 }
