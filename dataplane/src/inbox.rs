@@ -135,6 +135,9 @@ impl Session {
             Request::ListRules { from } => Ok(self.engine.list_rules(from)),
             Request::ListSas { from } => Ok(self.engine.list_sas(from)),
             Request::TakeEvents => Ok(Reply::Events(self.engine.take_events())),
+            Request::ChangeChildren { .. } | Request::Children(_) | Request::ListChildren { .. } => {
+                Err(Refusal::Unenforceable("this packet process takes no negotiated SAs yet".to_owned()))
+            }
         }
     }
 

@@ -36,6 +36,13 @@ pub fn write(event: &Event) {
         Event::SequenceEnding { name, spi, reason } => {
             warn!(code = "RVL-SA-SEQUENCE", sa = %name, spi = format!("{spi:#010x}"), reason, "an SA runs out of sequence numbers");
         }
+        Event::Child { spi, name, happening } => {
+            info!(code = "RVL-SA-CHILD", sa = %name, %spi, ?happening, "negotiated SA");
+        }
+        Event::UnknownSpi { spi, local, remote, ports } => {
+            let (source_port, destination_port) = ports.unwrap_or_default();
+            info!(code = "RVL-SA-UNKNOWN", spi = format!("{spi:#010x}"), %local, %remote, source_port, destination_port, "ESP for an SA that is not there");
+        }
     }
 }
 

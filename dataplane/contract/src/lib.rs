@@ -1,9 +1,10 @@
 //! What the control process may say to the packet process, and what it hears back.
 //!
 //! No I/O, no unsafe, no cryptography. Read in this order: [`limits`], [`address`], [`selector`], [`rule`],
-//! [`secret`], [`sa`], [`snapshot`], [`verdict`], [`report`], [`message`], [`codec`].
+//! [`secret`], [`sa`], [`child`], [`snapshot`], [`verdict`], [`report`], [`message`], [`codec`].
 
 pub mod address;
+pub mod child;
 pub mod codec;
 pub mod limits;
 pub mod message;
@@ -17,4 +18,4 @@ pub mod snapshot;
 pub mod verdict;
 
 /// Version of the messages. Both sides refuse to talk when it differs.
-pub const VERSION: u16 = 1;
+pub const VERSION: u16 = 2;

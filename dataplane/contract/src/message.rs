@@ -1,11 +1,14 @@
 //! What travels on the socket. Control asks, the packet process answers, one answer per request, in order.
 
+use std::net::IpAddr;
+
 use serde::{Deserialize, Serialize};
 
+use crate::child::{Change, ChildFault, ChildStatus, Happening};
 use crate::name::Name;
 use crate::report::{PortStatus, RuleStatus, SaStatus, Status};
 use crate::rule::{Action, Rule};
-use crate::sa::Sa;
+use crate::sa::{Sa, Spi};
 use crate::selector::FlowKey;
 use crate::snapshot::{Inconsistency, Tunnel};
 use crate::verdict::Verdict;
@@ -55,6 +58,21 @@ pub enum Request {
     },
     /// Asks for events that wait, at most [`crate::limits::ENTRIES`].
     TakeEvents,
+    /// Changes negotiated SAs: all of these in their order, in one generation, or none. At most
+    /// [`crate::limits::ENTRIES`].
+    ChangeChildren {
+        /// From [`Reply::Hello`], as it was when the keys were negotiated.
+        incarnation: u64,
+        /// What to do.
+        changes: Vec<Change>,
+    },
+    /// Asks for these negotiated SAs, at most [`crate::limits::ENTRIES`]. Those that are not there are left out.
+    Children(Vec<Spi>),
+    /// Asks for negotiated SAs in the order of their SPIs. None in the answer means the end.
+    ListChildren {
+        /// The last one seen.
+        after: Option<Spi>,
+    },
 }
 
 /// From the packet process.
@@ -100,6 +118,8 @@ pub enum Reply {
     },
     /// Answer to `TakeEvents`.
     Events(Vec<Event>),
+    /// Answer to `Children` and `ListChildren`, at most [`crate::limits::ENTRIES`].
+    Children(Vec<ChildStatus>),
 }
 
 /// Why a request was not done.
@@ -131,6 +151,9 @@ pub enum Refusal {
     /// `UsePolicy` without one.
     #[error("no policy has been installed")]
     NoPolicy,
+    /// Negotiated SAs cannot be changed so.
+    #[error("{0}")]
+    Child(#[from] ChildFault),
 }
 
 /// Something that control should hear of.
@@ -172,5 +195,26 @@ pub enum Event {
         spi: u32,
         /// In plain words.
         reason: String,
+    },
+    /// Something happened to a negotiated SA.
+    Child {
+        /// Under which we receive.
+        spi: Spi,
+        /// Connection.
+        name: Name,
+        /// What.
+        happening: Happening,
+    },
+    /// An ESP packet to us names an SPI that we do not have. Anybody can send such a one; at most one a second is told
+    /// for each sender.
+    UnknownSpi {
+        /// As on the wire, reserved values too.
+        spi: u32,
+        /// Its destination.
+        local: IpAddr,
+        /// Its source.
+        remote: IpAddr,
+        /// Its UDP source and destination port, where UDP carried it.
+        ports: Option<(u16, u16)>,
     },
 }

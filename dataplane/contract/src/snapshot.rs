@@ -126,10 +126,18 @@ impl Snapshot {
     }
 
     fn check_sa(&self, sa: &Sa) -> Result<(), Inconsistency> {
-        let name = || sa.name.to_string();
         if sa.tunnel.0 as usize >= self.tunnels.len() {
-            return Err(Inconsistency::SaTunnel(name(), sa.tunnel.0));
+            return Err(Inconsistency::SaTunnel(sa.name.to_string(), sa.tunnel.0));
         }
+        sa.check()
+    }
+}
+
+impl Sa {
+    /// Checks what hangs on nothing but the SA itself.
+    pub fn check(&self) -> Result<(), Inconsistency> {
+        let sa = self;
+        let name = || sa.name.to_string();
         if !sa.transform.has_valid_keys() {
             return Err(Inconsistency::Key(name()));
         }

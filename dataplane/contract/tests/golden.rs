@@ -1,8 +1,9 @@
 //! The octets of messages, pinned: whoever changes one has to raise the version.
 
 use ravelin_contract::address::{AddressRange, Family, NumberRange};
+use ravelin_contract::child::*;
 use ravelin_contract::codec::encode;
-use ravelin_contract::message::{Refusal, Reply, Request};
+use ravelin_contract::message::{Event, Refusal, Reply, Request};
 use ravelin_contract::name::Name;
 use ravelin_contract::rule::*;
 use ravelin_contract::sa::*;
@@ -91,6 +92,103 @@ fn an_sa() {
         "001007070707070707070707070707070707010203040101000000000000ffffffff000000000000ffffffff0000018008"
     );
     assert_eq!(hex(&Request::Sas(vec![sa()])), octets);
+}
+
+fn child() -> Child {
+    let Sa { name, mode, local, remote, carrier, transform, selectors, .. } = sa();
+    let bounds = |octets| Bounds { octets: std::num::NonZeroU64::new(octets), ..Bounds::default() };
+    Child {
+        name,
+        tunnel: Name::new("t").expect("a good name"),
+        mode,
+        path: Path { local, remote, carrier },
+        extended_sequence: true,
+        selectors,
+        inbound: Inbound {
+            spi: spi(0x1001),
+            transform: transform.clone(),
+            receiving: Receiving { replay_window: 1024 },
+        },
+        outbound: Outbound {
+            spi: spi(0x2002),
+            transform,
+            sending: Sending {
+                dont_fragment: DontFragment::Copy,
+                dscp: Dscp::Value(46),
+                hop_limit: Some(64),
+                pad_to: 128,
+                clamp_mss: true,
+            },
+        },
+        lifetime: Lifetime { soft: bounds(1000), hard: bounds(2000) },
+        start: Start::Receiving,
+    }
+}
+
+fn spi(number: u32) -> Spi {
+    Spi::new(number).expect("not reserved")
+}
+
+#[test]
+fn negotiated_sas() {
+    let path = Path { carrier: Carrier::Ip, ..child().path };
+    let changes = vec![
+        Change::Install(Box::new(child())),
+        Change::Send(spi(0x1001)),
+        Change::Move { spi: spi(0x1001), path },
+        Change::Remove(spi(0x1001)),
+    ];
+    let octets = concat!(
+        "0e07040006612d746f2d6201740000c000020100c63364010194239523140101000000000000ffffffff000000000000",
+        "ffffffff0081200010070707070707070707070707070707070102030480088240001007070707070707070707070707",
+        "0707070102030400012e014080010101e807000001d00f00000001812002812000c000020100c633640100038120"
+    );
+    assert_eq!(hex(&Request::ChangeChildren { incarnation: 7, changes }), octets);
+    assert_eq!(hex(&Request::Children(vec![spi(0x1001)])), "0f018120");
+    assert_eq!(hex(&Request::ListChildren { after: None }), "1000");
+    let usage = Usage { packets: 1, octets: 100, idle_ms: Some(5) };
+    let status = ChildStatus {
+        spi: spi(0x1001),
+        outbound_spi: spi(0x2002),
+        name: name("a-to-b"),
+        tunnel: name("t"),
+        path,
+        sends: true,
+        age: 60,
+        received: usage,
+        sent: Usage::default(),
+    };
+    assert_eq!(
+        hex(&Reply::Children(vec![status])),
+        "09018120824006612d746f2d62017400c000020100c633640100013c01640105000000"
+    );
+    assert_eq!(hex(&Reply::Refused(ChildFault::Unknown(spi(0x1001)).into())), "0307058120");
+    let of = |happening| Event::Child { spi: spi(0x1001), name: name("c"), happening };
+    let events = vec![
+        of(Happening::Used),
+        of(Happening::Ageing(Bound::Numbers)),
+        of(Happening::Expired(Bound::Octets)),
+        of(Happening::Orphaned),
+        of(Happening::PeerMoved { remote: [192, 0, 2, 9].into(), port: Some(4501) }),
+        Event::UnknownSpi {
+            spi: 5,
+            local: [192, 0, 2, 1].into(),
+            remote: [192, 0, 2, 2].into(),
+            ports: None,
+        },
+    ];
+    assert_eq!(
+        hex(&Reply::Events(events)),
+        concat!(
+            "0806038120016300038120016301030381200163020003812001630303812001630400c0000209019523040500c00002",
+            "0100c000020200"
+        )
+    );
+}
+
+#[test]
+fn the_version_goes_with_the_octets() {
+    assert_eq!(ravelin_contract::VERSION, 2);
 }
 
 #[test]
