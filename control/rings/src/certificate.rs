@@ -59,7 +59,7 @@ impl Certificate {
 
     /// DER of the SubjectPublicKeyInfo, of whatever kind.
     pub fn spki(&self) -> Result<Vec<u8>> {
-        let failed = |e: x509_cert::der::Error| Error::format("certificate", e.to_string());
+        let failed = |e: der::Error| Error::format("certificate", e.to_string());
         self.parts().subject_public_key_info().to_der().map_err(failed)
     }
 

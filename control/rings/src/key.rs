@@ -108,12 +108,12 @@ impl PublicKey {
 }
 
 /// Bits of the modulus of an RSAPublicKey (RFC 8017 A.1.1).
-fn modulus_bits(der: &[u8]) -> x509_cert::der::Result<u16> {
+fn modulus_bits(der: &[u8]) -> der::Result<u16> {
     let mut reader = SliceReader::new(der)?;
     let modulus: UintRef<'_> = reader.sequence(|inner| {
         let modulus = inner.decode()?;
         let _exponent: UintRef<'_> = inner.decode()?;
-        Ok::<_, x509_cert::der::Error>(modulus)
+        Ok::<_, der::Error>(modulus)
     })?;
     let octets = modulus.as_bytes();
     let unused = octets.first().map_or(0, |first| first.leading_zeros() as usize);

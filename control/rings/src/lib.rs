@@ -8,13 +8,17 @@ pub mod access;
 pub mod certificate;
 pub mod error;
 pub mod format;
+pub mod io;
+pub mod issue;
 pub mod key;
 pub mod name;
 pub mod passphrase;
+pub mod revocation;
 pub mod ring;
 pub mod scheme;
 pub mod signer;
 pub mod store;
+pub mod verify;
 
 pub use error::Error;
 
