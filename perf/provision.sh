@@ -22,6 +22,8 @@ want_file() { [ -e "$1" ] || missing="$missing $2"; }
 want_command clang clang
 want_command llvm-strip llvm
 want_command gcc gcc
+want_command openssl openssl
+want_command certtool gnutls-bin
 want_command m4 m4
 want_command make make
 want_command pkg-config pkg-config

@@ -1,0 +1,6 @@
+//! Issuing and judging certificates, with OpenSSL, GnuTLS and Python's cryptography on the other side.
+
+mod issued;
+mod judges;
+mod refusals;
+mod revocation;
