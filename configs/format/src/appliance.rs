@@ -103,6 +103,8 @@ pub struct Control {
     pub policy: Vec<PathBuf>,
     /// File of manual keys.
     pub keys: PathBuf,
+    /// Directory of key rings.
+    pub rings: PathBuf,
     /// Users that may connect.
     pub allow: Vec<u32>,
 }
@@ -110,7 +112,7 @@ pub struct Control {
 const KEYS: &[&str] = &["name", "port", "workers", "dataplane", "control"];
 const WORKER_KEYS: &[&str] = &["cores", "count", "idle", "frames", "queue"];
 const DATAPLANE_KEYS: &[&str] = &["socket", "state", "default_filters", "pins", "tun", "xdp", "allow"];
-const CONTROL_KEYS: &[&str] = &["socket", "metrics", "policy", "keys", "allow"];
+const CONTROL_KEYS: &[&str] = &["socket", "metrics", "policy", "keys", "rings", "allow"];
 
 impl Appliance {
     /// Reads the file at `path`. Warnings come with the value.
@@ -300,6 +302,7 @@ fn read_control(file: &Table<'_>, paths: &Paths) -> Option<Control> {
         metrics: read_metrics(get("metrics"))?,
         policy,
         keys: path(get("keys"), || paths.beside.join("keys.toml"))?,
+        rings: path(get("rings"), || paths.beside.join("rings"))?,
         allow: read_users(get("allow"))?,
     })
 }

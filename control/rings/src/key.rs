@@ -101,6 +101,12 @@ impl PublicKey {
         self.kind
     }
 
+    /// SHA-256 of the SubjectPublicKeyInfo: names the key wherever an identifier is wanted.
+    pub fn id(&self) -> [u8; 32] {
+        let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &self.spki);
+        digest.as_ref().try_into().unwrap_or_default()
+    }
+
     /// DER of the SubjectPublicKeyInfo.
     pub fn spki(&self) -> &[u8] {
         &self.spki
@@ -189,6 +195,21 @@ impl PrivateKey {
             }
         };
         Self::from_pair(pair)
+    }
+
+    /// Reads an RSAPrivateKey (RFC 8017 A.1.2).
+    pub fn from_pkcs1(der: &[u8]) -> Result<Self> {
+        let pair = RsaKeyPair::from_der(der).map_err(|e| Error::format("RSA private key", e.to_string()))?;
+        Self::from_pair(Pair::Rsa(pair))
+    }
+
+    /// Reads an ECPrivateKey (RFC 5915), of the curve that it names or that its length fits.
+    pub fn from_sec1(der: &[u8]) -> Result<Self> {
+        let curves = [KeyKind::P256, KeyKind::P384, KeyKind::P521];
+        let pair = curves.iter().find_map(|kind| EcdsaKeyPair::from_private_key_der(ecdsa(*kind), der).ok());
+        let unknown =
+            || Error::format("EC private key", "it is damaged, or its curve is not p256, p384 or p521");
+        Self::from_pair(Pair::Ecdsa(pair.ok_or_else(unknown)?))
     }
 
     fn from_pair(pair: Pair) -> Result<Self> {

@@ -7,6 +7,7 @@
 pub mod access;
 pub mod certificate;
 pub mod error;
+pub mod export;
 pub mod format;
 pub mod io;
 pub mod issue;

@@ -1,6 +1,9 @@
-//! `ravelin`: the operator's command. It only asks the control process; `policy check` alone works without it.
+//! `ravelin`: the operator's command. It asks the control process; `policy check` and all of `ring` and `cert` work without it.
 
+mod cert;
+mod keyring;
 mod policy;
+mod ring;
 mod show;
 mod table;
 
@@ -54,6 +57,10 @@ enum Verb {
     /// Filters in force.
     #[command(subcommand)]
     Filter(show::FilterVerb),
+    /// Key rings: make, list, show, delete, connect, access, passwd.
+    Ring(ring::Arguments),
+    /// Certificates in key rings.
+    Cert(cert::Arguments),
     /// Ports.
     #[command(subcommand)]
     Interface(show::InterfaceVerb),
@@ -136,6 +143,8 @@ pub async fn main() -> ExitCode {
         Verb::Policy(verb) => policy::run(&session, verb).await,
         Verb::Sa(verb) => show::sa(&session, verb).await,
         Verb::Filter(verb) => show::filter(&session, verb).await,
+        Verb::Ring(arguments) => ring::run(&session, arguments),
+        Verb::Cert(arguments) => cert::run(&session, arguments),
         Verb::Interface(verb) => show::interface(&session, verb).await,
         Verb::Stats => show::stats(&session).await,
         Verb::Status => show::status(&session).await,

@@ -81,3 +81,10 @@ pub(crate) fn certificates(what: &str, text: &[u8]) -> Result<Vec<Certificate>> 
 pub(crate) fn chain(chain: &[Certificate]) -> Result<String> {
     chain.iter().map(|certificate| encode(CERTIFICATE, certificate.der())).collect()
 }
+
+/// The octets of base64 without BEGIN and END lines, as some tools write DER.
+pub(crate) fn bare_base64(octets: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+    let digits: Zeroizing<String> =
+        Zeroizing::new(std::str::from_utf8(octets).ok()?.split_ascii_whitespace().collect());
+    Base64::decode_vec(&digits).ok().filter(|inner| !inner.is_empty()).map(Zeroizing::new)
+}

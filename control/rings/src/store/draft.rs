@@ -201,6 +201,17 @@ impl<'a> Draft<'a> {
         Ok(())
     }
 
+    /// Takes a connected certificate out again.
+    pub fn disconnect(&mut self, label: &Label) -> Result<()> {
+        match self.ring.entry(label)?.connected {
+            Some(_) => self.remove(label),
+            None => {
+                let ring = &self.ring.name;
+                Err(Error::Unfit(format!("{ring}/{label} is not connected, it lies here; delete it instead")))
+            }
+        }
+    }
+
     /// Sets whose the ring is.
     pub fn set_owner(&mut self, owner: Owner) {
         self.ring.owner = owner;

@@ -153,6 +153,12 @@ impl Rings {
         Ok(value)
     }
 
+    /// Gives a certificate or pending key another label, unless another ring looks for the old one.
+    pub fn rename(&self, place: &Place, to: &Label) -> Result<()> {
+        self.refuse_if_connected(place)?;
+        self.change(&place.ring, |draft| draft.rename(&place.label, to))
+    }
+
     /// Rings in which the certificate at `place` is connected.
     pub fn connections(&self, place: &Place) -> Result<Vec<RingName>> {
         let mut found = Vec::new();
