@@ -1,7 +1,7 @@
 //! What a piece of DER is, seen from its outermost elements.
 
 use x509_cert::der::asn1::{AnyRef, ObjectIdentifier};
-use x509_cert::der::{Decode, Reader, SliceReader, Tag, Tagged};
+use x509_cert::der::{Decode, Error as Malformed, Reader, Result as Decoded, SliceReader, Tag, Tagged};
 
 use crate::{Error, Result};
 
@@ -20,7 +20,7 @@ pub(super) enum Shape {
 }
 
 /// Elements of a constructed value, a few at most: enough to tell forms apart.
-pub(super) fn elements(value: &[u8]) -> x509_cert::der::Result<Vec<AnyRef<'_>>> {
+pub(super) fn elements(value: &[u8]) -> Decoded<Vec<AnyRef<'_>>> {
     let mut reader = SliceReader::new(value)?;
     let mut found = Vec::new();
     while !reader.is_finished() {
@@ -30,7 +30,7 @@ pub(super) fn elements(value: &[u8]) -> x509_cert::der::Result<Vec<AnyRef<'_>>> 
 }
 
 /// The elements of the outermost sequence.
-pub(super) fn sequence(octets: &[u8]) -> x509_cert::der::Result<Vec<AnyRef<'_>>> {
+pub(super) fn sequence(octets: &[u8]) -> Decoded<Vec<AnyRef<'_>>> {
     let outer = AnyRef::from_der(octets)?;
     outer.tag().assert_eq(Tag::Sequence)?;
     elements(outer.value())
@@ -38,7 +38,7 @@ pub(super) fn sequence(octets: &[u8]) -> x509_cert::der::Result<Vec<AnyRef<'_>>>
 
 /// The first element of `octets`, with whatever follows left off.
 pub(super) fn first<'a>(what: &str, octets: &'a [u8]) -> Result<&'a [u8]> {
-    let bad = |e: x509_cert::der::Error| Error::format(what, e.to_string());
+    let bad = |e: Malformed| Error::format(what, e.to_string());
     let mut reader = SliceReader::new(octets).map_err(bad)?;
     reader.tlv_bytes().map_err(bad)
 }

@@ -1,7 +1,7 @@
 //! PKCS#7 as a bag of certificates: SignedData that signs nothing (RFC 5652 5.1, "certs-only").
 
 use x509_cert::der::asn1::{AnyRef, ObjectIdentifier};
-use x509_cert::der::{Encode, Tag, TagNumber, Tagged};
+use x509_cert::der::{Encode, Error as Malformed, Result as Encoded, Tag, TagNumber, Tagged};
 
 use super::der::{elements, sequence};
 use crate::certificate::Certificate;
@@ -14,7 +14,7 @@ const CRLS: Tag = Tag::ContextSpecific { constructed: true, number: TagNumber(1)
 
 /// Certificates and revocation lists of the file `what`. What it signs is not looked at.
 pub(super) fn read(what: &str, octets: &[u8]) -> Result<(Vec<Certificate>, Vec<Vec<u8>>)> {
-    let bad = |e: x509_cert::der::Error| Error::format(what, format!("PKCS#7: {e}"));
+    let bad = |e: Malformed| Error::format(what, format!("PKCS#7: {e}"));
     let info = sequence(octets).map_err(bad)?;
     let kind: ObjectIdentifier = info[0].decode_as().map_err(bad)?;
     if kind != SIGNED_DATA {
@@ -44,7 +44,7 @@ pub fn write(certificates: &[Certificate]) -> Result<Vec<u8>> {
     assemble(certificates).map_err(|_| Error::Crypto("PKCS#7 cannot be written"))
 }
 
-fn assemble(certificates: &[Certificate]) -> x509_cert::der::Result<Vec<u8>> {
+fn assemble(certificates: &[Certificate]) -> Encoded<Vec<u8>> {
     let wrap = |tag: Tag, parts: &[&[u8]]| AnyRef::new(tag, &parts.concat())?.to_der();
     // DER wants the elements of a set in order.
     let mut set: Vec<&[u8]> = certificates.iter().map(Certificate::der).collect();
