@@ -11,9 +11,9 @@ use cbc::{Decryptor, Encryptor};
 use hmac::{EagerHash, Hmac, Mac};
 use sha2::{Sha256, Sha384, Sha512};
 use subtle::ConstantTimeEq;
-use zeroize::Zeroize;
 
 use crate::error::{BadTag, KeyError, LengthError};
+use crate::low::{Locked, cleanly};
 use crate::text::Text;
 
 /// Octets of a block and of an IV.
@@ -83,15 +83,15 @@ pub struct Key {
 
 enum Crypt {
     Null,
-    Aes128(Box<Aes128>),
-    Aes256(Box<Aes256>),
+    Aes128(Locked<Aes128>),
+    Aes256(Locked<Aes256>),
 }
 
 /// HMAC states that have read the key already, so that a packet pays no block for it.
 enum Sign {
-    Sha256(Box<Hmac<Sha256>>),
-    Sha384(Box<Hmac<Sha384>>),
-    Sha512(Box<Hmac<Sha512>>),
+    Sha256(Locked<Hmac<Sha256>>),
+    Sha384(Locked<Hmac<Sha384>>),
+    Sha512(Locked<Hmac<Sha512>>),
 }
 
 impl Key {
@@ -100,7 +100,7 @@ impl Key {
     /// # Errors
     /// A key whose length its algorithm does not take.
     pub fn new(cipher: Cipher, cipher_key: &[u8], hash: Hash, mac_key: &[u8]) -> Result<Self, KeyError> {
-        Ok(Self { crypt: Crypt::new(cipher, cipher_key)?, sign: Sign::new(hash, mac_key)?, hash })
+        cleanly(|| Ok(Self { crypt: Crypt::new(cipher, cipher_key)?, sign: Sign::new(hash, mac_key)?, hash }))
     }
 
     /// Octets of the ICV it makes.
@@ -129,12 +129,13 @@ impl Key {
         icv: &mut [u8],
     ) -> Result<(), LengthError> {
         self.check_lengths(&text, icv.len())?;
-        let octets = text.gather();
-        self.crypt.encrypt(iv, octets);
-        let icv_len = icv.len();
-        let mut full = self.sign.over(&[before, &iv[..self.iv_len()], octets, after]);
-        icv.copy_from_slice(&full[..icv_len]);
-        full.zeroize();
+        cleanly(|| {
+            let octets = text.gather();
+            self.crypt.encrypt(iv, octets);
+            let icv_len = icv.len();
+            let full = self.sign.over(&[before, &iv[..self.iv_len()], octets, after]);
+            icv.copy_from_slice(&full[..icv_len]);
+        });
         Ok(())
     }
 
@@ -151,17 +152,18 @@ impl Key {
         icv: &[u8],
     ) -> Result<(), OpenError> {
         self.check_lengths(&text, icv.len())?;
-        let octets = text.gather();
-        let mut full = self.sign.over(&[before, &iv[..self.iv_len()], octets, after]);
-        let authentic = bool::from(full[..icv.len()].ct_eq(icv));
-        full.zeroize(); // the right ICV of a forged packet would let its sender try again
-        if authentic {
-            self.crypt.decrypt(iv, octets);
-            Ok(())
-        } else {
-            text.wipe();
-            Err(BadTag.into())
-        }
+        // What is cleared holds the right ICV, too: that of a forged packet would let its sender try again.
+        cleanly(|| {
+            let octets = text.gather();
+            let full = self.sign.over(&[before, &iv[..self.iv_len()], octets, after]);
+            if bool::from(full[..icv.len()].ct_eq(icv)) {
+                self.crypt.decrypt(iv, octets);
+                Ok(())
+            } else {
+                text.wipe();
+                Err(BadTag.into())
+            }
+        })
     }
 
     fn check_lengths(&self, text: &Text<'_>, icv_len: usize) -> Result<(), LengthError> {
@@ -192,8 +194,8 @@ impl Crypt {
 
     fn aes(key: &[u8]) -> Option<Self> {
         match key.len() {
-            16 => Some(Self::Aes128(Box::new(Aes128::new_from_slice(key).ok()?))),
-            32 => Some(Self::Aes256(Box::new(Aes256::new_from_slice(key).ok()?))),
+            16 => Some(Self::Aes128(Locked::new(Aes128::new_from_slice(key).ok()?))),
+            32 => Some(Self::Aes256(Locked::new(Aes256::new_from_slice(key).ok()?))),
             _ => None,
         }
     }
@@ -214,8 +216,8 @@ impl Crypt {
     fn encrypt(&self, iv: &[u8; BLOCK_LEN], octets: &mut [u8]) {
         match self {
             Self::Null => {}
-            Self::Aes128(aes) => cbc_encrypt(aes.as_ref(), iv, octets),
-            Self::Aes256(aes) => cbc_encrypt(aes.as_ref(), iv, octets),
+            Self::Aes128(aes) => cbc_encrypt(&**aes, iv, octets),
+            Self::Aes256(aes) => cbc_encrypt(&**aes, iv, octets),
         }
     }
 
@@ -223,8 +225,8 @@ impl Crypt {
     fn decrypt(&self, iv: &[u8; BLOCK_LEN], octets: &mut [u8]) {
         match self {
             Self::Null => {}
-            Self::Aes128(aes) => cbc_decrypt(aes.as_ref(), iv, octets),
-            Self::Aes256(aes) => cbc_decrypt(aes.as_ref(), iv, octets),
+            Self::Aes128(aes) => cbc_decrypt(&**aes, iv, octets),
+            Self::Aes256(aes) => cbc_decrypt(&**aes, iv, octets),
         }
     }
 }
@@ -252,9 +254,9 @@ impl Sign {
             return Err(refused);
         }
         let sign = match hash {
-            Hash::Sha256 => Hmac::new_from_slice(key).map(|mac| Self::Sha256(Box::new(mac))),
-            Hash::Sha384 => Hmac::new_from_slice(key).map(|mac| Self::Sha384(Box::new(mac))),
-            Hash::Sha512 => Hmac::new_from_slice(key).map(|mac| Self::Sha512(Box::new(mac))),
+            Hash::Sha256 => Hmac::new_from_slice(key).map(|mac| Self::Sha256(Locked::new(mac))),
+            Hash::Sha384 => Hmac::new_from_slice(key).map(|mac| Self::Sha384(Locked::new(mac))),
+            Hash::Sha512 => Hmac::new_from_slice(key).map(|mac| Self::Sha512(Locked::new(mac))),
         };
         sign.map_err(|_| refused)
     }

@@ -3,21 +3,22 @@
 use aes::Aes128;
 use aes::cipher::{BlockCipherEncrypt, KeyInit};
 
+use crate::low::{Locked, cleanly};
 use crate::nonce::Number;
 
 /// Makes the IVs of one SA: the packet's number, encrypted under a key that serves for nothing else.
 ///
 /// A block cipher is a permutation, so different numbers give different IVs; and without the key nobody tells
 /// the next one from chance. The same key makes the same IVs, which tests use.
-pub struct Generator(Aes128);
+pub struct Generator(Locked<Aes128>);
 
 impl Generator {
     /// `seed` must be random and secret, and another one for each SA and each start.
     pub fn new(seed: &[u8; 16]) -> Self {
-        Self(Aes128::new(seed.into()))
+        cleanly(|| Self(Locked::new(Aes128::new(seed.into()))))
     }
 
-    /// The IV for the packet with this number.
+    /// The IV for the packet with this number. Sealing, which follows, clears the registers.
     pub fn iv(&self, number: Number) -> [u8; 16] {
         let mut block = u128::from(number.get()).to_be_bytes().into();
         self.0.encrypt_block(&mut block);

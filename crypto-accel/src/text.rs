@@ -4,9 +4,8 @@
 use std::marker::PhantomData;
 use std::ptr;
 
-use zeroize::Zeroize;
-
 use crate::error::LengthError;
+use crate::low::erase;
 
 /// Longest text of one job in octets: far above any packet or record, far below every algorithm's own limit
 /// (2^36 - 32 for AES-GCM, NIST SP 800-38D 5.2.1.1), so that no counter can wrap.
@@ -94,7 +93,7 @@ impl<'a> Text<'a> {
     /// Leaves zeros in the output, so that nobody reads what was not authentic.
     #[cold]
     pub(crate) fn wipe(&mut self) {
-        self.octets().zeroize();
+        erase(self.octets());
     }
 
     /// The output.

@@ -62,7 +62,7 @@ fn cases(file: &str) -> Vec<Case> {
 fn check(algorithm: Algorithm, file: &str) -> (usize, usize) {
     let cases = cases(file);
     for case in &cases {
-        let tag: [u8; 16] = case.tag[..].try_into().unwrap();
+        let tag: [u8; 16] = case.tag[..].try_into().expect("`cases` keeps no other tags");
         for (back_end, key) in keys(algorithm, &case.key) {
             let name = format!("{file} {} on {back_end}", case.count);
             let due = if case.forged {

@@ -68,7 +68,10 @@ impl Gateway {
             .with_context(|| format!("contract socket {}", appliance.dataplane.socket.display()))?;
         pin::forbid_core_dumps().context("core dumps")?;
         if let Err(error) = pin::lock_memory() {
-            warn!(%error, "keys could reach a swap device: grant CAP_IPC_LOCK or raise the limit on locked memory");
+            warn!(%error, "packets could reach a swap device: grant CAP_IPC_LOCK or raise the limit on locked memory");
+        }
+        if ravelin_crypto_accel::key_memory().unlocked > 0 {
+            warn!("keys could reach a swap device: grant CAP_IPC_LOCK or raise the limit on locked memory");
         }
 
         let mut steerings = load_steerings(&appliance)?;

@@ -1,22 +1,19 @@
 //! ChaCha20-Poly1305 by ring where we have no kernel of our own: of the well-kept libraries the fastest at packet sizes.
-#![expect(unsafe_code, reason = "ring leaves its keys in memory when dropped, so we wipe them")]
-
-use std::mem::{ManuallyDrop, MaybeUninit};
 
 use ring::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, Nonce, UnboundKey};
-use zeroize::Zeroize;
 
 use crate::aead::{OpenJob, SealJob};
 use crate::error::BadTag;
+use crate::low::locked::Locked;
 
-/// An expanded key.
-pub(crate) struct Key(Box<ManuallyDrop<LessSafeKey>>);
+/// An expanded key. ring leaves its keys in memory when dropped; [`Locked`] does not.
+pub(crate) struct Key(Locked<LessSafeKey>);
 
 impl Key {
     /// `None` if the length is not 32.
     pub(super) fn new(octets: &[u8]) -> Option<Self> {
         let key = UnboundKey::new(&CHACHA20_POLY1305, octets).ok()?;
-        Some(Self(Box::new(ManuallyDrop::new(LessSafeKey::new(key)))))
+        Some(Self(Locked::new(LessSafeKey::new(key))))
     }
 
     /// Does the job if it was not done before.
@@ -44,16 +41,5 @@ impl Key {
         if job.outcome.is_err() {
             job.text.wipe();
         }
-    }
-}
-
-impl Drop for Key {
-    fn drop(&mut self) {
-        // SAFETY: the key is not used again; it has no parts of its own outside its memory.
-        unsafe { ManuallyDrop::drop(&mut self.0) };
-        let memory: *mut MaybeUninit<[u8; size_of::<LessSafeKey>()]> = (&raw mut *self.0).cast();
-        // SAFETY: the box owns as many octets, and what it holds has been dropped and is never dropped again.
-        let memory = unsafe { &mut *memory };
-        memory.write([0xff; size_of::<LessSafeKey>()]).zeroize();
     }
 }

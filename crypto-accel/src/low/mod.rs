@@ -4,7 +4,16 @@
 mod x86;
 
 mod chacha;
+mod erase;
+mod leave;
+mod locked;
 mod portable;
+mod slab;
+
+pub(crate) use erase::erase;
+pub(crate) use leave::cleanly;
+pub(crate) use locked::Locked;
+pub use locked::{KeyMemory, key_memory};
 
 use std::sync::OnceLock;
 
@@ -59,7 +68,7 @@ pub fn back_end() -> &'static str {
 pub(crate) enum AeadKey {
     #[cfg(target_arch = "x86_64")]
     X86(x86::Key),
-    Portable(Box<portable::Key>),
+    Portable(Locked<portable::Key>),
     ChaCha(chacha::Key),
     #[cfg(target_arch = "x86_64")]
     ChaCha512(x86::chacha::Key),
@@ -68,12 +77,12 @@ pub(crate) enum AeadKey {
 impl AeadKey {
     /// `None` if the length is not the algorithm's.
     pub(crate) fn new(back_end: BackEnd, algorithm: Algorithm, octets: &[u8]) -> Option<Self> {
-        match back_end.0 {
+        cleanly(|| match back_end.0 {
             _ if algorithm == Algorithm::ChaCha20Poly1305 => Self::cha_cha(back_end, octets),
             #[cfg(target_arch = "x86_64")]
             Way::X86(level) => x86::Key::new(level, algorithm, octets).map(Self::X86),
             Way::Portable => portable::Key::new(algorithm, octets).map(Self::Portable),
-        }
+        })
     }
 
     /// By our own kernel where there is one, else by ring.
@@ -105,17 +114,17 @@ pub(crate) fn seal_some(jobs: &mut [SealJob<'_>]) -> usize {
     match jobs.first().map(|job| &job.key.0) {
         #[cfg(target_arch = "x86_64")]
         Some(AeadKey::X86(key)) => x86::seal_some(key.level(), jobs),
-        Some(AeadKey::Portable(key)) => {
-            key.seal(&mut jobs[0]);
-            1
-        }
-        Some(AeadKey::ChaCha(key)) => {
-            key.seal(&mut jobs[0]);
-            1
-        }
         #[cfg(target_arch = "x86_64")]
         Some(AeadKey::ChaCha512(key)) => x86::chacha::seal_some(key.proof(), jobs),
-        None => 0,
+        _ => leading(jobs, |job| {
+            match &job.key.0 {
+                AeadKey::Portable(key) => key.seal(job),
+                AeadKey::ChaCha(key) => key.seal(job),
+                #[cfg(target_arch = "x86_64")]
+                AeadKey::X86(_) | AeadKey::ChaCha512(_) => return false,
+            }
+            true
+        }),
     }
 }
 
@@ -124,16 +133,22 @@ pub(crate) fn open_some(jobs: &mut [OpenJob<'_>]) -> usize {
     match jobs.first().map(|job| &job.key.0) {
         #[cfg(target_arch = "x86_64")]
         Some(AeadKey::X86(key)) => x86::open_some(key.level(), jobs),
-        Some(AeadKey::Portable(key)) => {
-            key.open(&mut jobs[0]);
-            1
-        }
-        Some(AeadKey::ChaCha(key)) => {
-            key.open(&mut jobs[0]);
-            1
-        }
         #[cfg(target_arch = "x86_64")]
         Some(AeadKey::ChaCha512(key)) => x86::chacha::open_some(key.proof(), jobs),
-        None => 0,
+        _ => leading(jobs, |job| {
+            match &job.key.0 {
+                AeadKey::Portable(key) => key.open(job),
+                AeadKey::ChaCha(key) => key.open(job),
+                #[cfg(target_arch = "x86_64")]
+                AeadKey::X86(_) | AeadKey::ChaCha512(_) => return false,
+            }
+            true
+        }),
     }
+}
+
+/// Does jobs until `one` refuses; returns how many were done.
+fn leading<J>(jobs: &mut [J], mut one: impl FnMut(&mut J) -> bool) -> usize {
+    let all = jobs.len();
+    cleanly(|| jobs.iter_mut().position(|job| !one(job)).unwrap_or(all))
 }

@@ -6,6 +6,7 @@ use aes_gcm::{Aes128Gcm, Aes256Gcm};
 
 use crate::aead::{Algorithm, OpenJob, SealJob, TAG_LEN};
 use crate::error::BadTag;
+use crate::low::locked::Locked;
 use crate::text::Text;
 
 /// An expanded key of AES-GCM.
@@ -16,13 +17,13 @@ pub(crate) enum Key {
 
 impl Key {
     /// `None` if the length is not the algorithm's, or the algorithm not AES-GCM.
-    pub(super) fn new(algorithm: Algorithm, octets: &[u8]) -> Option<Box<Self>> {
+    pub(super) fn new(algorithm: Algorithm, octets: &[u8]) -> Option<Locked<Self>> {
         let key = match algorithm {
             Algorithm::Aes128Gcm => Self::Aes128Gcm(KeyInit::new_from_slice(octets).ok()?),
             Algorithm::Aes256Gcm => Self::Aes256Gcm(KeyInit::new_from_slice(octets).ok()?),
             Algorithm::ChaCha20Poly1305 => return None,
         };
-        Some(Box::new(key))
+        Some(Locked::new(key))
     }
 
     pub(super) fn algorithm(&self) -> Algorithm {

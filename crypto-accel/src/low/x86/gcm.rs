@@ -20,6 +20,7 @@ use super::lanes::Lanes;
 use super::record::Record;
 use super::several::Item;
 use super::span::{HALF, RUN, Run, Span, halves};
+use crate::low::locked::Locked;
 use crate::nonce::Octets;
 
 /// The polynomial of POLYVAL for reduction, `x^127 + x^126 + x^121` and 1, least octet first.
@@ -397,19 +398,19 @@ impl<L: Lanes> Hash<L> {
 
 /// Expands a key of AES-128.
 #[inline(always)]
-pub(super) fn expand_128<L: Lanes>(l: L, key: &[u8; 16]) -> Box<Record> {
+pub(super) fn expand_128<L: Lanes>(l: L, key: &[u8; 16]) -> Locked<Record> {
     expand::<L, 10>(l, l.narrow().schedule_128(key))
 }
 
 /// Expands a key of AES-256.
 #[inline(always)]
-pub(super) fn expand_256<L: Lanes>(l: L, key: &[u8; 32]) -> Box<Record> {
+pub(super) fn expand_256<L: Lanes>(l: L, key: &[u8; 32]) -> Locked<Record> {
     expand::<L, 14>(l, l.narrow().schedule_256(key))
 }
 
 /// Fills a record in: round keys as given, powers of the hash key, which is zero encrypted.
 #[inline(always)]
-fn expand<L: Lanes, const R: usize>(l: L, rounds: [[u8; 16]; 15]) -> Box<Record> {
+fn expand<L: Lanes, const R: usize>(l: L, rounds: [[u8; 16]; 15]) -> Locked<Record> {
     let narrow = l.narrow();
     let mut record = Record::new(rounds);
     let hash_key = encrypt::<R>(narrow, &record, narrow.splat(&record.rounds[0]));

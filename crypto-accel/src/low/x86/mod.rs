@@ -13,11 +13,12 @@ mod several;
 mod span;
 mod vaes256;
 mod vaes512;
-mod wipe;
+pub(super) mod wipe;
 
 pub(super) use enter::{open_some, seal_some};
 
 use crate::aead::Algorithm;
+use crate::low::locked::Locked;
 use features::{Aesni, Vaes256, Vaes512};
 use record::Record;
 
@@ -55,7 +56,7 @@ pub(crate) struct Key {
     level: Level,
     /// AES with 14 rounds, not 10.
     long: bool,
-    record: Box<Record>,
+    record: Locked<Record>,
 }
 
 impl Key {

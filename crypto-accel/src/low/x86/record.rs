@@ -2,6 +2,8 @@
 
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
+use crate::low::locked::Locked;
+
 /// Exponents of the powers that only long texts need, at the head of the table.
 const FAR: [usize; 3] = [32, 28, 24];
 /// The highest of the powers that follow each other down to 1.
@@ -35,8 +37,8 @@ impl Record {
     pub(super) const HIGHEST: usize = FAR[0];
 
     /// No powers yet. The octets of `rounds` are wiped.
-    pub(super) fn new(mut rounds: [[u8; 16]; 15]) -> Box<Self> {
-        let mut record = Box::new(Self { table: [[0; 16]; POWERS + 4], rounds: [[0; 16]; 15] });
+    pub(super) fn new(mut rounds: [[u8; 16]; 15]) -> Locked<Self> {
+        let mut record = Locked::new(Self { table: [[0; 16]; POWERS + 4], rounds: [[0; 16]; 15] });
         record.rounds = rounds;
         rounds.zeroize();
         record

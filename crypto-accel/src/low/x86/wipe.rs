@@ -1,24 +1,59 @@
-//! Vector registers are cleared when a batch is left, so that no round key, hash key or clear text stays in them.
+//! Vector registers and stack are cleared when a batch is left, so that no round key, hash key or clear text stays there.
 #![expect(unsafe_code, reason = "only assembly can say which register")]
 
 use std::arch::asm;
 
-use super::Level;
+/// Zeros in all vector registers that the processor has, whatever the back end: copying octets is the C library's, which
+/// uses the widest.
+#[inline]
+pub(in crate::low) fn registers() {
+    if is_x86_feature_detected!("avx512f") {
+        wide();
+    } else if is_x86_feature_detected!("avx") {
+        half();
+    } else {
+        narrow();
+    }
+}
 
-/// Zeros in every vector register that the back end uses.
-#[inline(always)]
-pub(super) fn registers(level: Level) {
-    match level {
-        Level::Vaes512(_) => wide(),
-        Level::Vaes256(_) => half(),
-        Level::Aesni(_) => narrow(),
+/// The same, and zeros in so many octets of stack below the caller, where the compiler may have spilled registers. A test
+/// looks whether they are enough.
+#[inline]
+pub(super) fn registers_and_stack<const DEPTH: usize>() {
+    const { assert!(DEPTH.is_multiple_of(64)) };
+    /// Overwrites with this instruction and register, in steps of this many octets. No register holds a secret by then.
+    macro_rules! overwrite {
+        ($store:literal, $register:literal, $step:literal) => {
+            // SAFETY: only stack is written that this piece of assembly makes room for and gives back.
+            unsafe {
+                asm!(
+                    "sub rsp, {depth}",
+                    "mov {at}, -{depth}",
+                    "2:",
+                    concat!($store, " [rsp + {at} + {depth}], ", $register),
+                    concat!("add {at}, ", $step),
+                    "jnz 2b",
+                    "add rsp, {depth}",
+                    depth = const DEPTH,
+                    at = out(reg) _,
+                )
+            }
+        };
+    }
+    registers();
+    if is_x86_feature_detected!("avx512f") {
+        overwrite!("vmovdqu64", "zmm0", "64");
+    } else if is_x86_feature_detected!("avx") {
+        overwrite!("vmovdqu", "ymm0", "32");
+    } else {
+        overwrite!("movups", "xmm0", "16");
     }
 }
 
 /// `vzeroall` reaches the first 16 only.
 #[inline(always)]
-pub(super) fn wide() {
-    // SAFETY: every register written is named as such; the processor has AVX-512, which the caller's proof says.
+fn wide() {
+    // SAFETY: every register written is named as such; the processor has AVX-512, which the caller asked.
     unsafe {
         asm!(
             "vzeroall",
@@ -51,7 +86,7 @@ pub(super) fn wide() {
 
 #[inline(always)]
 fn half() {
-    // SAFETY: every register written is named as such; the processor has AVX, which the caller's proof says.
+    // SAFETY: every register written is named as such; the processor has AVX, which the caller asked.
     unsafe {
         asm!(
             "vzeroall",
@@ -78,15 +113,4 @@ fn narrow() {
             options(nomem, nostack, preserves_flags)
         );
     }
-}
-
-/// Octets of the stack below its caller that [`stack`] clears.
-const STACK: usize = 12 << 10;
-
-/// Zeros where a kernel just had its frame.
-#[inline(never)]
-pub(super) fn stack() {
-    let mut room = [0u64; STACK / 8];
-    // SAFETY: the assembly is empty; the compiler must believe that it reads the zeros.
-    unsafe { asm!("/* {} */", in(reg) room.as_mut_ptr(), options(nostack, preserves_flags)) };
 }

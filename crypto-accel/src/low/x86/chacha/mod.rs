@@ -12,20 +12,18 @@ mod vector;
 
 use std::mem;
 
-use zeroize::Zeroizing;
-
 use super::Level;
 use super::features::Ifma512;
 use super::wipe;
 use crate::aead::{OpenJob, SealJob};
 use crate::error::BadTag;
-use crate::low::AeadKey;
+use crate::low::{AeadKey, Locked};
 use group::{Item, Room};
 
 /// A key, 32 octets in one cache line; nothing is worked out before a nonce is known.
 pub(crate) struct Key {
     proof: Ifma512,
-    octets: Box<Zeroizing<[u8; 32]>>,
+    octets: Locked<[u8; 32]>,
 }
 
 impl Key {
@@ -34,9 +32,7 @@ impl Key {
         let Level::Vaes512(proof) = level else { return None };
         let proof = proof.ifma()?;
         let octets: &[u8; 32] = octets.try_into().ok()?;
-        let mut place = Box::new(Zeroizing::new([0; 32]));
-        place.copy_from_slice(octets);
-        Some(Self { proof, octets: place })
+        Some(Self { proof, octets: Locked::new(*octets) })
     }
 
     pub(in crate::low) fn proof(&self) -> Ifma512 {
@@ -54,11 +50,13 @@ pub(in crate::low) fn open_some(proof: Ifma512, jobs: &mut [OpenJob<'_>]) -> usi
     enter(proof, jobs)
 }
 
+/// Octets of stack that [`leading`] uses at most.
+const DEPTH: usize = 12 << 10;
+
 fn enter<J: Job>(_proof: Ifma512, jobs: &mut [J]) -> usize {
     // SAFETY: the proof exists only where the processor has these instructions.
     let done = unsafe { leading(jobs) };
-    wipe::wide();
-    wipe::stack();
+    wipe::registers_and_stack::<DEPTH>();
     done
 }
 
