@@ -40,6 +40,10 @@ bench: ready ## Ticks per packet of whole breaths from memory
 bench-crypto: ready ## AES-GCM and ChaCha20-Poly1305 beside other libraries; writes target/bench/crypto.json. QUICK=1, ROWS="seal size=64"
 	cargo bench --locked --package ravelin-crypto-accel --bench crypto --features peers -- $(if $(QUICK),--quick) $(ROWS)
 
+.PHONY: constant-time
+constant-time: ready ## The timing tests of the cryptography at length (20 rounds of 400,000 measurements each; keep the machine quiet)
+	RAVELIN_TIMING_ROUNDS=20 cargo test --release --locked --package ravelin-crypto-accel --test constant_time -- timing --nocapture --test-threads=1
+
 .PHONY: fuzz
 fuzz: ready ## Fuzz every parser for ten minutes each (nightly compiler, cargo-fuzz)
 	@dataplane/fuzz/run.sh 600

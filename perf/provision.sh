@@ -38,6 +38,8 @@ want_command tcpdump tcpdump
 want_command ping iputils-ping
 want_command curl curl
 want_command strace strace
+want_command valgrind valgrind
+want_command objdump binutils
 want_command nsenter util-linux
 want_command sysctl procps
 /usr/bin/python3 -c 'import ensurepip, venv' 2>/dev/null || missing="$missing python3-venv"
