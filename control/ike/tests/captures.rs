@@ -1,9 +1,13 @@
 //! Exchanges between two strongSwan daemons, recorded with the keys that they derived: the judge of parsing, key schedule,
 //! decryption, reassembly, identities' proofs and child keys, octet by octet. `captures/capture.py` made them.
 
+#[path = "common/hex.rs"]
+mod hex;
+
 use std::collections::VecDeque;
 use std::path::Path;
 
+use hex::hex;
 use ravelin_contract::sa;
 use ravelin_ike::crypto::auth::{self, SignaturePolicy};
 use ravelin_ike::crypto::{
@@ -28,11 +32,6 @@ struct Capture {
     proof: auth::Proof,
     psk: Option<Secret>,
     spki: Vec<(char, Vec<u8>)>,
-}
-
-fn hex(text: &str) -> Vec<u8> {
-    assert!(text.len().is_multiple_of(2));
-    (0..text.len()).step_by(2).map(|at| u8::from_str_radix(&text[at..at + 2], 16).expect("hex")).collect()
 }
 
 /// What strongSwan chooses for a key of this kind.

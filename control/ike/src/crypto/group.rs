@@ -246,12 +246,9 @@ impl std::fmt::Debug for KeyPair {
 /// RFC 8031 makes it ours to know (seen elsewhere: an all-zero share was answered).
 fn agree_on_curve(key: &agreement::PrivateKey, share: &[u8]) -> Result<Secret, CryptoError> {
     let peer = agreement::UnparsedPublicKey::new(key.algorithm(), share);
-    agreement::agree(key, peer, CryptoError::Share, |secret| {
-        if secret.iter().fold(0, |seen, octet| seen | octet) == 0 {
-            return Err(CryptoError::Share);
-        }
-        Ok(Secret::new(secret.to_vec()))
-    })
+    let secret = agreement::agree(key, peer, CryptoError::Share, |secret| Ok(Secret::new(secret.to_vec())))?;
+    let zero = secret.expose().iter().fold(0, |seen, octet| seen | octet) == 0;
+    if zero && *key.algorithm() == agreement::X25519 { Err(CryptoError::Share) } else { Ok(secret) }
 }
 
 /// Draws until the number is a private key; more than a few tries have no chance to happen with sound randomness.
@@ -275,3 +272,6 @@ fn random_curve_key(
     }
     Err(CryptoError::Library)
 }
+
+#[cfg(test)]
+mod tests;
