@@ -17,8 +17,8 @@ use ravelin_ike::fragment::{Progress, Reassembly};
 use ravelin_ike::keymat::{ChildKeys, IkeKeys, Nonces, Spis};
 use ravelin_ike::sealed::{OpeningKey, Plain, SealingKey, Side};
 use ravelin_ike::wire::{
-    Content, ExchangeType, Header, Identity, IkeSpi, Message, NotifyType, Payload, PayloadType, ProposalSpi,
-    SecurityAssociation,
+    Content, DigitalSignature, ExchangeType, Header, Identity, IkeSpi, Message, NotifyType, Payload,
+    PayloadType, ProposalSpi, SecurityAssociation,
 };
 
 /// One recorded run.
@@ -315,6 +315,10 @@ fn check_proofs(capture: &Capture, first: &Opened, request: &[Payload<'_>], resp
         let mut proof = proof.expect("an AUTH payload");
         let proved = check_proof(capture, first, side, &proof, &octets).expect("believed");
         assert_eq!(proved, capture.proof, "side {side}");
+        if let auth::Proof::Signature(scheme) = proved {
+            let theirs = DigitalSignature::parse(&proof.data).expect("a signature").algorithm.to_vec();
+            assert_eq!(theirs, scheme.algorithm_identifier(), "{scheme} has another name there");
+        }
         let last = proof.data.len() - 1;
         proof.data.to_mut()[last] ^= 1;
         assert_eq!(check_proof(capture, first, side, &proof, &octets), Err(auth::AuthError::Wrong));
