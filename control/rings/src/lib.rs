@@ -7,13 +7,16 @@
 pub mod access;
 pub mod certificate;
 pub mod error;
+pub mod expiry;
 pub mod export;
 pub mod format;
 pub mod io;
 pub mod issue;
 pub mod key;
+pub mod map;
 pub mod name;
 pub mod passphrase;
+mod replace;
 pub mod revocation;
 pub mod ring;
 pub mod scheme;

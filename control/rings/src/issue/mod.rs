@@ -1,7 +1,11 @@
 //! Making certificates, requests and CRLs: what goes in comes as arguments, what signs is a key behind a door.
 
+mod authority;
 mod certificate;
 mod crl;
+mod desk;
+mod held;
+mod ledger;
 mod names;
 mod profile;
 mod request;
@@ -10,8 +14,12 @@ use der::asn1::{Any, BitString, Null, ObjectIdentifier};
 use der::{Encode, Sequence};
 use x509_cert::spki::AlgorithmIdentifierOwned;
 
+pub use authority::Authority;
 pub use certificate::{Plan, issue, self_sign};
 pub use crl::{CrlPlan, Revocation, issue_crl};
+pub use desk::{Desk, Received, profile_of};
+pub use held::HeldKey;
+pub use ledger::{Issued, Ledger, REASONS};
 pub use names::{parse_alternative_name, parse_subtree};
 pub use profile::{Constraints, Profile};
 pub use request::{Request, make_request, read_request};

@@ -17,6 +17,11 @@ fn fold(rdn: &x509_cert::name::RelativeDistinguishedName) -> Vec<(ObjectIdentifi
     attributes
 }
 
+/// Attributes in order, with their values as text where they are text.
+pub(crate) fn attributes(name: &Name) -> impl Iterator<Item = (ObjectIdentifier, Option<String>)> + '_ {
+    name.iter().map(|part| (part.oid, text(&part.value)))
+}
+
 /// A value for comparison.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 enum Value {
@@ -37,7 +42,7 @@ impl Value {
 }
 
 /// The text of the string types that a DirectoryString may be.
-pub(crate) fn text(value: &Any) -> Option<String> {
+fn text(value: &Any) -> Option<String> {
     use der::Tag;
     let octets = value.value();
     match value.tag() {
