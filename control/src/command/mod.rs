@@ -1,5 +1,6 @@
-//! `ravelin`: the operator's command. It asks the control process; `policy check` and all of `ring` and `cert` work without it.
+//! `ravelin`: the operator's command. It asks the control process; `policy check` and all of `ring`, `cert` and `ca` work without it.
 
+mod ca;
 mod cert;
 mod keyring;
 mod policy;
@@ -61,6 +62,8 @@ enum Verb {
     Ring(ring::Arguments),
     /// Certificates in key rings.
     Cert(cert::Arguments),
+    /// Authorities of our own: init, sign, revoke, crl, list.
+    Ca(ca::Arguments),
     /// Ports.
     #[command(subcommand)]
     Interface(show::InterfaceVerb),
@@ -144,7 +147,8 @@ pub async fn main() -> ExitCode {
         Verb::Sa(verb) => show::sa(&session, verb).await,
         Verb::Filter(verb) => show::filter(&session, verb).await,
         Verb::Ring(arguments) => ring::run(&session, arguments),
-        Verb::Cert(arguments) => cert::run(&session, arguments),
+        Verb::Cert(arguments) => cert::run(&session, arguments).await,
+        Verb::Ca(arguments) => ca::run(&session, arguments),
         Verb::Interface(verb) => show::interface(&session, verb).await,
         Verb::Stats => show::stats(&session).await,
         Verb::Status => show::status(&session).await,

@@ -1,8 +1,12 @@
 //! `ravelin cert`: certificates in rings.
 
-mod describe;
+mod check;
+pub(crate) mod describe;
 mod export;
-mod import;
+pub(crate) mod import;
+pub(crate) mod make;
+mod map;
+pub(crate) mod wish;
 
 use clap::Subcommand;
 use ravelin_rings::name::{Label, Place, RingName};
@@ -25,6 +29,30 @@ pub(crate) struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
+    /// Say whether certificates would be believed, and if not, why.
+    Check(check::Arguments),
+    #[command(flatten)]
+    Local(Local),
+}
+
+/// What needs no network.
+#[derive(Debug, Subcommand)]
+enum Local {
+    /// Make a key and a certificate that it signs for itself.
+    SelfSigned(make::SelfSigned),
+    /// Make a key and the request for its certificate.
+    Request(make::Request),
+    /// Take in the certificate that an authority made for a request.
+    Receive(make::Receive),
+    /// Renew a certificate for the same key.
+    Renew(make::Renew),
+    /// Make a successor with a new key.
+    Rekey(make::Rekey),
+    /// Let a successor take a certificate's place: publish, switch, retire.
+    Rollover(make::Rollover),
+    /// Rules by which certificates stand for identities.
+    #[command(subcommand)]
+    Map(map::Verb),
     /// Take in certificates and keys from a file of any usual form.
     Import(import::Arguments),
     /// Write a certificate to a file; its key only when told so.
@@ -81,30 +109,44 @@ fn trust(text: &str) -> Result<Trust, String> {
     }
 }
 
-pub(crate) fn run(session: &Session, arguments: Arguments) -> Result<(), Failure> {
+pub(crate) async fn run(session: &Session, arguments: Arguments) -> Result<(), Failure> {
     let rings = arguments.place.rings(session)?;
-    audited(&rings, || match arguments.verb {
-        Verb::Import(arguments) => import::run(session, &rings, &arguments),
-        Verb::Inspect(arguments) => import::inspect(session, &arguments),
-        Verb::Export(arguments) => export::run(session, &rings, &arguments),
-        Verb::Show { place } => {
+    match arguments.verb {
+        Verb::Check(arguments) => check::run(session, &rings, &arguments).await,
+        Verb::Local(verb) => audited(&rings, || work(session, &rings, verb)),
+    }
+}
+
+fn work(session: &Session, rings: &Rings, verb: Local) -> Result<(), Failure> {
+    match verb {
+        Local::SelfSigned(arguments) => make::self_signed(session, rings, &arguments),
+        Local::Request(arguments) => make::request(session, rings, &arguments),
+        Local::Receive(arguments) => make::receive(session, rings, &arguments),
+        Local::Renew(arguments) => make::renew(session, rings, &arguments),
+        Local::Rekey(arguments) => make::rekey(session, rings, &arguments),
+        Local::Rollover(arguments) => make::rollover(session, rings, &arguments),
+        Local::Map(verb) => map::run(session, rings, verb),
+        Local::Import(arguments) => import::run(session, rings, &arguments),
+        Local::Inspect(arguments) => import::inspect(session, &arguments),
+        Local::Export(arguments) => export::run(session, rings, &arguments),
+        Local::Show { place } => {
             let ring = rings.open(&place.ring)?;
             let entry = ring.entry(&place.label)?;
             print(session, &value(entry), ["FIELD", "VALUE"], describe::rows(entry))
         }
-        Verb::List { ring } => list(session, &rings, ring),
-        Verb::Rename { place, label } => {
+        Local::List { ring } => list(session, rings, ring),
+        Local::Rename { place, label } => {
             rings.rename(&place, &label)?;
             let value = json!({ "ring": place.ring, "label": label });
             done(session, &value, &format!("{place} is now {}/{label}", place.ring))
         }
-        Verb::Delete { place, with_key } => delete(session, &rings, &place, with_key),
-        Verb::Trust { place, trust } => {
+        Local::Delete { place, with_key } => delete(session, rings, &place, with_key),
+        Local::Trust { place, trust } => {
             rings.change(&place.ring, |draft| draft.set_trust(&place.label, trust))?;
             let value = json!({ "ring": place.ring, "label": place.label, "trust": trust });
             done(session, &value, &format!("{place} is {}", trust_text(trust)))
         }
-        Verb::Default { ring, label } => {
+        Local::Default { ring, label } => {
             rings.change(&ring, |draft| draft.set_default(label.as_ref()))?;
             let text = match &label {
                 Some(label) => format!("{label} is the default of ring {ring}"),
@@ -112,7 +154,7 @@ pub(crate) fn run(session: &Session, arguments: Arguments) -> Result<(), Failure
             };
             done(session, &json!({ "ring": ring, "default": label }), &text)
         }
-    })
+    }
 }
 
 fn list(session: &Session, rings: &Rings, only: Option<RingName>) -> Result<(), Failure> {
