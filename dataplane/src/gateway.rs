@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, anyhow};
 use ravelin_config::appliance::{self, Appliance, Cores, XdpMode};
 use ravelin_config::default_filters;
+use ravelin_contract::limits;
 use ravelin_contract::report::FilterMode;
 use tracing::{info, warn};
 
@@ -47,6 +48,9 @@ const FRAME: u16 = 4096;
 const TOP_UP: Duration = Duration::from_millis(5);
 /// Looks between two notes of accepted numbers: a second.
 const NOTE_EVERY: u32 = 200;
+
+/// Looks between two at negotiated SAs.
+const LOOK_AT_CHILDREN: u32 = (limits::CHILD_LOOK_MS / TOP_UP.as_millis() as u64) as u32;
 
 /// Everything that runs. Dropping it leaves the walls standing.
 pub struct Gateway {
@@ -101,6 +105,9 @@ impl Gateway {
         while stop.recv_timeout(TOP_UP) == Err(mpsc::RecvTimeoutError::Timeout) {
             self.engine.top_up_numbers();
             looks += 1;
+            if looks % LOOK_AT_CHILDREN == 0 {
+                self.engine.look_at_children();
+            }
             if looks % NOTE_EVERY == 0 {
                 self.engine.note_accepted_numbers();
             }

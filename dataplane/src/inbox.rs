@@ -135,9 +135,11 @@ impl Session {
             Request::ListRules { from } => Ok(self.engine.list_rules(from)),
             Request::ListSas { from } => Ok(self.engine.list_sas(from)),
             Request::TakeEvents => Ok(Reply::Events(self.engine.take_events())),
-            Request::ChangeChildren { .. } | Request::Children(_) | Request::ListChildren { .. } => {
-                Err(Refusal::Unenforceable("this packet process takes no negotiated SAs yet".to_owned()))
+            Request::ChangeChildren { incarnation, changes } => {
+                self.engine.change_children(incarnation, changes)
             }
+            Request::Children(spis) => Ok(self.engine.children_of(&spis)),
+            Request::ListChildren { after } => Ok(self.engine.list_children(after)),
         }
     }
 

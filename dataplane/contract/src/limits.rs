@@ -31,7 +31,7 @@ pub const ENTRIES: usize = 256;
 /// Most events that wait for control before the oldest are counted as lost.
 pub const EVENTS: usize = 4096;
 /// Milliseconds between two looks at how far negotiated SAs have come.
-pub const CHILD_LOOK_MS: u64 = 20;
+pub const CHILD_LOOK_MS: u64 = 50;
 
 const _: () = assert!(ENTRIES * 2048 <= MESSAGE);
 const _: () = assert!(REPLAY_WINDOW_MIN.is_multiple_of(64) && REPLAY_WINDOW_MAX.is_multiple_of(64));

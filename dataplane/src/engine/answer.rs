@@ -107,6 +107,6 @@ impl Engine {
 
 impl State {
     fn fingerprint(&self) -> Option<String> {
-        self.installed.as_ref().map(|installed| installed.fingerprint.clone())
+        self.installed.as_ref().map(|installed| installed.policy.fingerprint.clone())
     }
 }

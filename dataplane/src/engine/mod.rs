@@ -1,10 +1,12 @@
 //! The one writer: turns what control and the kernel say into the next generation, and answers questions.
 //!
-//! All of it runs outside of the workers. No worker ever sees its locks: `installing` orders installs; `builder` keeps SAs
+//! All of it runs outside of the workers. No worker ever sees its locks: `children` keeps
+//! negotiated SAs and orders installs; `builder` keeps SAs
 //! and their numbers, `mode_file` the operator's choice, and both are held while the disk is waited for; `host` orders
 //! what the kernel is told; `state`, always taken last, makes generations. Nothing slow happens under `state`, so that the emergency switch need not wait.
 
 mod answer;
+mod children;
 mod host;
 mod install;
 mod mode;
@@ -24,6 +26,7 @@ use crate::table::forwarding::Forwarding;
 use crate::table::policy::Policy;
 use crate::table::publish::Publisher;
 use crate::table::{PortInfo, SaTable, Tables};
+use children::Children;
 use install::Installed;
 pub use mode::ModeFile;
 
@@ -99,7 +102,7 @@ pub struct Engine {
     crypto: String,
     clock: Clock,
     surroundings: Arc<dyn Surroundings>,
-    installing: Mutex<()>,
+    children: Mutex<Children>,
     builder: Mutex<Builder>,
     mode_file: Mutex<ModeFile>,
     /// The filters that the kernel holds to; none before the first.
@@ -149,7 +152,7 @@ impl Engine {
             crypto: parts.crypto,
             clock: parts.clock,
             surroundings,
-            installing: Mutex::new(()),
+            children: Mutex::default(),
             builder: Mutex::new(parts.builder),
             mode_file: Mutex::new(parts.mode_file),
             host: Mutex::new(None),
@@ -238,7 +241,7 @@ impl State {
 
     fn filters(&self, mode: FilterMode) -> &Arc<Policy> {
         match (&self.installed, mode) {
-            (Some(installed), FilterMode::Policy) => &installed.policy,
+            (Some(installed), FilterMode::Policy) => &installed.policy.filters,
             _ => &self.defaults,
         }
     }

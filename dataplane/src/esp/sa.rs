@@ -185,6 +185,11 @@ impl InboundSa {
         &self.received
     }
 
+    /// Packets and octets opened.
+    pub fn traffic(&self) -> (u64, u64) {
+        self.received.traffic.read()
+    }
+
     /// Security Parameters Index.
     pub fn spi(&self) -> u32 {
         self.facts.identity.spi
@@ -299,6 +304,16 @@ impl OutboundSa {
     /// What it remembers, for its successor in the next generation.
     pub fn sent(&self) -> &Arc<Sent> {
         &self.sent
+    }
+
+    /// Packets and octets sealed.
+    pub fn traffic(&self) -> (u64, u64) {
+        self.sent.traffic.read()
+    }
+
+    /// The numbers of its key.
+    pub fn sequence(&self) -> &Arc<Sequence> {
+        &self.sequence
     }
 
     /// Security Parameters Index.

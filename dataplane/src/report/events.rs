@@ -53,6 +53,11 @@ impl Events {
         self.lost.load(Ordering::Relaxed)
     }
 
+    /// Tells something rare, without a limit.
+    pub fn tell(&self, now: Now, event: Event) {
+        self.put(now, event);
+    }
+
     fn put(&self, now: Now, event: Event) {
         if self.queue.force_push((now, event)).is_some() {
             self.lost.fetch_add(1, Ordering::Relaxed);

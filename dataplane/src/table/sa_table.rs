@@ -52,6 +52,18 @@ pub struct OutboundEntry<O> {
     pub sa: Arc<O>,
 }
 
+impl<I> Clone for InboundEntry<I> {
+    fn clone(&self) -> Self {
+        Self { sa: Arc::clone(&self.sa), ..*self }
+    }
+}
+
+impl<O> Clone for OutboundEntry<O> {
+    fn clone(&self) -> Self {
+        Self { selectors: self.selectors.clone(), sa: Arc::clone(&self.sa), ..*self }
+    }
+}
+
 /// The frozen table of inbound SAs `I` and outbound SAs `O`.
 #[derive(Debug)]
 pub struct SaTable<I, O> {
