@@ -1,0 +1,689 @@
+//! All IKE SAs of one gateway: which datagram is for which, what strangers may cost, and what one SA means for another.
+
+use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ravelin_contract::name::Name;
+
+use crate::action::Action;
+use crate::context::{Context, Effect};
+use crate::crypto::{CookieKeys, Random};
+use crate::event::{Code, Event};
+use crate::exchange::child::Want;
+use crate::exchange::sa_init::{self, Response, Stranger};
+use crate::exchange::view::View;
+use crate::input::{Command, IkeId, Input, Path};
+use crate::job::{Done, Job, Work};
+use crate::part::load::{Admission, Load};
+use crate::policy::{Identity, Peer, Policy, Start};
+use crate::random;
+use crate::session::{Order, Session, SessionInput};
+use crate::shared::Shared;
+use crate::state::initiated::Plan;
+use crate::time::Time;
+use crate::wire::{Content, ExchangeType, Message, NotifyType, ParseError};
+
+/// How long a secret makes cookies.
+const COOKIE_LIFE: Duration = Duration::from_secs(60);
+/// Inputs that wait for an IKE SA that is being worked on elsewhere.
+const QUEUE: usize = 32;
+/// How long after its end an IKE SA that policy wants is begun anew.
+const REVIVE: Duration = Duration::from_secs(5);
+
+/// Where an IKE SA is.
+enum Place {
+    /// Here.
+    Home(Box<Session>),
+    /// In a job; these inputs wait.
+    Away(VecDeque<SessionInput>),
+}
+
+struct Slot {
+    place: Place,
+    deadline: Option<Time>,
+    /// A half-open SA counts against its source.
+    half_open: Option<(SocketAddr, u64)>,
+    identity: Option<Identity>,
+    peer: Option<Arc<Peer>>,
+    of_use: bool,
+}
+
+/// Every IKE SA of one gateway. See the crate's documentation for how to drive it.
+pub struct Endpoint {
+    policy: Arc<Policy>,
+    shared: Arc<Shared>,
+    slots: HashMap<IkeId, Slot>,
+    /// First messages of half-open SAs, so that repetitions find them.
+    strangers: HashMap<(SocketAddr, u64), IkeId>,
+    identities: HashMap<Identity, Vec<IkeId>>,
+    timers: BTreeSet<(Time, IkeId)>,
+    revive: Vec<(Time, Name)>,
+    /// Peers that the operator brought down: not begun anew until brought up.
+    down: HashSet<Name>,
+    load: Load,
+    under_load: bool,
+    cookies: CookieKeys,
+    cookies_since: Time,
+    announced: Option<Time>,
+    counters: Counters,
+}
+
+/// What was turned away, by why. Grows only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Counters {
+    /// Datagrams that are no IKE message.
+    pub malformed: u64,
+    /// IKEv1 messages.
+    pub version_1: u64,
+    /// Messages for IKE SAs that we do not have.
+    pub unknown_spi: u64,
+    /// Requests answered by a cookie.
+    pub cookies: u64,
+    /// Requests dropped because of limits.
+    pub limited: u64,
+}
+
+/// What [`Endpoint::begin`] leads to.
+pub struct Begun {
+    /// To do now.
+    pub actions: Vec<Action>,
+    /// Work that may run anywhere; each comes back by [`Endpoint::finish`].
+    pub jobs: Vec<Job>,
+}
+
+impl Endpoint {
+    /// An endpoint without IKE SAs. Begins what policy wants at once with the first input.
+    pub fn new(now: Time, policy: Arc<Policy>, random: &mut dyn Random) -> Self {
+        let revive = at_once(&policy).map(|peer| (now, peer.name.clone())).collect();
+        Self {
+            policy,
+            shared: Arc::default(),
+            slots: HashMap::new(),
+            strangers: HashMap::new(),
+            identities: HashMap::new(),
+            timers: BTreeSet::new(),
+            revive,
+            down: HashSet::new(),
+            load: Load::default(),
+            under_load: false,
+            cookies: CookieKeys::new(random),
+            cookies_since: now,
+            announced: None,
+            counters: Counters::default(),
+        }
+    }
+
+    /// Handles one input here and now.
+    pub fn handle(&mut self, now: Time, input: Input, random: &mut dyn Random) -> Vec<Action> {
+        let Begun { mut actions, jobs } = self.begin(now, input, random);
+        for job in jobs {
+            let done = job.run(random);
+            actions.extend(self.finish(now, done, random));
+        }
+        actions
+    }
+
+    /// The cheap part of one input: finds the IKE SAs that it is for. Their work may then run on any thread.
+    pub fn begin(&mut self, now: Time, input: Input, random: &mut dyn Random) -> Begun {
+        let mut begun = Begun { actions: Vec::new(), jobs: Vec::new() };
+        match input {
+            Input::Datagram { path, bytes } => self.datagram(now, path, bytes, random, &mut begun),
+            Input::Timer => {}
+            Input::Command(command) => self.command(now, command, random, &mut begun),
+            Input::Answer { ike, question, answer } => {
+                self.dispatch(now, ike, SessionInput::Answer(question, answer), &mut begun);
+            }
+        }
+        self.timers(now, random, &mut begun);
+        self.announce(&mut begun.actions);
+        begun
+    }
+
+    /// Takes back a job's outcome.
+    pub fn finish(&mut self, now: Time, done: Done, random: &mut dyn Random) -> Vec<Action> {
+        let mut actions = Vec::new();
+        let mut waiting = VecDeque::from([done]);
+        while let Some(done) = waiting.pop_front() {
+            let mut begun = Begun { actions: Vec::new(), jobs: Vec::new() };
+            self.settle(now, done, random, &mut begun);
+            actions.append(&mut begun.actions);
+            // What one SA leads another to do is little and rare: it runs here.
+            waiting.extend(begun.jobs.into_iter().map(|job| job.run(random)));
+        }
+        self.announce(&mut actions);
+        actions
+    }
+
+    /// What was turned away.
+    pub fn counters(&self) -> Counters {
+        self.counters
+    }
+
+    /// IKE SAs that have not been proved yet.
+    pub fn half_open(&self) -> usize {
+        self.load.half_open()
+    }
+
+    /// Inbound SPIs of children that are taken.
+    pub fn spis(&self) -> usize {
+        self.shared.spis()
+    }
+
+    /// IKE SAs in any state.
+    pub fn len(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.slots.is_empty()
+    }
+
+    /// What stands, for `ravelin ike list`.
+    pub fn statuses(&self) -> impl Iterator<Item = crate::status::Status> + '_ {
+        self.slots.values().filter_map(|slot| match &slot.place {
+            Place::Home(session) => crate::status::Status::of(session),
+            Place::Away(_) => None,
+        })
+    }
+
+    /// Octets that IKE SAs hold on the heap, without what the cryptographic library holds.
+    pub fn memory(&self) -> usize {
+        let held = |slot: &Slot| match &slot.place {
+            Place::Home(session) => session.heap(),
+            Place::Away(_) => 0,
+        };
+        self.slots.values().map(held).sum::<usize>()
+            + self.slots.capacity() * (size_of::<Slot>() + size_of::<IkeId>())
+    }
+
+    fn datagram(
+        &mut self,
+        now: Time,
+        path: Path,
+        bytes: Vec<u8>,
+        random: &mut dyn Random,
+        begun: &mut Begun,
+    ) {
+        let message = match Message::parse(&bytes) {
+            Ok(message) => message,
+            Err(error) => return self.unreadable(path, &error, begun),
+        };
+        let header = message.header;
+        let ours = if header.from_initiator { header.responder_spi } else { header.initiator_spi };
+        if ours.is_zero() {
+            let first =
+                header.exchange == ExchangeType::IkeSaInit && !header.response && header.message_id == 0;
+            if first && message.sealed.is_none() {
+                self.stranger(now, path, &message, &bytes, random, begun);
+            } else {
+                self.counters.malformed += 1;
+            }
+            return;
+        }
+        let id = IkeId(ours.0);
+        if self.slots.contains_key(&id) {
+            self.dispatch(now, id, SessionInput::Message(path, bytes), begun);
+        } else {
+            self.counters.unknown_spi += 1;
+        }
+    }
+
+    fn unreadable(&mut self, path: Path, error: &ParseError, begun: &mut Begun) {
+        let code = match error {
+            ParseError::IkeV1(_) => {
+                self.counters.version_1 += 1;
+                Code::IkeV1
+            }
+            _ => {
+                self.counters.malformed += 1;
+                Code::Malformed
+            }
+        };
+        // Anybody can send such messages: the first of each power of two is told.
+        let count = if code == Code::IkeV1 { self.counters.version_1 } else { self.counters.malformed };
+        if count.is_power_of_two() {
+            let text = format!("{error} (number {count})");
+            begun.actions.push(event(code, path, text));
+        }
+    }
+
+    /// A first message: no memory is spent on it before its address is proved, once there are many.
+    fn stranger(
+        &mut self,
+        now: Time,
+        path: Path,
+        message: &Message<'_>,
+        bytes: &[u8],
+        random: &mut dyn Random,
+        begun: &mut Begun,
+    ) {
+        let spi = message.header.initiator_spi;
+        let key = (path.remote, spi.0);
+        if let Some(id) = self.strangers.get(&key).copied() {
+            return self.dispatch(now, id, SessionInput::Message(path, bytes.to_vec()), begun);
+        }
+        let view = View(&message.payloads);
+        let Some(nonce) = view.nonce() else {
+            self.counters.malformed += 1;
+            return;
+        };
+        if now.since(self.cookies_since) >= COOKIE_LIFE {
+            self.cookies.rotate(random);
+            self.cookies_since = now;
+        }
+        let source = path.remote.ip();
+        let proved = matches!(view.content(NotifyType::Cookie), Some(Content::Cookie(cookie))
+            if self.cookies.verify(cookie, nonce.octets(), source, spi));
+        let stranger = Stranger { path, message, datagram: bytes };
+        let limits = self.policy.limits;
+        self.tell_load(begun, path);
+        match self.load.judge(now, source, proved, &limits) {
+            Admission::Refuse => self.counters.limited += 1,
+            _ if self.slots.len() >= limits.sessions => self.counters.limited += 1,
+            Admission::Cookie => {
+                self.counters.cookies += 1;
+                let cookie = self.cookies.make(nonce.octets(), source, spi);
+                let bytes = stranger.turn_away(Content::Cookie(&cookie).notify());
+                begun.actions.push(Action::Send { local: path.local, remote: path.remote, bytes });
+            }
+            Admission::Admit => {
+                let id = self.fresh_id(random);
+                self.load.opened(source);
+                self.strangers.insert(key, id);
+                let slot = Slot {
+                    place: Place::Away(VecDeque::new()),
+                    deadline: None,
+                    half_open: Some(key),
+                    identity: None,
+                    peer: None,
+                    of_use: false,
+                };
+                self.slots.insert(id, slot);
+                begun.jobs.push(self.job(now, id, Work::Meet { path, bytes: bytes.to_vec() }));
+            }
+        }
+    }
+
+    fn tell_load(&mut self, begun: &mut Begun, path: Path) {
+        let under_load = self.load.half_open() >= self.policy.limits.cookies_from;
+        if under_load && !self.under_load {
+            let text =
+                format!("{} IKE SAs are half-open: strangers must return cookies", self.load.half_open());
+            begun.actions.push(event(Code::UnderLoad, path, text));
+        }
+        self.under_load = under_load;
+    }
+
+    fn fresh_id(&self, random: &mut dyn Random) -> IkeId {
+        loop {
+            let id = IkeId(random::non_zero(random));
+            if !self.slots.contains_key(&id) {
+                return id;
+            }
+        }
+    }
+
+    fn job(&self, now: Time, id: IkeId, work: Work) -> Job {
+        Job { now, id, work, policy: Arc::clone(&self.policy), shared: Arc::clone(&self.shared) }
+    }
+
+    /// Hands an input to an IKE SA: as a job, or into the queue of the job that it is in.
+    fn dispatch(&mut self, now: Time, id: IkeId, input: SessionInput, begun: &mut Begun) {
+        let Some(slot) = self.slots.get_mut(&id) else { return };
+        match std::mem::replace(&mut slot.place, Place::Away(VecDeque::new())) {
+            Place::Home(session) => {
+                let job = self.job(now, id, Work::Handle { session, input });
+                begun.jobs.push(job);
+            }
+            Place::Away(mut queue) => {
+                // Peers repeat what is dropped; what other parts of the core hand over must not be lost.
+                if queue.len() < QUEUE || !matches!(input, SessionInput::Message(..)) {
+                    queue.push_back(input);
+                }
+                slot.place = Place::Away(queue);
+            }
+        }
+    }
+
+    fn settle(&mut self, now: Time, done: Done, random: &mut dyn Random, begun: &mut Begun) {
+        let Done { id, session, effects } = done;
+        let mut proved = false;
+        let ended = session.as_ref().is_none_or(Session::is_gone);
+        let queue = self.put_back(id, session);
+        for effect in effects {
+            match effect {
+                Effect::Do(action) => begun.actions.push(action),
+                Effect::Proved => proved = true,
+                Effect::Spawn(session) => self.spawn(*session),
+                Effect::Adopt(to, children) => self.adopt(now, to, children, begun),
+                Effect::Lease(to, addresses) => self.dispatch(now, to, SessionInput::Lease(addresses), begun),
+                Effect::Only { identity, since } => self.forget_others(now, id, &identity, since, begun),
+                Effect::Begin(plan) => self.initiate(now, plan, random, begun),
+                Effect::Supersedes(old) => {
+                    let order = Order::Down("another IKE SA has taken over");
+                    self.dispatch(now, old, SessionInput::Order(order), begun);
+                }
+            }
+        }
+        if proved {
+            self.close_half(id);
+        }
+        if ended {
+            self.remove(now, id);
+        }
+        for input in queue {
+            self.dispatch(now, id, input, begun);
+        }
+    }
+
+    /// An IKE SA is home again; what waited for it.
+    fn put_back(&mut self, id: IkeId, session: Option<Session>) -> VecDeque<SessionInput> {
+        let patience = self.policy.limits.patience;
+        let Some(slot) = self.slots.get_mut(&id) else { return VecDeque::new() };
+        let Some(session) = session else { return VecDeque::new() };
+        if let Some(old) = slot.deadline.take() {
+            self.timers.remove(&(old, id));
+        }
+        slot.deadline = session.deadline(patience);
+        if let Some(deadline) = slot.deadline {
+            self.timers.insert((deadline, id));
+        }
+        slot.peer = session.peer().cloned();
+        slot.of_use = session.is_of_use();
+        let identity = session.proved().map(|(identity, _)| identity.clone());
+        if identity != slot.identity {
+            let before = std::mem::replace(&mut slot.identity, identity.clone());
+            unlist(&mut self.identities, before.as_ref(), id);
+            if let Some(identity) = identity {
+                self.identities.entry(identity).or_default().push(id);
+            }
+        }
+        match std::mem::replace(&mut slot.place, Place::Home(Box::new(session))) {
+            Place::Away(queue) => queue,
+            Place::Home(_) => VecDeque::new(),
+        }
+    }
+
+    fn spawn(&mut self, session: Session) {
+        let id = session.id();
+        let slot = Slot {
+            place: Place::Away(VecDeque::new()),
+            deadline: None,
+            half_open: None,
+            identity: None,
+            peer: None,
+            of_use: false,
+        };
+        self.slots.insert(id, slot);
+        self.put_back(id, Some(session));
+    }
+
+    fn adopt(&mut self, now: Time, to: IkeId, children: Vec<crate::child::Child>, begun: &mut Begun) {
+        if self.slots.contains_key(&to) {
+            self.dispatch(now, to, SessionInput::Adopt(children), begun);
+            return;
+        }
+        for child in children {
+            begun.actions.push(Action::RemoveChild { inbound: child.inbound });
+            self.shared.release_spi(child.inbound);
+        }
+    }
+
+    fn forget_others(&mut self, now: Time, id: IkeId, identity: &Identity, since: Time, begun: &mut Begun) {
+        let older = |slot: &Slot| match &slot.place {
+            Place::Home(session) => session.proved().is_some_and(|(_, began)| began < since),
+            Place::Away(_) => false,
+        };
+        let ids = self.identities.get(identity).cloned().unwrap_or_default();
+        for other in ids.into_iter().filter(|other| *other != id) {
+            if self.slots.get(&other).is_some_and(older) {
+                self.dispatch(now, other, SessionInput::Order(Order::Forget), begun);
+            }
+        }
+    }
+
+    fn close_half(&mut self, id: IkeId) {
+        if let Some(key) = self.slots.get_mut(&id).and_then(|slot| slot.half_open.take()) {
+            self.load.closed(key.0.ip());
+            self.strangers.remove(&key);
+        }
+    }
+
+    fn remove(&mut self, now: Time, id: IkeId) {
+        self.close_half(id);
+        let Some(slot) = self.slots.remove(&id) else { return };
+        if let Some(deadline) = slot.deadline {
+            self.timers.remove(&(deadline, id));
+        }
+        unlist(&mut self.identities, slot.identity.as_ref(), id);
+        let Some(peer) = slot.peer else { return };
+        let wanted =
+            peer.children.iter().any(|child| child.start == Start::AtOnce) && !self.down.contains(&peer.name);
+        if wanted && !self.revive.iter().any(|(_, name)| *name == peer.name) {
+            self.revive.push((now + REVIVE, peer.name.clone()));
+        }
+    }
+
+    fn timers(&mut self, now: Time, random: &mut dyn Random, begun: &mut Begun) {
+        while let Some((due, id)) = self.timers.first().copied().filter(|(due, _)| *due <= now) {
+            self.timers.remove(&(due, id));
+            if let Some(slot) = self.slots.get_mut(&id) {
+                slot.deadline = None;
+            }
+            self.dispatch(now, id, SessionInput::Timer, begun);
+        }
+        let due: Vec<Name> = self.revive.extract_if(.., |(at, _)| *at <= now).map(|(_, name)| name).collect();
+        for name in due {
+            let wanted = |start| start == Start::AtOnce;
+            self.bring_up(now, &name, wanted, random, begun);
+        }
+    }
+
+    fn announce(&mut self, actions: &mut Vec<Action>) {
+        let timer = self.timers.first().map(|(due, _)| *due);
+        let next = self.revive.iter().map(|(due, _)| *due).chain(timer).min();
+        if next != self.announced {
+            self.announced = next;
+            actions.push(Action::SetTimer(next));
+        }
+    }
+
+    /// Begins, or extends, the IKE SA of this peer with its children that `wanted` picks.
+    fn bring_up(
+        &mut self,
+        now: Time,
+        name: &Name,
+        wanted: impl Fn(Start) -> bool,
+        random: &mut dyn Random,
+        begun: &mut Begun,
+    ) {
+        let Some(peer) = self.policy.peer(name).cloned() else { return };
+        let wants = peer.children.iter().filter(|child| wanted(child.start)).map(Want::all_of).collect();
+        self.bring(now, &peer, wants, random, begun);
+    }
+
+    fn bring(
+        &mut self,
+        now: Time,
+        peer: &Arc<Peer>,
+        wants: Vec<Want>,
+        random: &mut dyn Random,
+        begun: &mut Begun,
+    ) {
+        let existing = self.slots.iter().filter(|(_, slot)| slot.of_use);
+        let existing =
+            existing.filter(|(_, slot)| slot.peer.as_ref().is_some_and(|known| known.name == peer.name));
+        if let Some(id) = existing.map(|(id, _)| *id).min() {
+            return self.dispatch(now, id, SessionInput::Order(Order::Bring(wants)), begun);
+        }
+        let plan = Plan {
+            peer: Arc::clone(peer),
+            ends: None,
+            wants,
+            supersedes: None,
+            redirects: 0,
+            initial_contact: true,
+        };
+        self.initiate(now, plan, random, begun);
+    }
+
+    fn initiate(&mut self, now: Time, plan: Plan, random: &mut dyn Random, begun: &mut Begun) {
+        let id = self.fresh_id(random);
+        let name = plan.peer.name.clone();
+        let mut effects = Vec::new();
+        let mut ctx = Context { now, random, policy: &self.policy, shared: &self.shared, out: &mut effects };
+        match Session::initiate(&mut ctx, id, plan) {
+            Some(session) => self.spawn(session),
+            None => begun.actions.push(Action::Event(Event {
+                code: Code::CommandRefused,
+                peer: Some(name),
+                ike: None,
+                remote: None,
+                text: "policy does not say where this peer can be reached: it must begin".into(),
+            })),
+        }
+        begun.actions.extend(effects.into_iter().filter_map(|effect| match effect {
+            Effect::Do(action) => Some(action),
+            _ => None,
+        }));
+    }
+
+    fn command(&mut self, now: Time, command: Command, random: &mut dyn Random, begun: &mut Begun) {
+        let mut order = |this: &mut Self, ike: IkeId, order: Order| {
+            if this.slots.contains_key(&ike) {
+                this.dispatch(now, ike, SessionInput::Order(order), begun);
+            } else {
+                begun.actions.push(refused(format!("there is no IKE SA {ike}")));
+            }
+        };
+        match command {
+            Command::Down { ike } => {
+                let peer = self.slots.get(&ike).and_then(|slot| slot.peer.as_ref());
+                self.down.extend(peer.map(|peer| peer.name.clone()));
+                order(self, ike, Order::Down("deleted on command"));
+            }
+            Command::Rekey { ike } => order(self, ike, Order::Rekey),
+            Command::Reauthenticate { ike } => order(self, ike, Order::Reauthenticate),
+            Command::Probe { ike } => order(self, ike, Order::Probe),
+            Command::Redirect { ike, gateway } => order(self, ike, Order::Redirect(gateway)),
+            Command::DownChild { inbound } => match self.shared.owner(inbound) {
+                Some(ike) => order(self, ike, Order::DownChild(inbound)),
+                None => begun.actions.push(refused(format!("there is no child with SPI {inbound}"))),
+            },
+            // The packet process may speak of a child that has just gone.
+            Command::RekeyChild { inbound } => {
+                let owner = self.shared.owner(inbound);
+                owner.into_iter().for_each(|ike| order(self, ike, Order::RekeyChild(inbound)));
+            }
+            Command::PeerMoved { inbound, remote } => {
+                let owner = self.shared.owner(inbound);
+                owner.into_iter().for_each(|ike| order(self, ike, Order::PeerMoved(remote)));
+            }
+            Command::AddressChanged { old, new } => {
+                for id in self.ids() {
+                    self.dispatch(now, id, SessionInput::Order(Order::AddressChanged(old, new)), begun);
+                }
+            }
+            Command::Shutdown => {
+                self.down.extend(self.policy.peers.iter().map(|peer| peer.name.clone()));
+                for id in self.ids() {
+                    self.dispatch(now, id, SessionInput::Order(Order::Down("this gateway ends")), begun);
+                }
+            }
+            Command::Up { peer } => {
+                self.down.remove(&peer);
+                if self.policy.peer(&peer).is_none() {
+                    begun.actions.push(refused(format!("there is no peer {peer}")));
+                }
+                self.bring_up(now, &peer, |start| start != Start::Remote, random, begun);
+            }
+            Command::Acquire { peer, child, flow } => self.acquire(now, &peer, &child, flow, random, begun),
+            Command::SetPolicy(policy) => self.set_policy(now, policy, begun),
+        }
+    }
+
+    fn acquire(
+        &mut self,
+        now: Time,
+        peer: &Name,
+        child: &Name,
+        flow: ravelin_contract::selector::FlowKey,
+        random: &mut dyn Random,
+        begun: &mut Begun,
+    ) {
+        let found = self.policy.peer(peer).cloned();
+        let found = found.and_then(|peer| peer.child(child).cloned().map(|child| (peer, child)));
+        let Some((peer, child)) = found else {
+            return begun.actions.push(refused(format!("there is no child {child} of peer {peer}")));
+        };
+        if matches!(child.start, Start::OnDemand | Start::AtOnce) && !self.down.contains(&peer.name) {
+            self.bring(now, &peer, vec![Want { child, flow: Some(flow), resource: 0 }], random, begun);
+        }
+    }
+
+    /// IKE SAs of peers that are as they were go on; the others end and, where policy wants, begin anew.
+    fn set_policy(&mut self, now: Time, policy: Arc<Policy>, begun: &mut Begun) {
+        self.policy = policy;
+        let changed = |slot: &Slot| {
+            slot.peer.as_ref().is_some_and(|old| self.policy.peer(&old.name).is_none_or(|new| **new != **old))
+        };
+        let ids: Vec<IkeId> =
+            self.slots.iter().filter(|(_, slot)| changed(slot)).map(|(id, _)| *id).collect();
+        for id in ids {
+            self.dispatch(now, id, SessionInput::Order(Order::Down("policy for this peer changed")), begun);
+        }
+        let known: HashSet<Name> = self.policy.peers.iter().map(|peer| peer.name.clone()).collect();
+        self.down.retain(|name| known.contains(name));
+        let wanted: Vec<Name> = at_once(&self.policy).map(|peer| peer.name.clone()).collect();
+        for name in wanted {
+            if !self.revive.iter().any(|(_, waiting)| *waiting == name) && !self.down.contains(&name) {
+                self.revive.push((now, name));
+            }
+        }
+    }
+
+    fn ids(&self) -> Vec<IkeId> {
+        let mut ids: Vec<IkeId> = self.slots.keys().copied().collect();
+        ids.sort_unstable();
+        ids
+    }
+}
+
+fn at_once(policy: &Policy) -> impl Iterator<Item = &Arc<Peer>> {
+    policy.peers.iter().filter(|peer| peer.children.iter().any(|child| child.start == Start::AtOnce))
+}
+
+fn unlist(identities: &mut HashMap<Identity, Vec<IkeId>>, identity: Option<&Identity>, id: IkeId) {
+    let Some(identity) = identity else { return };
+    if let Some(ids) = identities.get_mut(identity) {
+        ids.retain(|known| *known != id);
+        if ids.is_empty() {
+            identities.remove(identity);
+        }
+    }
+}
+
+fn event(code: Code, path: Path, text: String) -> Action {
+    Action::Event(Event { code, peer: None, ike: None, remote: Some(path.remote), text })
+}
+
+fn refused(text: String) -> Action {
+    Action::Event(Event { code: Code::CommandRefused, peer: None, ike: None, remote: None, text })
+}
+
+/// Answers a stranger's first message, in a job.
+pub(crate) fn meet(ctx: &mut Context<'_>, id: IkeId, path: Path, bytes: &[u8]) -> Option<Session> {
+    // It was parsed when it was admitted.
+    let message = Message::parse(bytes).ok()?;
+    let stranger = Stranger { path, message: &message, datagram: bytes };
+    match sa_init::respond(ctx, id, &stranger) {
+        Response::Stands(state) => Some(Session { state: crate::state::State::Responding(state) }),
+        Response::Away(bytes) => {
+            ctx.act(Action::Send { local: path.local, remote: path.remote, bytes });
+            None
+        }
+    }
+}

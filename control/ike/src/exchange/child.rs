@@ -1,0 +1,554 @@
+//! Negotiating one child SA, in IKE_AUTH and in CREATE_CHILD_SA alike (RFC 7296 1.2, 1.3, 2.9, 2.17, 2.23.1).
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use ravelin_contract::sa::{Mode, Spi};
+use ravelin_contract::secret::Secret;
+use ravelin_contract::selector::FlowKey;
+
+use super::view::View;
+use crate::child::{Child, ChildSa};
+use crate::context::Context;
+use crate::crypto::{ChildSuite, Group};
+use crate::part::agreement::{self, Share};
+use crate::part::narrowing;
+use crate::part::proposal;
+use crate::policy::{self, Encapsulation, Identity, Narrowing, Peer, Traffic, traffic};
+use crate::random;
+use crate::sa::IkeSa;
+use crate::wire::{
+    Content, KeyExchange, Nonce, Notify, NotifyType, Payload, Ports, Proposal, ProposalSpi,
+    SecurityAssociation, TrafficSelector, TrafficSelectors,
+};
+
+/// Octets of our nonces.
+pub(crate) const NONCE: usize = 32;
+
+/// A child that is to be.
+#[derive(Debug, Clone)]
+pub(crate) struct Want {
+    pub(crate) child: Arc<policy::Child>,
+    /// The packet that asked for it.
+    pub(crate) flow: Option<FlowKey>,
+    /// Which of several for the same traffic.
+    pub(crate) resource: u16,
+}
+
+impl Want {
+    pub(crate) fn all_of(child: &Arc<policy::Child>) -> Self {
+        Self { child: Arc::clone(child), flow: None, resource: 0 }
+    }
+}
+
+/// Who the child is for.
+pub(crate) struct Parties<'a> {
+    pub(crate) peer: &'a Peer,
+    /// Who the peer proved to be.
+    pub(crate) identity: &'a Identity,
+    /// Addresses that the peer's pool gave us.
+    pub(crate) assigned: &'a [IpAddr],
+    /// Addresses that our pool gave the peer.
+    pub(crate) leased: &'a [IpAddr],
+}
+
+/// What we asked for.
+#[derive(Debug)]
+pub(crate) struct ChildAsk {
+    pub(crate) want: Want,
+    pub(crate) inbound: Spi,
+    pub(crate) nonce: [u8; NONCE],
+    pub(crate) share: Option<Share>,
+    offered: Vec<Proposal>,
+    local: Vec<Traffic>,
+    remote: Vec<Traffic>,
+}
+
+/// Why there is no child.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    /// What the peer is told, or told us.
+    pub(crate) notify: NotifyType,
+    /// The group that would do, with INVALID_KE_PAYLOAD.
+    pub(crate) group: Option<Group>,
+    /// For the operator.
+    pub(crate) text: String,
+}
+
+impl Failure {
+    pub(crate) fn new(notify: NotifyType, text: impl Into<String>) -> Self {
+        Self { notify, group: None, text: text.into() }
+    }
+
+    /// The notification that tells the peer.
+    pub(crate) fn payload(&self) -> Payload<'static> {
+        Payload::Notify(match self.group {
+            Some(group) => Content::InvalidKePayload(group.id()).notify(),
+            None => Notify::new(self.notify, Vec::new()),
+        })
+    }
+}
+
+/// Whether the exchange carries a key exchange and nonces of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Within {
+    /// IKE_AUTH: nonces of IKE_SA_INIT, no key exchange.
+    Auth,
+    /// CREATE_CHILD_SA, beginning with this group, or with the first of ours.
+    Create(Option<Group>),
+}
+
+/// Our side's and the peer's traffic as policy has it, with what is only known now.
+fn sides(sa: &IkeSa, child: &policy::Child, parties: &Parties<'_>) -> (Vec<Traffic>, Vec<Traffic>) {
+    let fill = |given: &[Traffic], addresses: &[IpAddr], otherwise: IpAddr| match (given, addresses) {
+        ([], []) => vec![Traffic::single(otherwise)],
+        ([], addresses) => addresses.iter().copied().map(Traffic::single).collect(),
+        (given, _) => given.to_vec(),
+    };
+    (
+        fill(&child.local, parties.assigned, sa.path.local.ip()),
+        fill(&child.remote, parties.leased, sa.path.remote.ip()),
+    )
+}
+
+fn to_wire(list: &[Traffic]) -> TrafficSelectors {
+    let one = |traffic: &Traffic| TrafficSelector {
+        protocol: traffic.protocol,
+        ports: Ports::Range(traffic.ports),
+        addresses: traffic.addresses,
+    };
+    TrafficSelectors::new(list.iter().take(255).map(one).collect())
+}
+
+/// Selectors that ask for OPAQUE ports are not among what we can carry; they fall away.
+fn from_wire(selectors: &TrafficSelectors) -> Vec<Traffic> {
+    let one = |selector: &TrafficSelector| match selector.ports {
+        Ports::Range(ports) => {
+            Some(Traffic { addresses: selector.addresses, protocol: selector.protocol, ports })
+        }
+        Ports::Opaque => None,
+    };
+    selectors.list.iter().filter_map(one).collect()
+}
+
+/// Builds the payloads that ask for a child. TS payloads name the initiator of this exchange first, which is us.
+pub(crate) fn ask(
+    ctx: &mut Context<'_>,
+    sa: &IkeSa,
+    parties: &Parties<'_>,
+    want: Want,
+    within: Within,
+) -> Result<(ChildAsk, Vec<Payload<'static>>), Failure> {
+    let inbound = ctx.shared.take_spi(sa.id, ctx.random);
+    let offers = want.child.offers.iter().zip(1..=u8::MAX);
+    let with_groups = within != Within::Auth;
+    let offered: Vec<_> =
+        offers.map(|(offer, number)| offer.proposal(number, inbound.get(), with_groups)).collect();
+    let (mut local, mut remote) = sides(sa, &want.child, parties);
+    if parties.peer.request_address && want.child.local.is_empty() && parties.assigned.is_empty() {
+        local = traffic::everything();
+    }
+    if let Some(flow) = &want.flow {
+        (local, remote) = for_packet(flow, local, remote, want.child.narrowing);
+    }
+    let share = match within {
+        Within::Auth => None,
+        Within::Create(group) => {
+            first_share(ctx, &want.child, group).inspect_err(|_| ctx.shared.release_spi(inbound))?
+        }
+    };
+    let nonce = random::array(ctx.random);
+    let mut payloads = vec![Payload::SecurityAssociation(SecurityAssociation { proposals: offered.clone() })];
+    if with_groups {
+        payloads.extend(Nonce::new(nonce.to_vec()).map(Payload::Nonce));
+    }
+    payloads.extend(share.as_ref().map(Share::payload));
+    payloads.push(Payload::TsInitiator(to_wire(&local)));
+    payloads.push(Payload::TsResponder(to_wire(&remote)));
+    payloads.extend(notifies(want.child.encapsulation != Encapsulation::Tunnel, want.resource, &want.child));
+    Ok((ChildAsk { want, inbound, nonce, share, offered, local, remote }, payloads))
+}
+
+/// RFC 7296 2.9: the packet first, then the rule; or the packet alone.
+fn for_packet(
+    flow: &FlowKey,
+    mut local: Vec<Traffic>,
+    mut remote: Vec<Traffic>,
+    narrowing: Narrowing,
+) -> (Vec<Traffic>, Vec<Traffic>) {
+    let (ours, theirs) = Traffic::of_flow(flow);
+    match narrowing {
+        Narrowing::Packet => (vec![ours], vec![theirs]),
+        Narrowing::Rule => {
+            local.insert(0, ours);
+            remote.insert(0, theirs);
+            (local, remote)
+        }
+    }
+}
+
+fn first_share(
+    ctx: &mut Context<'_>,
+    child: &policy::Child,
+    group: Option<Group>,
+) -> Result<Option<Share>, Failure> {
+    let first = || child.offers.first().and_then(policy::EspOffer::first_group);
+    match group.or_else(first) {
+        None => Ok(None),
+        Some(group) => Share::new(group, ctx.random)
+            .map(Some)
+            .map_err(|refused| Failure::new(NotifyType::NoProposalChosen, refused.to_string())),
+    }
+}
+
+fn notifies(transport: bool, resource: u16, child: &policy::Child) -> Vec<Payload<'static>> {
+    let mut notifies = Vec::new();
+    if transport {
+        notifies.push(Notify::new(NotifyType::UseTransportMode, Vec::new()));
+    }
+    if child.per_resource > 1 {
+        notifies.push(Notify::new(NotifyType::SaResourceInfo, resource.to_be_bytes().to_vec()));
+    }
+    notifies.into_iter().map(Payload::Notify).collect()
+}
+
+/// Reads the answer to [`ask`]. `nonces` are the initiator's and the responder's of this exchange.
+pub(crate) fn accept(
+    ctx: &mut Context<'_>,
+    sa: &IkeSa,
+    parties: &Parties<'_>,
+    ask: ChildAsk,
+    answer: View<'_>,
+    nonces: (&[u8], &[u8]),
+) -> Result<(ChildSa, Child), Failure> {
+    let inbound = ask.inbound;
+    accept_inner(ctx, sa, parties, ask, answer, nonces).inspect_err(|_| ctx.shared.release_spi(inbound))
+}
+
+fn accept_inner(
+    ctx: &mut Context<'_>,
+    sa: &IkeSa,
+    parties: &Parties<'_>,
+    ask: ChildAsk,
+    answer: View<'_>,
+    nonces: (&[u8], &[u8]),
+) -> Result<(ChildSa, Child), Failure> {
+    if let Some(notify) = answer.error() {
+        let mut failure = Failure::new(notify, format!("the peer answers {notify}; {}", offered_text(&ask)));
+        if let Some(Content::InvalidKePayload(group)) = answer.content(NotifyType::InvalidKePayload) {
+            failure.group = Group::from_id(group);
+        }
+        return Err(failure);
+    }
+    let syntax = |text: &str| Failure::new(NotifyType::InvalidSyntax, text);
+    let (Some(answered), Some(tsi), Some(tsr)) = (answer.sa(), answer.tsi(), answer.tsr()) else {
+        return Err(syntax("the answer lacks SA or traffic selectors"));
+    };
+    let chosen = proposal::is_answer_to(answered, &ask.offered)
+        .ok_or_else(|| syntax("the answer is none of the proposals that we sent"))?;
+    let (suite, outbound) = read_chosen(&chosen)?;
+    let secret = match (ask.share, suite.group) {
+        (Some(share), Some(group)) => {
+            Some(share.agree(group, answer.ke()).map_err(|refused| syntax(&refused.to_string()))?)
+        }
+        (None, Some(_)) => return Err(syntax("the answer wants a key exchange that we did not begin")),
+        (_, None) => None,
+    };
+    let transport = answer.has(NotifyType::UseTransportMode);
+    let (mut local, mut remote) = (from_wire(tsi), from_wire(tsr));
+    let original = original_ends(transport, sa, &local, &remote);
+    if transport {
+        substitute(sa, &mut local, &mut remote);
+    }
+    let widened = !narrowing::is_within(&local, &ask.local) || !narrowing::is_within(&remote, &ask.remote);
+    if widened {
+        return Err(Failure::new(
+            NotifyType::TsUnacceptable,
+            format!(
+                "the peer widened the traffic that we asked for: it answers {} and {}",
+                traffic::list(&local),
+                traffic::list(&remote)
+            ),
+        ));
+    }
+    let wanted = ask.want.child.encapsulation;
+    if transport == (wanted == Encapsulation::Tunnel) && wanted != Encapsulation::Either {
+        return Err(Failure::new(
+            NotifyType::NoProposalChosen,
+            "the peer does not agree to the mode that policy wants",
+        ));
+    }
+    let agreed =
+        Agreed { suite, inbound: ask.inbound, outbound, local, remote, transport, original, initiator: true };
+    build(ctx, sa, parties, &ask.want, agreed, secret, nonces)
+}
+
+fn offered_text(ask: &ChildAsk) -> String {
+    let offered = SecurityAssociation { proposals: ask.offered.clone() };
+    format!("we offered {offered} for {} to {}", traffic::list(&ask.local), traffic::list(&ask.remote))
+}
+
+/// The suite and the SPI of a chosen proposal.
+fn read_chosen(chosen: &Proposal) -> Result<(ChildSuite, Spi), Failure> {
+    let ProposalSpi::Child(spi) = chosen.spi else {
+        return Err(Failure::new(NotifyType::InvalidSyntax, "the proposal has no SPI of four octets"));
+    };
+    let spi = Spi::new(spi)
+        .ok_or_else(|| Failure::new(NotifyType::InvalidSyntax, "the SPI is one of the reserved"))?;
+    let suite = ChildSuite::from_proposal(chosen)
+        .map_err(|error| Failure::new(NotifyType::NoProposalChosen, error.to_string()))?;
+    Ok((suite, spi))
+}
+
+/// What both sides agreed on.
+struct Agreed {
+    suite: ChildSuite,
+    inbound: Spi,
+    outbound: Spi,
+    local: Vec<Traffic>,
+    remote: Vec<Traffic>,
+    transport: bool,
+    original: Option<(IpAddr, IpAddr)>,
+    /// Whether we began this exchange.
+    initiator: bool,
+}
+
+/// RFC 7296 2.23.1: in transport mode through a NAT, selectors name addresses that only the other side knows.
+fn substitute(sa: &IkeSa, local: &mut [Traffic], remote: &mut [Traffic]) {
+    let put = |list: &mut [Traffic], address: IpAddr| {
+        for traffic in list.iter_mut().filter(|traffic| traffic.addresses.first() == traffic.addresses.last())
+        {
+            traffic.addresses = Traffic::single(address).addresses;
+        }
+    };
+    if sa.nat.here {
+        put(local, sa.path.local.ip());
+    }
+    if sa.nat.there {
+        put(remote, sa.path.remote.ip());
+    }
+}
+
+fn original_ends(
+    transport: bool,
+    sa: &IkeSa,
+    local: &[Traffic],
+    remote: &[Traffic],
+) -> Option<(IpAddr, IpAddr)> {
+    let first = |list: &[Traffic]| list.first().map(|traffic| traffic.addresses.first());
+    if transport && sa.nat.is_any() { Some((first(local)?, first(remote)?)) } else { None }
+}
+
+fn build(
+    ctx: &mut Context<'_>,
+    sa: &IkeSa,
+    parties: &Parties<'_>,
+    want: &Want,
+    agreed: Agreed,
+    secret: Option<Secret>,
+    nonces: (&[u8], &[u8]),
+) -> Result<(ChildSa, Child), Failure> {
+    let keys = sa
+        .child_keys(&agreed.suite, secret, nonces)
+        .map_err(|error| Failure::new(NotifyType::NoProposalChosen, error.to_string()))?;
+    let (outbound_transform, inbound_transform) = if agreed.initiator {
+        (keys.from_initiator, keys.from_responder)
+    } else {
+        (keys.from_responder, keys.from_initiator)
+    };
+    let installed = ChildSa {
+        peer: parties.peer.name.clone(),
+        name: want.child.name.clone(),
+        ike: sa.id,
+        identity: parties.identity.clone(),
+        inbound: agreed.inbound,
+        outbound: agreed.outbound,
+        inbound_transform,
+        outbound_transform,
+        extended_sequence: agreed.suite.extended_sequence,
+        mode: if agreed.transport { Mode::Transport } else { Mode::Tunnel },
+        path: sa.path,
+        udp: sa.udp,
+        local: agreed.local,
+        remote: agreed.remote,
+        original: agreed.original,
+        lifetime: want.child.lifetime,
+        replaces: None,
+        use_at_once: true,
+        resource: want.resource,
+    };
+    let remembered = Child::new(&installed, Arc::clone(&want.child), ctx.now, ctx.random);
+    Ok((installed, remembered))
+}
+
+/// Answers the peer's [`ask`]. `only` is the child policy to take, when its child is being rekeyed.
+pub(crate) fn answer(
+    ctx: &mut Context<'_>,
+    sa: &IkeSa,
+    parties: &Parties<'_>,
+    request: View<'_>,
+    only: Option<&Want>,
+    (within, peer_nonce, auth_nonce): (Within, &[u8], &[u8]),
+) -> Result<(Vec<Payload<'static>>, ChildSa, Child, [u8; NONCE]), Failure> {
+    let (Some(offered), Some(tsi), Some(tsr)) = (request.sa(), request.tsi(), request.tsr()) else {
+        return Err(Failure::new(NotifyType::InvalidSyntax, "the request lacks SA or traffic selectors"));
+    };
+    let with_groups = within != Within::Auth;
+    let offered = if with_groups { offered.clone() } else { proposal::without_groups(offered) };
+    let transport = request.has(NotifyType::UseTransportMode);
+    let (mut local, mut remote) = (from_wire(tsr), from_wire(tsi));
+    let original = original_ends(transport, sa, &local, &remote);
+    if transport {
+        substitute(sa, &mut local, &mut remote);
+    }
+    let sought = Sought { offered: &offered, local: &local, remote: &remote, transport, with_groups };
+    let found = choose(sa, parties, &sought, only)?;
+    let (suite, outbound) = found.read(&offered)?;
+    let mut payloads = Vec::new();
+    let secret = match suite.group {
+        None => None,
+        Some(group) => {
+            let (share, secret) = key_exchange(ctx, group, request.ke())?;
+            payloads.push(share);
+            Some(secret)
+        }
+    };
+    let inbound = ctx.shared.take_spi(sa.id, ctx.random);
+    let chosen = Proposal { spi: ProposalSpi::Child(inbound.get()), ..found.chosen.clone() };
+    let nonce = random::array(ctx.random);
+    payloads.insert(0, Payload::SecurityAssociation(SecurityAssociation { proposals: vec![chosen] }));
+    let nonces: (&[u8], &[u8]) = if with_groups {
+        payloads.extend(Nonce::new(nonce.to_vec()).map(Payload::Nonce));
+        (peer_nonce, &nonce)
+    } else {
+        (peer_nonce, auth_nonce)
+    };
+    let resource = resource_of(request).unwrap_or(0);
+    payloads.push(Payload::TsInitiator(to_wire(&found.remote)));
+    payloads.push(Payload::TsResponder(to_wire(&found.local)));
+    payloads.extend(notifies(found.transport, resource, &found.child).into_iter().filter(|payload| {
+        !matches!(payload, Payload::Notify(notify) if notify.kind == NotifyType::SaResourceInfo)
+            || request.has(NotifyType::SaResourceInfo)
+    }));
+    let want = Want { child: Arc::clone(&found.child), flow: None, resource };
+    let agreed = Agreed {
+        suite,
+        inbound,
+        outbound,
+        local: found.local,
+        remote: found.remote,
+        transport: found.transport,
+        original: original.filter(|_| found.transport),
+        initiator: false,
+    };
+    let built = build(ctx, sa, parties, &want, agreed, secret, nonces);
+    let (installed, remembered) = built.inspect_err(|_| ctx.shared.release_spi(inbound))?;
+    Ok((payloads, installed, remembered, nonce))
+}
+
+/// The number that the peer gave its resource, if it speaks of resources at all.
+fn resource_of(request: View<'_>) -> Option<u16> {
+    let data = request.data(NotifyType::SaResourceInfo).first().copied()?;
+    Some(data.first_chunk::<2>().map_or(0, |octets| u16::from_be_bytes(*octets)))
+}
+
+struct Sought<'a> {
+    offered: &'a SecurityAssociation,
+    local: &'a [Traffic],
+    remote: &'a [Traffic],
+    transport: bool,
+    with_groups: bool,
+}
+
+struct Found {
+    child: Arc<policy::Child>,
+    chosen: Proposal,
+    local: Vec<Traffic>,
+    remote: Vec<Traffic>,
+    transport: bool,
+}
+
+impl Found {
+    /// The suite, and the peer's SPI out of the proposal that was chosen.
+    fn read(&self, offered: &SecurityAssociation) -> Result<(ChildSuite, Spi), Failure> {
+        let spi = offered
+            .proposals
+            .iter()
+            .find(|proposal| {
+                proposal.number == self.chosen.number && proposal.protocol == self.chosen.protocol
+            })
+            .map_or(ProposalSpi::None, |proposal| proposal.spi);
+        read_chosen(&Proposal { spi, ..self.chosen.clone() })
+    }
+}
+
+/// The first child of the policy that fits traffic, mode and algorithms.
+fn choose(
+    sa: &IkeSa,
+    parties: &Parties<'_>,
+    sought: &Sought<'_>,
+    only: Option<&Want>,
+) -> Result<Found, Failure> {
+    let candidates: Vec<&Arc<policy::Child>> = match only {
+        Some(want) => vec![&want.child],
+        None => parties.peer.children.iter().collect(),
+    };
+    let mut failure = None;
+    for child in &candidates {
+        let (ours, theirs) = sides(sa, child, parties);
+        let local = narrowing::narrow(sought.local, &ours, child.narrowing);
+        let remote = narrowing::narrow(sought.remote, &theirs, child.narrowing);
+        if local.is_empty() || remote.is_empty() {
+            continue;
+        }
+        let transport = sought.transport && child.encapsulation != Encapsulation::Tunnel;
+        if !transport && child.encapsulation == Encapsulation::Transport {
+            let text = format!("child {} wants transport mode, the peer asks for a tunnel", child.name);
+            failure.get_or_insert(Failure::new(NotifyType::NoProposalChosen, text));
+            continue;
+        }
+        let own: Vec<_> = child.offers.iter().map(|offer| offer.proposal(0, 0, sought.with_groups)).collect();
+        match proposal::choose(&own, sought.offered, ProposalSpi::None) {
+            Some(chosen) => return Ok(Found { child: Arc::clone(child), chosen, local, remote, transport }),
+            None => {
+                let text = format!("child {}: {}", child.name, proposal::both(&own, sought.offered));
+                failure.get_or_insert(Failure::new(NotifyType::NoProposalChosen, text));
+            }
+        }
+    }
+    Err(failure.unwrap_or_else(|| no_traffic(sa, parties, sought, &candidates)))
+}
+
+fn no_traffic(
+    sa: &IkeSa,
+    parties: &Parties<'_>,
+    sought: &Sought<'_>,
+    candidates: &[&Arc<policy::Child>],
+) -> Failure {
+    let ours = |child: &&Arc<policy::Child>| {
+        let (local, remote) = sides(sa, child, parties);
+        format!("{}: {} to {}", child.name, traffic::list(&local), traffic::list(&remote))
+    };
+    let ours: Vec<_> = candidates.iter().map(ours).collect();
+    let text = format!(
+        "the peer wants {} to {}; we have {}",
+        traffic::list(sought.local),
+        traffic::list(sought.remote),
+        ours.join("; ")
+    );
+    Failure::new(NotifyType::TsUnacceptable, text)
+}
+
+/// Our share and the secret, or the group that the peer should have begun with.
+pub(crate) fn key_exchange(
+    ctx: &mut Context<'_>,
+    group: Group,
+    ke: Option<&KeyExchange<'_>>,
+) -> Result<(Payload<'static>, Secret), Failure> {
+    let Some(ke) = ke.filter(|ke| ke.group == group.id()) else {
+        let text = format!("the peer began with another key exchange than {group}");
+        return Err(Failure { notify: NotifyType::InvalidKePayload, group: Some(group), text });
+    };
+    agreement::answer(group, ke, ctx.random)
+        .map_err(|refused| Failure::new(NotifyType::InvalidSyntax, refused.to_string()))
+}

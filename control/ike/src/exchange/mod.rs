@@ -1,0 +1,11 @@
+//! Exchanges: what each message carries, built and read in one place (RFC 7296 1).
+
+pub(crate) mod auth;
+pub(crate) mod child;
+pub(crate) mod configuration;
+pub(crate) mod create_child;
+pub(crate) mod informational;
+pub(crate) mod intermediate;
+pub(crate) mod mobike;
+pub(crate) mod sa_init;
+pub(crate) mod view;

@@ -1,0 +1,8 @@
+//! Pieces that several exchanges share.
+
+pub(crate) mod agreement;
+pub(crate) mod collision;
+pub(crate) mod load;
+pub(crate) mod narrowing;
+pub(crate) mod nat_detection;
+pub(crate) mod proposal;

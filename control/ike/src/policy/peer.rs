@@ -1,0 +1,217 @@
+//! One peer as the operator means it: ends, proofs, offers, lifetimes, children (rows B26 to B43).
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use ravelin_contract::address::AddressRange;
+use ravelin_contract::name::Name;
+use ravelin_contract::secret::Secret;
+
+use super::identity::{Identity, IdentityPattern};
+use super::offer::{EspOffer, IkeOffer};
+use super::traffic::Traffic;
+
+/// How a side proves who it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Proof {
+    /// A secret that both sides know.
+    SharedKey(Secret),
+    /// A signature (RFC 7427) with a key that is known by this name outside, and the certificates that speak for it.
+    Key {
+        /// Handed back in [`crate::Ask::Sign`].
+        key: String,
+        /// DER, our own first.
+        chain: Vec<Vec<u8>>,
+    },
+    /// As an EAP client with user name and password (EAP-MSCHAPv2).
+    Eap {
+        /// User name.
+        user: String,
+        /// Password.
+        password: Secret,
+    },
+}
+
+/// What we want from the peer as proof.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Demand {
+    /// A secret that both sides know.
+    SharedKey(Secret),
+    /// A certificate from one of the named authorities (none named: any that is trusted).
+    Certificate {
+        /// Names that [`crate::Ask::Verify`] carries out.
+        authorities: Vec<String>,
+        /// SHA-1 of each authority's public key, for the certificate request (RFC 7296 3.7).
+        hashes: Vec<[u8; 20]>,
+    },
+    /// As an EAP server with user name and password (EAP-MSCHAPv2).
+    EapPassword,
+}
+
+/// Post-quantum pre-shared key (RFC 8784).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ppk {
+    /// PPK_ID, of the fixed kind.
+    pub id: Vec<u8>,
+    /// The key.
+    pub key: Secret,
+    /// Whether a peer without it is refused.
+    pub required: bool,
+}
+
+/// When something is renewed, and when it must be gone. Nothing means no limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Lifetime {
+    /// Renewed after this time; a random tenth earlier, so that not all are renewed at once.
+    pub soft: Option<Duration>,
+    /// Gone after this time.
+    pub hard: Option<Duration>,
+    /// Child SAs only: renewed after this many octets; the packet process counts.
+    pub octets: Option<u64>,
+    /// Child SAs only: renewed after this many packets; the packet process counts.
+    pub packets: Option<u64>,
+}
+
+/// Who may begin (row B31 Initiation and row B34).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Start {
+    /// As soon as the policy stands, and again whenever it is gone.
+    AtOnce,
+    /// When a packet needs it.
+    OnDemand,
+    /// On command.
+    #[default]
+    OnCommand,
+    /// Only the peer.
+    Remote,
+}
+
+/// What a child negotiated for a packet covers (row B35).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Narrowing {
+    /// All that the rule says.
+    #[default]
+    Rule,
+    /// Only the packet's own addresses, protocol and ports.
+    Packet,
+}
+
+/// Tunnel or transport (row B31 HowToEncap).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Encapsulation {
+    /// Tunnel mode.
+    #[default]
+    Tunnel,
+    /// Transport mode, nothing else.
+    Transport,
+    /// Transport if the peer agrees, else tunnel.
+    Either,
+}
+
+/// One child SA as the operator means it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Child {
+    /// The operator's name.
+    pub name: Name,
+    /// Traffic on our side. `None` within: the address that the peer's pool gives us.
+    pub local: Vec<Traffic>,
+    /// Traffic on the peer's side. Empty: the address that our pool gives the peer.
+    pub remote: Vec<Traffic>,
+    /// Algorithms, the preferred first.
+    pub offers: Vec<EspOffer>,
+    /// Tunnel or transport.
+    pub encapsulation: Encapsulation,
+    /// When it is renewed.
+    pub lifetime: Lifetime,
+    /// Who begins.
+    pub start: Start,
+    /// What an on-demand child covers.
+    pub narrowing: Narrowing,
+    /// How many SAs for the same traffic, one for each worker core (RFC 9611). 1 for a peer that cannot.
+    pub per_resource: u16,
+}
+
+/// What a road warrior gets from us (RFC 7296 3.15, RFC 8598).
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Lease {
+    /// Address ranges, at most one of each family.
+    pub addresses: Vec<AddressRange>,
+    /// DNS servers.
+    pub dns: Vec<IpAddr>,
+    /// Domains that these servers answer for.
+    pub domains: Vec<String>,
+    /// Networks behind us.
+    pub subnets: Vec<AddressRange>,
+}
+
+/// One peer, or a kind of peers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Peer {
+    /// The operator's name.
+    pub name: Name,
+    /// Our addresses that this rule is for; empty for all.
+    pub local_addresses: Vec<AddressRange>,
+    /// Where the peer may be; empty for anywhere.
+    pub remote_addresses: Vec<AddressRange>,
+    /// Where to begin: our end and the peer's. `None` for peers that must come to us.
+    pub initiate: Option<(SocketAddr, SocketAddr)>,
+    /// Who we are.
+    pub local_identity: Identity,
+    /// How we prove it.
+    pub proof: Proof,
+    /// Who the peer may be.
+    pub remote_identity: IdentityPattern,
+    /// How it must prove it.
+    pub demand: Demand,
+    /// Post-quantum pre-shared key.
+    pub ppk: Option<Ppk>,
+    /// Algorithms of the IKE SA, the preferred first.
+    pub offers: Vec<IkeOffer>,
+    /// When the IKE SA is renewed.
+    pub lifetime: Lifetime,
+    /// When everything is proved again (row B42).
+    pub reauthenticate: Option<Duration>,
+    /// Silence after which the peer is asked whether it lives.
+    pub liveness: Option<Duration>,
+    /// Whether a NAT on the way is accepted (row B26 AllowNat).
+    pub allow_nat: bool,
+    /// Put ESP into UDP even without a NAT.
+    pub force_udp: bool,
+    /// Whether addresses may change (RFC 4555).
+    pub mobike: bool,
+    /// Octets of an IKE message above which it goes out in fragments (RFC 7383).
+    pub fragment_above: u16,
+    /// Ask the peer for an address (we are the road warrior).
+    pub request_address: bool,
+    /// What we give the peer.
+    pub lease: Option<Lease>,
+    /// Gateway to send new peers to (RFC 5685).
+    pub redirect_to: Option<IpAddr>,
+    /// Whether a second IKE SA of the same identity replaces the first.
+    pub unique: bool,
+    /// Children, in the order in which they are tried.
+    pub children: Vec<Arc<Child>>,
+}
+
+impl Peer {
+    /// Whether datagrams between these addresses may be this peer's.
+    pub(crate) fn fits(&self, local: IpAddr, remote: IpAddr) -> bool {
+        within(&self.local_addresses, local) && within(&self.remote_addresses, remote)
+    }
+
+    /// How much the rule says of the peer's address.
+    pub(crate) fn address_specificity(&self, remote: IpAddr) -> u16 {
+        let prefix = |range: &AddressRange| 1 + u16::from(range.as_prefix().unwrap_or(0));
+        self.remote_addresses.iter().filter(|range| range.contains(remote)).map(prefix).max().unwrap_or(0)
+    }
+
+    /// The child of this name.
+    pub(crate) fn child(&self, name: &Name) -> Option<&Arc<Child>> {
+        self.children.iter().find(|child| child.name == *name)
+    }
+}
+
+fn within(ranges: &[AddressRange], address: IpAddr) -> bool {
+    ranges.is_empty() || ranges.iter().any(|range| range.contains(address))
+}

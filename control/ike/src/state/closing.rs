@@ -1,0 +1,167 @@
+//! Deleted here or there; waiting for silence. Only repetitions and the peer's own delete are still answered.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::State;
+use super::established::remove;
+use crate::child::Child;
+use crate::context::Context;
+use crate::exchange::view::View;
+use crate::input::Path;
+use crate::policy::Peer;
+use crate::sa::{IkeSa, Incoming};
+use crate::time::Time;
+use crate::window::Tick;
+use crate::wire::{Delete, ExchangeType, Notify, NotifyType, Payload};
+
+/// How long repetitions of the peer's last request are still answered.
+const LINGER: Duration = Duration::from_secs(30);
+/// How long the peer has to delete what its rekey replaced.
+const REPLACED: Duration = Duration::from_secs(90);
+
+/// The window gives up by itself; this is only the outermost limit.
+const LONGEST: Duration = Duration::from_secs(3600);
+
+/// Why an IKE SA closes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Why {
+    /// Our delete is on the way.
+    Deleting,
+    /// Our delete follows the answer to the request that is on the way.
+    DeleteLater,
+    /// A rekey replaced it: the winner deletes it.
+    Replaced,
+    /// It is deleted: only repetitions are answered.
+    Deleted,
+}
+
+/// An IKE SA at its end.
+#[derive(Debug)]
+pub(crate) struct Closing {
+    pub(crate) sa: IkeSa,
+    pub(crate) peer: Arc<Peer>,
+    pub(crate) why: Why,
+    until: Time,
+    /// Nothing goes out under them any more; what the peer still sends is welcome until it has confirmed.
+    children: Vec<Child>,
+}
+
+impl Closing {
+    /// Asks the peer to delete it.
+    pub(crate) fn delete(ctx: &mut Context<'_>, mut sa: IkeSa, peer: Arc<Peer>) -> Self {
+        sa.request(ctx, ExchangeType::Informational, &[Payload::Delete(Delete::Ike)]);
+        Self { sa, peer, why: Why::Deleting, until: ctx.now + LONGEST, children: Vec::new() }
+    }
+
+    /// The same once the request on the way is answered.
+    pub(crate) fn delete_later(ctx: &mut Context<'_>, sa: IkeSa, peer: Arc<Peer>) -> Self {
+        Self { sa, peer, why: Why::DeleteLater, until: ctx.now + LONGEST, children: Vec::new() }
+    }
+
+    /// Waits for the peer's delete or for silence.
+    fn wait(ctx: &mut Context<'_>, sa: IkeSa, peer: Arc<Peer>, why: Why) -> Self {
+        let span = if why == Why::Replaced { REPLACED } else { LINGER };
+        Self { sa, peer, why, until: ctx.now + span, children: Vec::new() }
+    }
+
+    /// With children that end when the peer has confirmed.
+    pub(crate) fn with_children(mut self, children: Vec<Child>) -> Self {
+        self.children = children;
+        self
+    }
+
+    fn remove_children(&mut self, ctx: &mut Context<'_>) {
+        std::mem::take(&mut self.children).iter().for_each(|child| remove(ctx, child));
+    }
+
+    fn gone(mut self, ctx: &mut Context<'_>) -> State {
+        self.remove_children(ctx);
+        State::Gone
+    }
+
+    /// Tells a peer that we do not believe it, and deletes what it takes for an IKE SA (RFC 7296 2.21.2).
+    pub(crate) fn refuse(ctx: &mut Context<'_>, mut sa: IkeSa, peer: Arc<Peer>) -> Self {
+        let failed = Notify::new(NotifyType::AuthenticationFailed, Vec::new());
+        let payloads = [Payload::Notify(failed), Payload::Delete(Delete::Ike)];
+        sa.request(ctx, ExchangeType::Informational, &payloads);
+        Self { sa, peer, why: Why::Deleting, until: ctx.now + LONGEST, children: Vec::new() }
+    }
+
+    /// The peer's rekey replaced it.
+    pub(crate) fn replaced(ctx: &mut Context<'_>, sa: IkeSa, peer: Arc<Peer>) -> Self {
+        Self::wait(ctx, sa, peer, Why::Replaced)
+    }
+
+    /// It is deleted.
+    pub(crate) fn linger(ctx: &mut Context<'_>, sa: IkeSa, peer: Arc<Peer>) -> Self {
+        Self::wait(ctx, sa, peer, Why::Deleted)
+    }
+
+    /// A message for it.
+    pub(crate) fn message(mut self, ctx: &mut Context<'_>, path: Path, datagram: &[u8]) -> State {
+        match self.sa.receive(ctx, path, datagram) {
+            Incoming::Nothing => State::Closing(Box::new(self)),
+            Incoming::Response { .. } => match self.why {
+                Why::DeleteLater => {
+                    let next = Self::delete(ctx, self.sa, self.peer).with_children(self.children);
+                    State::Closing(Box::new(next))
+                }
+                Why::Deleting => {
+                    self.remove_children(ctx);
+                    State::Closing(Box::new(Self::wait(ctx, self.sa, self.peer, Why::Deleted)))
+                }
+                Why::Replaced | Why::Deleted => State::Closing(Box::new(self)),
+            },
+            Incoming::Request { exchange, id, plain, .. } => {
+                let payloads = plain.payloads().unwrap_or_default();
+                let deleted = View(&payloads).deletes().any(|delete| *delete == Delete::Ike);
+                let answer = match exchange {
+                    ExchangeType::CreateChildSa => {
+                        vec![Payload::Notify(Notify::new(NotifyType::TemporaryFailure, Vec::new()))]
+                    }
+                    _ => Vec::new(),
+                };
+                self.sa.respond(ctx, exchange, id, &answer);
+                // RFC 7296 2.25.2: both delete at once; each answers, and forgets its own.
+                if deleted {
+                    self.remove_children(ctx);
+                    return State::Closing(Box::new(Self::wait(ctx, self.sa, self.peer, Why::Deleted)));
+                }
+                State::Closing(Box::new(self))
+            }
+        }
+    }
+
+    /// Time has passed.
+    pub(crate) fn timer(mut self, ctx: &mut Context<'_>) -> State {
+        if self.until <= ctx.now {
+            // The winner of a rekey never came to delete it: we do.
+            return match self.why {
+                Why::Replaced if self.sa.window.is_free() => {
+                    State::Closing(Box::new(Self::delete(ctx, self.sa, self.peer)))
+                }
+                _ => self.gone(ctx),
+            };
+        }
+        if matches!(self.why, Why::Deleting | Why::DeleteLater) {
+            let pace = ctx.policy.retransmission;
+            match self.sa.window.tick(ctx.now, &pace) {
+                Tick::Again(packets) => ctx.send(self.sa.path, &packets),
+                Tick::GaveUp => return self.gone(ctx),
+                Tick::Idle => {}
+            }
+        }
+        State::Closing(Box::new(self))
+    }
+
+    /// When [`Self::timer`] has something to do next.
+    pub(crate) fn deadline(&self) -> Option<Time> {
+        let window = if matches!(self.why, Why::Deleting | Why::DeleteLater) {
+            self.sa.window.deadline()
+        } else {
+            None
+        };
+        [Some(self.until), window].into_iter().flatten().min()
+    }
+}

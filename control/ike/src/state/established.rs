@@ -1,0 +1,553 @@
+//! Working: children, rekeys, liveness. One request of ours at a time, the rest waits in a queue.
+
+use std::collections::VecDeque;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ravelin_contract::sa::Spi;
+
+use super::State;
+use super::closing::Closing;
+use crate::action::Action;
+use crate::child::{Child, ChildSa, Life};
+use crate::context::{Context, Effect};
+use crate::event::Code;
+use crate::exchange::child::{NONCE, Parties, Want};
+use crate::exchange::create_child::{ChildInFlight, IkeInFlight};
+use crate::exchange::view::View;
+use crate::exchange::{create_child, informational, mobike};
+use crate::input::IkeId;
+use crate::policy::{Identity, Peer};
+use crate::random;
+use crate::sa::{IkeSa, Incoming};
+use crate::time::Time;
+use crate::window::Tick;
+use crate::wire::{ExchangeType, Notify, NotifyType, Payload};
+
+/// How long the peer has to delete what it replaced, and how long we wait after TEMPORARY_FAILURE at most.
+pub(crate) const GRACE: Duration = Duration::from_secs(60);
+/// First wait after TEMPORARY_FAILURE (RFC 7296 2.25 leaves it open).
+const AGAIN: Duration = Duration::from_secs(4);
+/// Requests that may wait. More than a policy has children cannot be of use.
+const TASKS: usize = 1024;
+
+/// Something to ask the peer.
+#[derive(Debug)]
+pub(crate) enum Task {
+    /// Does it live?
+    Probe,
+    /// A child.
+    NewChild(Want),
+    /// New keys for a child.
+    RekeyChild(Spi),
+    /// New keys for the IKE SA.
+    RekeyIke,
+    /// A child is to end.
+    DeleteChild(Spi),
+    /// We are elsewhere now (RFC 4555).
+    UpdateAddresses,
+    /// Is the peer really where it says (RFC 4555 3.7)?
+    CheckAddress,
+    /// Go to that gateway (RFC 5685).
+    Redirect(IpAddr),
+    /// Everything is to end.
+    DeleteIke,
+}
+
+/// What the request on the way is about.
+#[derive(Debug)]
+pub(crate) enum Doing {
+    /// Liveness, redirect: any answer will do.
+    Probe,
+    /// A new child.
+    NewChild(Box<ChildInFlight>),
+    /// New keys for a child.
+    RekeyChild {
+        /// The old one.
+        old: Spi,
+        /// The new one.
+        ask: Box<ChildInFlight>,
+        /// The peer's own rekey of the same child, which we answered meanwhile.
+        rival: Option<Rival<Spi>>,
+    },
+    /// New keys for the IKE SA.
+    RekeyIke {
+        /// The new one.
+        ask: Box<IkeInFlight>,
+        /// The peer's own rekey, which we answered meanwhile.
+        rival: Option<Rival<IkeId>>,
+    },
+    /// Children are to end.
+    DeleteChildren(Vec<Spi>),
+    /// Addresses; with the nonce that must come back.
+    Addresses([u8; 16]),
+}
+
+/// An SA that the peer made in a simultaneous rekey, and the lower nonce of that exchange (RFC 7296 2.8.1).
+#[derive(Debug)]
+pub(crate) struct Rival<Id> {
+    pub(crate) id: Id,
+    pub(crate) lowest: [u8; NONCE],
+}
+
+/// What both sides said they can.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Features {
+    pub(crate) mobike: bool,
+    pub(crate) redirect: bool,
+    pub(crate) childless: bool,
+}
+
+/// When something is to be done about the IKE SA itself.
+#[derive(Debug, Default)]
+pub(crate) struct Clock {
+    /// When the IKE SA came to be.
+    pub(crate) since: Time,
+    /// When the peer was last heard of.
+    pub(crate) heard: Time,
+    pub(crate) rekey: Option<Time>,
+    pub(crate) hard: Option<Time>,
+    pub(crate) reauthenticate: Option<Time>,
+}
+
+/// An IKE SA that works.
+#[derive(Debug)]
+pub(crate) struct Established {
+    pub(crate) sa: IkeSa,
+    pub(crate) peer: Arc<Peer>,
+    pub(crate) identity: Identity,
+    pub(crate) features: Features,
+    pub(crate) clock: Clock,
+    pub(crate) children: Vec<Child>,
+    pub(crate) tasks: VecDeque<Task>,
+    pub(crate) doing: Option<Doing>,
+    /// Addresses that the peer's pool gave us.
+    pub(crate) assigned: Vec<IpAddr>,
+    /// Addresses that our pool gave the peer.
+    pub(crate) leased: Vec<IpAddr>,
+    /// Children will come from another IKE SA once a collision of rekeys is decided: what the peer deleted until then.
+    pub(crate) awaited: Option<Vec<u32>>,
+}
+
+impl Established {
+    /// Sets the clocks of an IKE SA that stands from now on.
+    pub(crate) fn clock(ctx: &mut Context<'_>, peer: &Peer) -> Clock {
+        let early =
+            |ctx: &mut Context<'_>, span: Duration| ctx.now + (span - random::up_to(ctx.random, span / 10));
+        Clock {
+            since: ctx.now,
+            heard: ctx.now,
+            rekey: peer.lifetime.soft.map(|soft| early(ctx, soft)),
+            hard: peer.lifetime.hard.map(|hard| ctx.now + hard),
+            reauthenticate: peer.reauthenticate.map(|span| early(ctx, span)),
+        }
+    }
+
+    /// An IKE SA whose peer has just proved itself.
+    pub(crate) fn new(
+        sa: IkeSa,
+        peer: Arc<Peer>,
+        identity: Identity,
+        features: Features,
+        clock: Clock,
+    ) -> Self {
+        Self {
+            sa,
+            peer,
+            identity,
+            features,
+            clock,
+            children: Vec::new(),
+            tasks: VecDeque::new(),
+            doing: None,
+            assigned: Vec::new(),
+            leased: Vec::new(),
+            awaited: None,
+        }
+    }
+
+    /// Who children are negotiated for.
+    pub(crate) fn parties(&self) -> Parties<'_> {
+        Parties { peer: &self.peer, identity: &self.identity, assigned: &self.assigned, leased: &self.leased }
+    }
+
+    /// An authentic or not yet authentic message for this SA.
+    pub(crate) fn message(mut self, ctx: &mut Context<'_>, path: crate::Path, datagram: &[u8]) -> State {
+        let before = self.sa.path;
+        match self.sa.receive(ctx, path, datagram) {
+            Incoming::Nothing => State::Established(Box::new(self)),
+            Incoming::Request { exchange, id, plain, .. } => {
+                self.clock.heard = ctx.now;
+                self.follow(ctx, before);
+                match plain.payloads() {
+                    Ok(payloads) => self.request(ctx, exchange, id, View(&payloads)),
+                    Err(error) => self.malformed(ctx, exchange, id, &error),
+                }
+            }
+            Incoming::Response { plain, .. } => {
+                self.clock.heard = ctx.now;
+                self.follow(ctx, before);
+                match plain.payloads() {
+                    Ok(payloads) => self.response(ctx, View(&payloads)),
+                    Err(error) => {
+                        ctx.event(
+                            Code::Malformed,
+                            Some(&self.peer),
+                            self.sa.id,
+                            self.sa.path,
+                            error.to_string(),
+                        );
+                        self.doing = None;
+                        self.close(ctx, "the peer's answer makes no sense")
+                    }
+                }
+            }
+        }
+    }
+
+    fn malformed(
+        mut self,
+        ctx: &mut Context<'_>,
+        exchange: ExchangeType,
+        id: u32,
+        error: &crate::wire::ParseError,
+    ) -> State {
+        ctx.event(Code::Malformed, Some(&self.peer), self.sa.id, self.sa.path, error.to_string());
+        let notify = match error {
+            crate::wire::ParseError::UnknownCritical(kind) => {
+                crate::wire::Content::UnsupportedCriticalPayload(*kind).notify()
+            }
+            _ => Notify::new(NotifyType::InvalidSyntax, Vec::new()),
+        };
+        self.sa.respond(ctx, exchange, id, &[Payload::Notify(notify)]);
+        if matches!(error, crate::wire::ParseError::UnknownCritical(_)) {
+            return self.go_on(ctx);
+        }
+        self.end(ctx, "the peer sent a message that makes no sense");
+        State::Closing(Box::new(Closing::linger(ctx, self.sa, self.peer)))
+    }
+
+    /// The peer came from elsewhere with an authentic message that is no repetition.
+    fn follow(&mut self, ctx: &mut Context<'_>, before: crate::Path) {
+        if before != self.sa.path {
+            self.moved(ctx, "a NAT on the way gave the peer another address");
+        }
+    }
+
+    /// Tells the packet process and the operator of the new path.
+    pub(crate) fn moved(&mut self, ctx: &mut Context<'_>, why: &str) {
+        for child in &self.children {
+            ctx.act(Action::MoveChild { inbound: child.inbound, path: self.sa.path, udp: self.sa.udp });
+        }
+        let text = format!("{why}: now {} to {}", self.sa.path.local, self.sa.path.remote);
+        ctx.event(Code::Moved, Some(&self.peer), self.sa.id, self.sa.path, text);
+    }
+
+    fn request(mut self, ctx: &mut Context<'_>, exchange: ExchangeType, id: u32, view: View<'_>) -> State {
+        match exchange {
+            ExchangeType::CreateChildSa => {
+                let (payloads, replaced) = create_child::respond(&mut self, ctx, view);
+                self.sa.respond(ctx, exchange, id, &payloads);
+                match replaced {
+                    create_child::Outcome::Stays => self.go_on(ctx),
+                    create_child::Outcome::HandedOver => {
+                        State::Closing(Box::new(Closing::replaced(ctx, self.sa, self.peer)))
+                    }
+                }
+            }
+            ExchangeType::Informational => match informational::respond(&mut self, ctx, view) {
+                informational::Answer::Goes(payloads) => {
+                    self.sa.respond(ctx, exchange, id, &payloads);
+                    self.go_on(ctx)
+                }
+                informational::Answer::Ends => {
+                    self.sa.respond(ctx, exchange, id, &[]);
+                    self.settle_rival(ctx);
+                    self.end(ctx, "the peer deleted the IKE SA");
+                    State::Closing(Box::new(Closing::linger(ctx, self.sa, self.peer)))
+                }
+            },
+            _ => {
+                self.sa.respond(
+                    ctx,
+                    exchange,
+                    id,
+                    &[Payload::Notify(Notify::new(NotifyType::InvalidSyntax, Vec::new()))],
+                );
+                self.go_on(ctx)
+            }
+        }
+    }
+
+    fn response(mut self, ctx: &mut Context<'_>, view: View<'_>) -> State {
+        match self.doing.take() {
+            None => self.go_on(ctx),
+            Some(Doing::Probe) => self.go_on(ctx),
+            Some(Doing::NewChild(ask)) => {
+                create_child::created(&mut self, ctx, *ask, view);
+                self.go_on(ctx)
+            }
+            Some(Doing::RekeyChild { old, ask, rival }) => {
+                create_child::rekeyed(&mut self, ctx, old, *ask, rival, view);
+                self.go_on(ctx)
+            }
+            Some(Doing::RekeyIke { ask, rival }) => create_child::rekeyed_ike(self, ctx, *ask, rival, view),
+            Some(Doing::DeleteChildren(spis)) => {
+                spis.into_iter().for_each(|spi| self.drop_child(ctx, spi, "deleted"));
+                self.go_on(ctx)
+            }
+            Some(Doing::Addresses(nonce)) => {
+                mobike::confirmed(&mut self, ctx, nonce, view);
+                self.go_on(ctx)
+            }
+        }
+    }
+
+    /// The answer to a simultaneous rekey will not come any more: the peer's IKE SA takes the children.
+    pub(crate) fn settle_rival(&mut self, ctx: &mut Context<'_>) {
+        if let Some(Doing::RekeyIke { rival: Some(rival), .. }) =
+            self.doing.take_if(|doing| matches!(doing, Doing::RekeyIke { rival: Some(_), .. }))
+        {
+            ctx.out.push(Effect::Adopt(rival.id, std::mem::take(&mut self.children)));
+        }
+    }
+
+    /// Begins the next waiting task if nothing is on the way.
+    pub(crate) fn go_on(mut self, ctx: &mut Context<'_>) -> State {
+        while self.doing.is_none() && self.sa.window.is_free() {
+            let Some(task) = self.tasks.pop_front() else { break };
+            match task {
+                Task::Probe => {
+                    self.doing = Some(Doing::Probe);
+                    self.sa.request(ctx, ExchangeType::Informational, &[]);
+                }
+                Task::NewChild(want) => create_child::ask_new(&mut self, ctx, want),
+                Task::RekeyChild(spi) => create_child::ask_rekey(&mut self, ctx, spi),
+                Task::RekeyIke => create_child::ask_rekey_ike(&mut self, ctx),
+                Task::DeleteChild(spi) => informational::ask_delete(&mut self, ctx, spi),
+                Task::UpdateAddresses => mobike::ask_update(&mut self, ctx),
+                Task::CheckAddress => mobike::ask_check(&mut self, ctx),
+                Task::Redirect(gateway) => informational::ask_redirect(&mut self, ctx, gateway),
+                Task::DeleteIke => return self.close(ctx, "deleted"),
+            }
+        }
+        State::Established(Box::new(self))
+    }
+
+    /// Queues a task, unless the queue is full of what nobody can want.
+    pub(crate) fn push(&mut self, task: Task) {
+        if self.tasks.len() < TASKS {
+            self.tasks.push_back(task);
+        }
+    }
+
+    /// Ends everything and tells the peer.
+    pub(crate) fn close(mut self, ctx: &mut Context<'_>, why: &str) -> State {
+        self.settle_rival(ctx);
+        let children = std::mem::take(&mut self.children);
+        children.iter().for_each(|child| ctx.act(Action::StopSending { inbound: child.inbound }));
+        self.end(ctx, why);
+        let closing = if self.sa.window.is_free() {
+            Closing::delete(ctx, self.sa, self.peer)
+        } else {
+            Closing::delete_later(ctx, self.sa, self.peer)
+        };
+        State::Closing(Box::new(closing.with_children(children)))
+    }
+
+    /// The IKE SA works no more: children go, addresses are given back.
+    pub(crate) fn end(&mut self, ctx: &mut Context<'_>, why: &str) {
+        self.abandon(ctx);
+        for child in std::mem::take(&mut self.children) {
+            remove(ctx, &child);
+        }
+        if !self.leased.is_empty() {
+            ctx.shared.release(&self.peer.name, &self.leased);
+        }
+        ctx.event(Code::IkeDown, Some(&self.peer), self.sa.id, self.sa.path, why);
+    }
+
+    /// Gives back numbers that the request on the way had taken.
+    pub(crate) fn abandon(&mut self, ctx: &mut Context<'_>) {
+        if let Some(Doing::NewChild(ask) | Doing::RekeyChild { ask, .. }) = self.doing.take() {
+            ctx.shared.release_spi(ask.ask.inbound);
+        }
+    }
+
+    /// Puts a negotiated child into the packet process and remembers it.
+    pub(crate) fn install(&mut self, ctx: &mut Context<'_>, sa: ChildSa, child: Child) {
+        let text = format!(
+            "{} to {}, SPIs {} in and {} out, {}",
+            crate::policy::traffic::list(&sa.local),
+            crate::policy::traffic::list(&sa.remote),
+            sa.inbound,
+            sa.outbound,
+            sa.outbound_transform.name()
+        );
+        let code = if sa.replaces.is_some() { Code::ChildRekeyed } else { Code::ChildUp };
+        ctx.event(code, Some(&self.peer), self.sa.id, self.sa.path, format!("child {}: {text}", sa.name));
+        ctx.act(Action::InstallChild(Box::new(sa)));
+        self.children.push(child);
+    }
+
+    /// The child by our SPI.
+    pub(crate) fn child(&mut self, inbound: Spi) -> Option<&mut Child> {
+        self.children.iter_mut().find(|child| child.inbound == inbound)
+    }
+
+    /// A child is gone on both sides.
+    pub(crate) fn drop_child(&mut self, ctx: &mut Context<'_>, inbound: Spi, why: &str) {
+        let Some(at) = self.children.iter().position(|child| child.inbound == inbound) else { return };
+        let child = self.children.swap_remove(at);
+        if child.life == Life::Standing {
+            let text = format!("child {} with SPI {inbound}: {why}", child.policy.name);
+            ctx.event(Code::ChildDown, Some(&self.peer), self.sa.id, self.sa.path, text);
+        }
+        remove(ctx, &child);
+    }
+
+    /// Marks a child whose successor stands: whoever won deletes it, and we do if the peer does not in time.
+    pub(crate) fn replaced(&mut self, now: Time, inbound: Spi) {
+        if let Some(child) = self.child(inbound)
+            && child.life != Life::Deleting
+        {
+            child.life = Life::Replaced;
+            child.soft = Some(now + GRACE);
+        }
+    }
+
+    /// After TEMPORARY_FAILURE: again, at a time that the peer does not choose too.
+    pub(crate) fn again(ctx: &mut Context<'_>) -> Time {
+        ctx.now + AGAIN + random::up_to(ctx.random, AGAIN * 2)
+    }
+
+    /// Time has passed.
+    pub(crate) fn timer(mut self, ctx: &mut Context<'_>) -> State {
+        let pace = ctx.policy.retransmission;
+        match self.sa.window.tick(ctx.now, &pace) {
+            Tick::Again(packets) => ctx.send(self.sa.path, &packets),
+            Tick::GaveUp => return self.silent(ctx),
+            Tick::Idle => {}
+        }
+        if self.clock.hard.is_some_and(|hard| hard <= ctx.now) {
+            return self.close(ctx, "its lifetime is over");
+        }
+        self.renew_ike(ctx);
+        self.renew_children(ctx);
+        let silent_since = self.peer.liveness.map(|liveness| self.clock.heard + liveness);
+        if silent_since.is_some_and(|due| due <= ctx.now) && self.doing.is_none() && self.tasks.is_empty() {
+            self.push(Task::Probe);
+        }
+        self.go_on(ctx)
+    }
+
+    fn silent(mut self, ctx: &mut Context<'_>) -> State {
+        let tries = ctx.policy.retransmission.retries;
+        let text = format!("no answer after {tries} repetitions");
+        ctx.event(Code::PeerSilent, Some(&self.peer), self.sa.id, self.sa.path, text);
+        self.settle_rival(ctx);
+        self.end(ctx, "the peer does not answer");
+        State::Gone
+    }
+
+    fn renew_ike(&mut self, ctx: &mut Context<'_>) {
+        if self.clock.reauthenticate.is_some_and(|due| due <= ctx.now) {
+            self.clock.reauthenticate = None;
+            self.reauthenticate(ctx);
+        }
+        let due = self.clock.rekey.is_some_and(|due| due <= ctx.now) || self.sa.window.is_nearly_spent();
+        if due && !self.is_rekeying_ike() {
+            self.clock.rekey = None;
+            self.push(Task::RekeyIke);
+        }
+    }
+
+    fn is_rekeying_ike(&self) -> bool {
+        matches!(self.doing, Some(Doing::RekeyIke { .. }))
+            || self.tasks.iter().any(|task| matches!(task, Task::RekeyIke))
+    }
+
+    /// A new IKE SA from the first message on; the old one ends when that one stands (make before break).
+    pub(crate) fn reauthenticate(&mut self, ctx: &mut Context<'_>) {
+        if self.peer.initiate.is_none() && self.sa.role == crate::sa::Role::Responder {
+            let text = "the peer must begin anew: policy does not say where it can be reached";
+            ctx.event(Code::CommandRefused, Some(&self.peer), self.sa.id, self.sa.path, text);
+            return;
+        }
+        let standing = self.children.iter().filter(|child| child.life == Life::Standing);
+        let wants = standing
+            .map(|child| Want { child: Arc::clone(&child.policy), flow: None, resource: child.resource })
+            .collect();
+        let plan = super::initiated::Plan {
+            peer: Arc::clone(&self.peer),
+            ends: Some((self.sa.path.local, self.sa.path.remote)),
+            wants,
+            supersedes: Some(self.sa.id),
+            redirects: 0,
+            initial_contact: false,
+        };
+        ctx.out.push(Effect::Begin(plan));
+    }
+
+    fn renew_children(&mut self, ctx: &mut Context<'_>) {
+        let mut tasks = Vec::new();
+        for child in &mut self.children {
+            if child.hard.is_some_and(|hard| hard <= ctx.now) {
+                child.hard = None;
+                tasks.push(Task::DeleteChild(child.inbound));
+            } else if child.soft.is_some_and(|soft| soft <= ctx.now) {
+                child.soft = None;
+                match child.life {
+                    Life::Standing => tasks.push(Task::RekeyChild(child.inbound)),
+                    Life::Replaced => tasks.push(Task::DeleteChild(child.inbound)),
+                    Life::Rekeying | Life::Deleting => {}
+                }
+            }
+        }
+        tasks.into_iter().for_each(|task| self.push(task));
+    }
+
+    /// When [`Self::timer`] has something to do next.
+    pub(crate) fn deadline(&self) -> Option<Time> {
+        let idle = self.doing.is_none() && self.tasks.is_empty();
+        let liveness = self.peer.liveness.filter(|_| idle).map(|liveness| self.clock.heard + liveness);
+        let own = [
+            self.sa.window.deadline(),
+            self.clock.rekey,
+            self.clock.hard,
+            self.clock.reauthenticate,
+            liveness,
+        ];
+        own.into_iter().flatten().chain(self.children.iter().filter_map(Child::deadline)).min()
+    }
+
+    /// Children of another IKE SA go on here.
+    pub(crate) fn adopt(mut self, ctx: &mut Context<'_>, children: Vec<Child>) -> State {
+        let gone = self.awaited.take().unwrap_or_default();
+        for child in children {
+            ctx.shared.hand_over(child.inbound, self.sa.id);
+            if gone.contains(&child.outbound.get()) {
+                remove(ctx, &child);
+            } else {
+                self.children.push(child);
+            }
+        }
+        self.go_on(ctx)
+    }
+
+    /// Octets held on the heap.
+    pub(crate) fn heap(&self) -> usize {
+        self.sa.heap()
+            + self.children.capacity() * size_of::<Child>()
+            + self.children.iter().map(Child::heap).sum::<usize>()
+            + self.tasks.capacity() * size_of::<Task>()
+            + (self.assigned.capacity() + self.leased.capacity()) * size_of::<IpAddr>()
+    }
+}
+
+/// Takes a child out of the packet process.
+pub(crate) fn remove(ctx: &mut Context<'_>, child: &Child) {
+    ctx.act(Action::RemoveChild { inbound: child.inbound });
+    ctx.shared.release_spi(child.inbound);
+}
