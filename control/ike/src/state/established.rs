@@ -457,9 +457,11 @@ impl Established {
             self.reauthenticate(ctx);
         }
         let due = self.clock.rekey.is_some_and(|due| due <= ctx.now) || self.sa.window.is_nearly_spent();
-        if due && !self.is_rekeying_ike() {
+        if due {
             self.clock.rekey = None;
-            self.push(Task::RekeyIke);
+            if !self.is_rekeying_ike() {
+                self.push(Task::RekeyIke);
+            }
         }
     }
 

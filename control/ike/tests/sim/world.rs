@@ -1,0 +1,345 @@
+//! Two gateways with their packet processes in miniature, and what must always hold between them.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use ravelin_contract::sa::Spi;
+use ravelin_ike::status::Status;
+use ravelin_ike::{
+    Action, Answer, Ask, ChildSa, Code, Command, Endpoint, Event, IkeId, Input, Path, Policy, Random, Time,
+};
+
+use crate::network::{Datagram, Network};
+
+/// Dice that fall the same way for the same seed (xorshift64*).
+#[derive(Debug, Clone)]
+pub(crate) struct Dice(u64);
+
+impl Dice {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
+    }
+
+    pub(crate) fn next(&mut self) -> u64 {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        self.0.wrapping_mul(0x2545_f491_4f6c_dd1d)
+    }
+
+    pub(crate) fn below(&mut self, limit: u64) -> u64 {
+        (self.next() >> 16) % limit
+    }
+
+    pub(crate) fn percent(&mut self, share: u32) -> bool {
+        self.below(100) < u64::from(share)
+    }
+
+    pub(crate) fn up_to(&mut self, span: Duration) -> Duration {
+        span.mul_f64(self.below(1 << 20) as f64 / f64::from(1 << 20))
+    }
+}
+
+impl Random for Dice {
+    fn fill(&mut self, out: &mut [u8]) {
+        for chunk in out.chunks_mut(8) {
+            let octets = self.next().to_be_bytes();
+            chunk.copy_from_slice(&octets[..chunk.len()]);
+        }
+    }
+}
+
+/// A child in a packet process.
+#[derive(Debug, Clone)]
+pub(crate) struct Installed {
+    pub(crate) sa: ChildSa,
+    /// Whether packets go out under it.
+    pub(crate) sends: bool,
+    since: u64,
+}
+
+/// The answers of the world outside.
+pub(crate) type Oracle = Box<dyn Fn(&Ask) -> Answer>;
+
+/// One gateway.
+pub(crate) struct Host {
+    pub(crate) endpoint: Endpoint,
+    pub(crate) policy: Arc<Policy>,
+    pub(crate) address: IpAddr,
+    pub(crate) children: BTreeMap<Spi, Installed>,
+    /// Inbound SPIs that were in use once and whose end the peer was told of, or should know of.
+    dropped: HashSet<Spi>,
+    pub(crate) events: Vec<Event>,
+    pub(crate) assigned: Vec<IpAddr>,
+    pub(crate) oracle: Option<Oracle>,
+    timer: Option<Time>,
+    installs: u64,
+}
+
+/// Both gateways, the network and the clock.
+pub(crate) struct World {
+    pub(crate) now: Time,
+    pub(crate) dice: Dice,
+    pub(crate) network: Network,
+    pub(crate) hosts: [Host; 2],
+    /// Answers that went out, repetitions apart: each ends one exchange.
+    pub(crate) exchanges: u64,
+    answered: HashSet<(u64, u64, u32, bool)>,
+    /// Inner packets sent, and those that arrived where they could be opened.
+    pub(crate) packets: (u64, u64),
+    /// Whether both sides' knowledge may differ for now: a restart, or a peer that was given up.
+    pub(crate) torn: bool,
+}
+
+pub(crate) const A: usize = 0;
+pub(crate) const B: usize = 1;
+
+impl World {
+    pub(crate) fn new(seed: u64, a: Policy, b: Policy) -> Self {
+        let mut dice = Dice::new(seed);
+        let hosts = [host("192.0.2.1", a, &mut dice), host("198.51.100.1", b, &mut dice)];
+        Self {
+            now: Time::default(),
+            dice,
+            network: Network::new(),
+            hosts,
+            exchanges: 0,
+            answered: HashSet::new(),
+            packets: (0, 0),
+            torn: false,
+        }
+    }
+
+    pub(crate) fn command(&mut self, at: usize, command: Command) {
+        self.input(at, Input::Command(command));
+    }
+
+    pub(crate) fn input(&mut self, at: usize, input: Input) {
+        let actions = self.hosts[at].endpoint.handle(self.now, input, &mut self.dice);
+        self.perform(at, actions);
+    }
+
+    fn perform(&mut self, at: usize, actions: Vec<Action>) {
+        let apart = |event: &Event| event.code == Code::PeerSilent || event.text.contains("begun anew");
+        let broken = actions.iter().any(|action| matches!(action, Action::Event(event) if apart(event)));
+        self.torn |= broken;
+        for action in actions {
+            match action {
+                Action::Send { local, remote, bytes } => {
+                    self.count(&bytes);
+                    let datagram = Datagram { source: local, destination: remote, bytes };
+                    self.network.send(self.now, datagram, &mut self.dice);
+                }
+                Action::InstallChild(sa) => self.install(at, *sa),
+                Action::UseChild { inbound } => self.change(at, inbound, |child| child.sends = true),
+                Action::StopSending { inbound } => self.change(at, inbound, |child| child.sends = false),
+                Action::RemoveChild { inbound } => {
+                    let host = &mut self.hosts[at];
+                    assert!(
+                        host.children.remove(&inbound).is_some(),
+                        "removed {inbound}, which was not there"
+                    );
+                    if !broken {
+                        host.dropped.insert(inbound);
+                    }
+                }
+                Action::MoveChild { inbound, path, udp } => self.change(at, inbound, |child| {
+                    child.sa.path = path;
+                    child.sa.udp = udp;
+                }),
+                Action::Assigned(assignment) => self.hosts[at].assigned = assignment.addresses,
+                Action::Ask { question, ike, ask } => {
+                    let oracle = self.hosts[at].oracle.as_ref().expect("somebody must know");
+                    let answer = oracle(&ask);
+                    self.input(at, Input::Answer { ike, question, answer });
+                }
+                Action::Event(event) => self.hosts[at].events.push(event),
+                Action::SetTimer(timer) => self.hosts[at].timer = timer,
+            }
+        }
+    }
+
+    fn change(&mut self, at: usize, inbound: Spi, change: impl FnOnce(&mut Installed)) {
+        let child = self.hosts[at].children.get_mut(&inbound);
+        change(child.unwrap_or_else(|| panic!("{inbound} is not there")));
+    }
+
+    fn install(&mut self, at: usize, sa: ChildSa) {
+        let host = &mut self.hosts[at];
+        host.installs += 1;
+        let child = Installed { sends: sa.use_at_once, since: host.installs, sa };
+        let inbound = child.sa.inbound;
+        assert!(host.children.insert(inbound, child).is_none(), "SPI {inbound} twice in use");
+        host.dropped.remove(&inbound);
+    }
+
+    /// Counts answers that have not been sent before.
+    fn count(&mut self, bytes: &[u8]) {
+        let number = |at: usize| u64::from_be_bytes(bytes[at..at + 8].try_into().expect("eight octets"));
+        let response = bytes[19] & 0x20 != 0;
+        let id = u32::from_be_bytes(bytes[20..24].try_into().expect("four octets"));
+        if response && self.answered.insert((number(0), number(8), id, bytes[19] & 8 != 0)) {
+            self.exchanges += 1;
+        }
+    }
+
+    /// Lets time pass, with an inner packet each way every so often.
+    pub(crate) fn run(&mut self, span: Duration) {
+        let end = self.now + span;
+        let mut next_packet = self.now;
+        let mut steps = 0;
+        loop {
+            let timers = self.hosts.iter().filter_map(|host| host.timer);
+            let next = timers.chain(self.network.next()).min().map(|due| due.max(self.now));
+            if next_packet <= next.unwrap_or(end).min(end) {
+                self.now = next_packet;
+                next_packet = next_packet + Duration::from_millis(250);
+                self.packet(A);
+                self.packet(B);
+                continue;
+            }
+            let Some(due) = next.filter(|due| *due <= end) else {
+                self.now = end;
+                return;
+            };
+            steps = if due == self.now { steps + 1 } else { 0 };
+            assert!(steps < 10_000, "time stands still\n{}", self.log());
+            self.now = due;
+            self.step();
+        }
+    }
+
+    fn step(&mut self) {
+        while let Some(datagram) = self.network.arrive(self.now) {
+            let path = Path { local: datagram.destination, remote: datagram.source };
+            let at = self.hosts.iter().position(|host| host.address == path.local.ip());
+            if let Some(at) = at {
+                self.input(at, Input::Datagram { path, bytes: datagram.bytes });
+            }
+        }
+        for at in [A, B] {
+            if self.hosts[at].timer.is_some_and(|due| due <= self.now) {
+                self.hosts[at].timer = None;
+                self.input(at, Input::Timer);
+            }
+        }
+    }
+
+    /// One inner packet: under the child that a packet process would take, the newest that may send.
+    fn packet(&mut self, at: usize) {
+        let newest =
+            self.hosts[at].children.values().filter(|child| child.sends).max_by_key(|child| child.since);
+        let Some(child) = newest.cloned() else { return };
+        self.packets.0 += 1;
+        let peer = &mut self.hosts[1 - at];
+        let (mine, theirs) = (child.sa.outbound, child.sa.outbound_transform.clone());
+        match peer.children.get_mut(&mine) {
+            Some(other) => {
+                assert_eq!(other.sa.inbound_transform, theirs, "both sides hold other keys");
+                self.packets.1 += 1;
+                // The first authentic packet under a new child says that the peer is ready for it (RFC 7296 2.8).
+                other.sends |= !other.sa.use_at_once && other.sa.replaces.is_some();
+            }
+            None if self.torn => {}
+            None => {
+                assert!(!peer.dropped.contains(&mine), "a packet under {mine}, which the peer has dropped");
+                assert!(child.sa.replaces.is_none(), "a successor is used before the peer has it");
+            }
+        }
+    }
+
+    /// The process of one gateway ends without a word and begins anew, without its SAs.
+    pub(crate) fn restart(&mut self, at: usize) {
+        self.torn = true;
+        let policy = Arc::clone(&self.hosts[at].policy);
+        let host = &mut self.hosts[at];
+        host.endpoint = Endpoint::new(self.now, policy, &mut self.dice);
+        host.children.clear();
+        host.dropped.clear();
+        host.timer = None;
+        self.input(at, Input::Timer);
+    }
+
+    pub(crate) fn statuses(&self, at: usize) -> Vec<Status> {
+        let mut list: Vec<Status> = self.hosts[at].endpoint.statuses().collect();
+        list.sort_by_key(|status| status.ike);
+        list
+    }
+
+    pub(crate) fn only(&self, at: usize) -> Status {
+        let mut list = self.statuses(at);
+        assert_eq!(list.len(), 1, "not one IKE SA: {list:#?}\n{}", self.log());
+        list.remove(0)
+    }
+
+    /// The IKE SA's name here.
+    pub(crate) fn ike(&self, at: usize) -> IkeId {
+        self.only(at).ike
+    }
+
+    pub(crate) fn saw(&self, at: usize, code: Code) -> bool {
+        self.hosts[at].events.iter().any(|event| event.code == code)
+    }
+
+    pub(crate) fn log(&self) -> String {
+        let of = |host: &Host| {
+            let lines = host.events.iter().map(|event| format!("  {} {}", event.code.as_str(), event.text));
+            lines.collect::<Vec<_>>().join("\n")
+        };
+        format!("first:\n{}\nsecond:\n{}", of(&self.hosts[A]), of(&self.hosts[B]))
+    }
+
+    /// Both sides know the same IKE SAs and the same children, and their packet processes too.
+    pub(crate) fn assert_agreed(&self) {
+        let [a, b] = [A, B].map(|at| {
+            self.statuses(at).into_iter().map(|status| (status.spis, status)).collect::<HashMap<_, _>>()
+        });
+        let names = |map: &HashMap<(u64, u64), Status>| map.keys().copied().collect::<HashSet<_>>();
+        assert_eq!(names(&a), names(&b), "the sides know other IKE SAs\n{}", self.log());
+        for (spis, ours) in &a {
+            let pairs = |status: &Status, swapped: bool| {
+                let pair = |child: &ravelin_ike::status::ChildStatus| match swapped {
+                    false => (child.inbound, child.outbound),
+                    true => (child.outbound, child.inbound),
+                };
+                status.children.iter().map(pair).collect::<HashSet<_>>()
+            };
+            let (first, second) = (pairs(ours, false), pairs(&b[spis], true));
+            assert_eq!(first, second, "the sides know other children of {spis:x?}\n{}", self.log());
+        }
+        for at in [A, B] {
+            let host = &self.hosts[at];
+            let known: HashSet<Spi> = self
+                .statuses(at)
+                .iter()
+                .flat_map(|status| status.children.iter().map(|child| child.inbound))
+                .collect();
+            let installed: HashSet<Spi> = host.children.keys().copied().collect();
+            assert_eq!(known, installed, "host {at}: IKE and packet process differ\n{}", self.log());
+            assert_eq!(host.endpoint.spis(), known.len(), "host {at}: SPIs leak");
+        }
+    }
+}
+
+fn host(address: &str, policy: Policy, dice: &mut Dice) -> Host {
+    let policy = Arc::new(policy);
+    Host {
+        endpoint: Endpoint::new(Time::default(), Arc::clone(&policy), dice),
+        policy,
+        address: address.parse().expect("an address"),
+        children: BTreeMap::new(),
+        dropped: HashSet::new(),
+        events: Vec::new(),
+        assigned: Vec::new(),
+        oracle: None,
+        timer: Some(Time::default()),
+        installs: 0,
+    }
+}
+
+/// The end of a host at one port.
+pub(crate) fn end(address: &str, port: u16) -> SocketAddr {
+    SocketAddr::new(address.parse().expect("an address"), port)
+}
