@@ -19,6 +19,7 @@ pub async fn run(config: &Path) -> anyhow::Result<()> {
     let (appliance, notes) = Appliance::load(config).map_err(|f| anyhow::anyhow!("{}", f.render(false)))?;
     notes.iter().for_each(|note| warn!("{note}"));
     forbid_core_dumps().context("core dumps")?;
+    lock_memory();
     let agent = Arc::new(agent(&appliance));
     let door = Door::open(&appliance.control.socket, appliance.control.allow.clone())
         .with_context(|| format!("control socket {}", appliance.control.socket.display()))?;
@@ -46,6 +47,23 @@ fn forbid_core_dumps() -> std::io::Result<()> {
     use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
     setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) })?;
     Ok(set_dumpable_behavior(DumpableBehavior::NotDumpable)?)
+}
+
+/// Keeps keys out of the swap. Only where all of this process may be locked: below a limit, memory asked for later would
+/// be refused.
+fn lock_memory() {
+    use rustix::mm::{MlockAllFlags, mlockall};
+    use rustix::process::{Resource, getrlimit};
+    use rustix::thread::{CapabilitySet, capabilities};
+    let capable = capabilities(None).is_ok_and(|sets| sets.effective.contains(CapabilitySet::IPC_LOCK));
+    let may = capable || getrlimit(Resource::Memlock).current.is_none();
+    let flags = MlockAllFlags::CURRENT | MlockAllFlags::FUTURE | MlockAllFlags::ONFAULT;
+    if !may || mlockall(flags).is_err() {
+        warn!(
+            code = "RVL-MEMORY-NOT-LOCKED",
+            "keys may be swapped out; give the unit CAP_IPC_LOCK or LimitMEMLOCK=infinity"
+        );
+    }
 }
 
 fn agent(appliance: &Appliance) -> Agent {

@@ -181,10 +181,11 @@ fn process_facts(pid: Pid, uid: u32) -> Option<(Vec<u32>, Option<String>)> {
     (same_user && alive).then(|| numbers("Groups:").map(|groups| (groups, unit)))?
 }
 
-/// The unit that a control group path ends in: its deepest part with the ending of a unit that runs processes.
+/// The unit that a control group path belongs to: its uppermost part with the ending of a unit that runs processes.
+/// Below it a service may make groups of any name, and a user manager (`user@1000.service`) units of any name.
 fn unit_of(file: &Path) -> Option<String> {
     let text = std::fs::read_to_string(file).ok()?;
     let path = text.lines().find_map(|line| line.strip_prefix("0::"))?;
     let is_unit = |part: &&str| part.ends_with(".service") || part.ends_with(".scope");
-    path.split('/').rfind(is_unit).map(str::to_owned)
+    path.split('/').find(is_unit).map(str::to_owned)
 }

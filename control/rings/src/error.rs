@@ -63,9 +63,9 @@ pub enum Error {
     /// Chain, key, usage or label do not fit each other or the ring.
     #[error("{0}")]
     Unfit(String),
-    /// A ring that cannot be written.
-    #[error("ring {0} is read-only: {1}")]
-    ReadOnly(RingName, &'static str),
+    /// A store that cannot be written.
+    #[error("{}: the system's trust bundle is only read here; `update-ca-certificates` changes it", .0.display())]
+    ReadOnly(PathBuf),
     /// A file that others may read or write.
     #[error("{}: others may use this file (mode {mode:04o}); do `chmod 600 {}`", path.display(), path.display())]
     LooseMode {

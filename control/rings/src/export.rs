@@ -72,6 +72,7 @@ pub fn export(
 fn take_key(rings: &Rings, at: &Place) -> Result<std::sync::Arc<PrivateKey>> {
     match rings.key(at)? {
         Key::Held(key) => Ok(key),
+        Key::Token(_) => Err(Error::Unfit(format!("the key of {at} is on a token and cannot leave it"))),
     }
 }
 

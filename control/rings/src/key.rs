@@ -13,12 +13,12 @@ use zeroize::Zeroizing;
 use crate::scheme::Scheme;
 use crate::{Error, Result};
 
-const RSA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
-const EC: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.2.1");
-const P256: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.3.1.7");
-const P384: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.132.0.34");
-const P521: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.132.0.35");
-const ED25519: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.101.112");
+pub(crate) const RSA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
+pub(crate) const EC: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.2.1");
+pub(crate) const P256: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.3.1.7");
+pub(crate) const P384: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.132.0.34");
+pub(crate) const P521: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.132.0.35");
+pub(crate) const ED25519: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.101.112");
 
 /// Kinds of keys that a ring may hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -176,7 +176,7 @@ impl PrivateKey {
         let bad = |problem: String| Error::format("private key", problem);
         let info = pkcs8::PrivateKeyInfoRef::try_from(der).map_err(|e| bad(e.to_string()))?;
         let pair = match info.algorithm.oid {
-            RSA => Pair::Rsa(RsaKeyPair::from_pkcs8(der).map_err(|e| bad(e.to_string()))?),
+            RSA => Pair::Rsa(RsaKeyPair::from_pkcs8(der).map_err(refused_rsa)?),
             ED25519 => Pair::Ed25519(
                 Ed25519KeyPair::from_pkcs8_maybe_unchecked(der).map_err(|e| bad(e.to_string()))?,
             ),
@@ -199,8 +199,7 @@ impl PrivateKey {
 
     /// Reads an RSAPrivateKey (RFC 8017 A.1.2).
     pub fn from_pkcs1(der: &[u8]) -> Result<Self> {
-        let pair = RsaKeyPair::from_der(der).map_err(|e| Error::format("RSA private key", e.to_string()))?;
-        Self::from_pair(Pair::Rsa(pair))
+        Self::from_pair(Pair::Rsa(RsaKeyPair::from_der(der).map_err(refused_rsa)?))
     }
 
     /// Reads an ECPrivateKey (RFC 5915), of the curve that it names or that its length fits.
@@ -266,6 +265,16 @@ impl PrivateKey {
             Pair::Ecdsa(pair) => Ok(pair.sign(&random, message).map_err(|_| FAILED)?.as_ref().to_vec()),
             Pair::Ed25519(pair) => Ok(pair.sign(message).as_ref().to_vec()),
         }
+    }
+}
+
+/// Why the library does not take an RSA key.
+fn refused_rsa(why: aws_lc_rs::error::KeyRejected) -> Error {
+    match why.to_string().as_str() {
+        "TooSmall" | "TooLarge" => {
+            Error::format("RSA private key", "its length is not 2048 to 4096 bits; make a new key")
+        }
+        other => Error::format("RSA private key", other),
     }
 }
 

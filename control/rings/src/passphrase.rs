@@ -11,7 +11,11 @@ use crate::{Error, Result};
 
 /// A passphrase. It is wiped when dropped, and prints as nothing.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Passphrase(Zeroizing<String>);
+pub struct Passphrase {
+    text: Zeroizing<String>,
+    /// Of 256 random bits: guessing is hopeless however fast it is.
+    strong: bool,
+}
 
 impl std::fmt::Debug for Passphrase {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -22,7 +26,7 @@ impl std::fmt::Debug for Passphrase {
 impl Passphrase {
     /// Takes `text` as it is.
     pub fn new(text: impl Into<String>) -> Self {
-        Self(Zeroizing::new(text.into()))
+        Self { text: Zeroizing::new(text.into()), strong: false }
     }
 
     /// A random one of 256 bits in hexadecimal digits.
@@ -30,7 +34,7 @@ impl Passphrase {
         let mut octets = Zeroizing::new([0; 32]);
         aws_lc_rs::rand::fill(octets.as_mut())
             .map_err(|_| Error::Crypto("the system gives no random numbers"))?;
-        Ok(Self(Zeroizing::new(crate::certificate::hex(octets.as_ref()))))
+        Ok(Self { text: Zeroizing::new(crate::certificate::hex(octets.as_ref())), strong: true })
     }
 
     /// The first line of a file that nobody else may read.
@@ -46,7 +50,12 @@ impl Passphrase {
 
     /// The text.
     pub fn text(&self) -> &str {
-        &self.0
+        &self.text
+    }
+
+    /// Rounds of key derivation: `most`, or few where stretching adds nothing.
+    pub(crate) fn rounds(&self, most: u32) -> u32 {
+        if self.strong { 2048 } else { most }
     }
 }
 
@@ -90,7 +99,10 @@ impl Source {
     pub(crate) fn passphrase(&self, folder: &Path, new: bool, prompt: Option<&Prompt>) -> Result<Passphrase> {
         let ring = folder.file_name().unwrap_or_default().to_string_lossy();
         match self {
-            Self::Stash { file } => Passphrase::read(&folder.join(file)),
+            Self::Stash { file } => {
+                let read = Passphrase::read(&folder.join(file))?;
+                Ok(Passphrase { strong: true, ..read })
+            }
             Self::File { path } => Passphrase::read(path),
             Self::Credential { name } => credential(&ring, name),
             Self::Prompt => {

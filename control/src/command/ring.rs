@@ -1,10 +1,12 @@
 //! `ravelin ring`: make, list, show and delete rings, say who may use them, and show certificates of one in another.
 
+use std::path::PathBuf;
+
 use clap::Subcommand;
 use ravelin_rings::access::Access;
 use ravelin_rings::name::{Label, Place, RingName};
 use ravelin_rings::ring::{Ring, Usage};
-use ravelin_rings::store::{NewRing, Rings, StoreKind};
+use ravelin_rings::store::{BUNDLE, NewRing, Rings, StoreKind};
 use serde_json::json;
 
 use super::keyring::{self, Lock, Where, audited, done, name_of, owner_text};
@@ -74,8 +76,46 @@ struct Create {
     /// A unit that may use its keys, such as web.service.
     #[arg(long, value_name = "UNIT")]
     allow_unit: Vec<String>,
+    /// Where certificates and keys lie.
+    #[arg(long, value_enum, default_value = "directory")]
+    store: Store,
+    /// Module of the token, a shared library.
+    #[arg(long, value_name = "FILE", required_if_eq("store", "token"))]
+    module: Option<PathBuf>,
+    /// Label of the token; its PIN comes by --passphrase-file, --credential or --prompt.
+    #[arg(long, value_name = "LABEL", required_if_eq("store", "token"))]
+    token: Option<String>,
+    /// Trust bundle of the system, PEM.
+    #[arg(long, value_name = "FILE", default_value = BUNDLE)]
+    bundle: PathBuf,
     #[command(flatten)]
     lock: Lock,
+}
+
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum Store {
+    /// PEM files, keys encrypted.
+    Directory,
+    /// One PKCS#12 file.
+    Pkcs12,
+    /// A PKCS#11 token.
+    Token,
+    /// The trust bundle of the system, read-only.
+    System,
+}
+
+impl Create {
+    fn store(&self) -> StoreKind {
+        match self.store {
+            Store::Directory => StoreKind::Directory,
+            Store::Pkcs12 => StoreKind::Pkcs12 { file: None },
+            Store::Token => StoreKind::Token {
+                module: self.module.clone().unwrap_or_default(),
+                token: self.token.clone().unwrap_or_default(),
+            },
+            Store::System => StoreKind::System { bundle: self.bundle.clone() },
+        }
+    }
 }
 
 #[derive(Debug, clap::Args)]
@@ -150,6 +190,7 @@ pub(crate) fn run(session: &Session, arguments: Arguments) -> Result<(), Failure
 }
 
 fn make(session: &Session, rings: &Rings, create: Create) -> Result<(), Failure> {
+    let store = create.store();
     let owner = match &create.owner {
         Some(text) => keyring::owner(text)?,
         None => keyring::owner(&rustix::process::getuid().as_raw().to_string())?,
@@ -159,7 +200,7 @@ fn make(session: &Session, rings: &Rings, create: Create) -> Result<(), Failure>
         groups: create.allow_group.iter().map(|text| keyring::group(text)).collect::<Result<_, _>>()?,
         units: create.allow_unit.into_iter().collect(),
     };
-    let new = NewRing { owner, access, store: StoreKind::Directory, passphrase: create.lock.source()? };
+    let new = NewRing { owner, access, store, passphrase: create.lock.source()? };
     let ring = rings.create(&create.ring, new)?;
     done(session, &value(&ring), &format!("ring {} is made", ring.name))
 }

@@ -11,7 +11,7 @@ pub(crate) mod pkcs8;
 use zeroize::Zeroizing;
 
 pub use pkcs7::write as write_pkcs7;
-pub(crate) use pkcs12::{Item, write as write_pkcs12};
+pub(crate) use pkcs12::{Item, read as read_pkcs12, write as write_pkcs12};
 
 use crate::certificate::Certificate;
 use crate::key::PrivateKey;
@@ -40,6 +40,8 @@ pub struct Named<T> {
     pub item: T,
     /// Its name, where the format has one.
     pub name: Option<String>,
+    /// Whether the file marks it as a trust anchor.
+    pub anchor: bool,
 }
 
 /// A key with the certificates that belong to it.
@@ -114,7 +116,7 @@ impl Contents {
         let form = match der::shape(what, octets)? {
             Shape::Certificate => {
                 let item = Certificate::from_der(octets).map_err(|e| Error::format(what, e.to_string()))?;
-                self.certificates.push(Named { item, name: None });
+                self.certificates.push(Named { item, name: None, anchor: false });
                 "X.509"
             }
             Shape::Request => {
@@ -127,7 +129,11 @@ impl Contents {
             }
             Shape::Pkcs7 => {
                 let (certificates, crls) = pkcs7::read(what, octets)?;
-                self.certificates.extend(certificates.into_iter().map(|item| Named { item, name: None }));
+                self.certificates.extend(certificates.into_iter().map(|item| Named {
+                    item,
+                    name: None,
+                    anchor: false,
+                }));
                 self.crls.extend(crls);
                 "PKCS#7"
             }
@@ -163,7 +169,7 @@ impl Contents {
 
     fn take_key(&mut self, what: &str, key: Result<PrivateKey>) -> Result<()> {
         let item = key.map_err(|e| Error::format(what, e.to_string()))?;
-        self.keys.push(Named { item, name: None });
+        self.keys.push(Named { item, name: None, anchor: false });
         Ok(())
     }
 
@@ -190,7 +196,8 @@ impl Contents {
         let in_chain = |named: &Named<Certificate>| {
             sorted.identities.iter().any(|identity| identity.chain.contains(&named.item))
         };
-        let lone: Vec<_> = self.certificates.into_iter().filter(|named| !in_chain(named)).collect();
+        let lone: Vec<_> =
+            self.certificates.into_iter().filter(|named| named.anchor || !in_chain(named)).collect();
         sorted.lone_certificates = lone;
         sorted
     }

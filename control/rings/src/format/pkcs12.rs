@@ -34,12 +34,12 @@ pub(crate) fn read(what: &str, octets: &[u8], ask: Ask<'_>) -> Result<Found> {
     let mut certificates = Vec::new();
     for bag in &archive.certs {
         let item = Certificate::from_der(bag.cert.as_der()).map_err(named)?;
-        certificates.push(Named { item, name: bag.friendly_name.clone() });
+        certificates.push(Named { item, name: bag.friendly_name.clone(), anchor: bag.trusted });
     }
     let mut keys = Vec::new();
     for bag in &archive.keys {
         let item = PrivateKey::from_pkcs8(bag.key.as_der()).map_err(named)?;
-        keys.push(Named { item, name: bag.friendly_name.clone() });
+        keys.push(Named { item, name: bag.friendly_name.clone(), anchor: false });
     }
     Ok((certificates, keys))
 }
@@ -76,6 +76,7 @@ pub(crate) fn write(items: &[Item<'_>], passphrase: &Passphrase) -> Result<Vec<u
         };
         store.add_entry(item.name, entry);
     }
-    let writer = store.writer(passphrase.text()).encryption_iterations(ROUNDS).mac_iterations(ROUNDS);
+    let rounds = passphrase.rounds(ROUNDS);
+    let writer = store.writer(passphrase.text()).encryption_iterations(rounds).mac_iterations(rounds);
     writer.write().map_err(failed)
 }

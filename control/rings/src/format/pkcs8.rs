@@ -25,7 +25,8 @@ pub(crate) fn encrypt(pkcs8: &[u8], passphrase: &Passphrase) -> Result<Vec<u8>> 
     let (mut salt, mut iv) = ([0; 16], [0; 16]);
     aws_lc_rs::rand::fill(&mut salt).map_err(|_| FAILED)?;
     aws_lc_rs::rand::fill(&mut iv).map_err(|_| FAILED)?;
-    let scheme = Parameters::generate_pbkdf2_sha256_aes256cbc(ROUNDS, &salt, iv).map_err(|_| FAILED)?;
+    let scheme = Parameters::generate_pbkdf2_sha256_aes256cbc(passphrase.rounds(ROUNDS), &salt, iv)
+        .map_err(|_| FAILED)?;
     let encrypted = scheme.encrypt(passphrase.text(), pkcs8).map_err(|_| FAILED)?;
     let encrypted_data = OctetStringRef::new(&encrypted).map_err(|_| FAILED)?;
     EncryptedPrivateKeyInfoRef { encryption_algorithm: scheme.into(), encrypted_data }

@@ -127,14 +127,8 @@ impl Vault for Directory {
             opened.insert(label.clone(), At::New(key));
         }
         self.keys = opened;
-        let passphrase = match source {
-            Source::Stash { .. } => {
-                let made = Passphrase::random()?;
-                self.stash = Some(made.clone());
-                made
-            }
-            other => self.unlock.ask_new(other)?,
-        };
+        let passphrase = self.unlock.ask_new(source)?;
+        self.stash = matches!(source, Source::Stash { .. }).then(|| passphrase.clone());
         self.unlock = self.unlock.renewed(source, passphrase);
         Ok(())
     }

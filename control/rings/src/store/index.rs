@@ -40,6 +40,24 @@ pub(crate) struct Index {
 pub enum StoreKind {
     /// As PEM files in the ring's own folder.
     Directory,
+    /// In one PKCS#12 file in the ring's own folder.
+    Pkcs12 {
+        /// Its name, once there is one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        file: Option<String>,
+    },
+    /// On a PKCS#11 token.
+    Token {
+        /// The module, a shared library.
+        module: PathBuf,
+        /// Label of the token.
+        token: String,
+    },
+    /// In the trust bundle of the system; read-only.
+    System {
+        /// A PEM file.
+        bundle: PathBuf,
+    },
 }
 
 impl StoreKind {
@@ -47,6 +65,9 @@ impl StoreKind {
     pub fn word(&self) -> &'static str {
         match self {
             Self::Directory => "directory",
+            Self::Pkcs12 { .. } => "pkcs12",
+            Self::Token { .. } => "token",
+            Self::System { .. } => "system",
         }
     }
 }
@@ -108,13 +129,14 @@ const REQUEST: &str = "CERTIFICATE REQUEST";
 impl Index {
     /// Of a new ring.
     pub(crate) fn new(new: super::NewRing) -> Self {
+        let locked = !matches!(new.store, StoreKind::System { .. });
         Self {
             version: VERSION,
             generation: 0,
             owner: new.owner,
             default: None,
             store: new.store,
-            passphrase: Some(new.passphrase),
+            passphrase: locked.then_some(new.passphrase),
             access: new.access,
             entry: Vec::new(),
             pending: Vec::new(),
@@ -129,7 +151,11 @@ impl Index {
         };
         let entries = self.entry.iter().flat_map(|line| [line.chain.as_deref(), line.key.as_deref()]);
         let pending = self.pending.iter().map(|line| line.key.as_deref());
-        entries.chain(pending).chain([stash]).flatten().collect()
+        let whole = match &self.store {
+            StoreKind::Pkcs12 { file } => file.as_deref(),
+            _ => None,
+        };
+        entries.chain(pending).chain([stash, whole]).flatten().collect()
     }
 
     /// Where the index of the ring in `folder` is.

@@ -4,6 +4,9 @@ mod directory;
 mod draft;
 mod files;
 mod index;
+mod pkcs12;
+mod system;
+mod token;
 mod vault;
 
 use std::fs::File;
@@ -18,9 +21,14 @@ pub(crate) use vault::Key;
 use crate::access::{Access, Owner};
 use crate::name::{Label, Place, RingName};
 use crate::passphrase::{Passphrase, Prompt, Source};
-use crate::ring::{Entry, Pending, Ring, Usage};
+use crate::ring::{Entry, Pending, Ring, Trust, Usage};
 use crate::{Error, Result};
+use directory::Directory;
 use index::Index;
+use pkcs12::Pkcs12;
+pub use system::BUNDLE;
+use system::System;
+use token::Token;
 use vault::{Unlock, Vault};
 
 /// A folder of rings, one folder each.
@@ -106,6 +114,10 @@ impl Rings {
         let folder = self.folder(name);
         if folder.exists() {
             return Err(Error::RingExists(name.clone()));
+        }
+        if let (StoreKind::Token { token, .. }, Source::Stash { .. }) = (&new.store, &new.passphrase) {
+            let problem = "its PIN is not ours to choose; give it in a file, as a credential or by prompt";
+            return Err(Error::Token { token: token.clone(), problem: problem.to_owned() });
         }
         std::fs::create_dir_all(&self.root).map_err(Error::io("make", &self.root))?;
         let draft = self.root.join(format!(".new-{name}"));
@@ -212,8 +224,18 @@ impl Rings {
         let unlock = Unlock::new(folder, index.passphrase.clone(), self.prompt.clone());
         match &index.store {
             StoreKind::Directory => {
-                Ok(Box::new(directory::Directory::open(folder, index, unlock, Arc::clone(&self.files))?))
+                Ok(Box::new(Directory::open(folder, index, unlock, Arc::clone(&self.files))?))
             }
+            StoreKind::Pkcs12 { file } => {
+                Ok(Box::new(Pkcs12::open(folder, file.as_deref(), unlock, Arc::clone(&self.files))?))
+            }
+            StoreKind::Token { module, token } => {
+                // Chains need no passphrase.
+                let none = Unlock::new(folder, None, None);
+                let chains = Directory::open(folder, index, none, Arc::clone(&self.files))?;
+                Ok(Box::new(Token::open(module, token, unlock, chains)?))
+            }
+            StoreKind::System { bundle } => Ok(Box::new(System::open(bundle)?)),
         }
     }
 
@@ -242,6 +264,13 @@ impl Rings {
                 has_key,
                 connected: line.connected.clone(),
             });
+        }
+        for label in vault.labels() {
+            let known = entries.iter().any(|entry: &Entry| entry.label == label);
+            let Some(chain) = vault.chain(&label).filter(|_| !known) else { continue };
+            let has_key = vault.has_key(&label);
+            let usage = if has_key { Usage::Identity } else { Usage::TrustAnchor };
+            entries.push(Entry { label, chain, usage, trust: Trust::Trusted, has_key, connected: None });
         }
         let pending = index.pending.iter().map(index::PendingLine::read).collect::<Result<Vec<Pending>>>()?;
         let default = index.default.clone().filter(|label| entries.iter().any(|e| e.label == *label));

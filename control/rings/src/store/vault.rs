@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 use super::index::Index;
+use super::token::TokenKey;
 use crate::certificate::Certificate;
 use crate::key::{KeyKind, PrivateKey, PublicKey};
 use crate::name::Label;
@@ -16,6 +17,8 @@ use crate::{Error, Result};
 pub(crate) enum Key {
     /// In memory of this process.
     Held(Arc<PrivateKey>),
+    /// On a token.
+    Token(TokenKey),
 }
 
 impl Key {
@@ -23,6 +26,7 @@ impl Key {
     pub(crate) fn sign(&self, scheme: Scheme, message: &[u8]) -> Result<Vec<u8>> {
         match self {
             Self::Held(key) => key.sign(scheme, message),
+            Self::Token(key) => key.sign(scheme, message),
         }
     }
 }
@@ -30,6 +34,10 @@ impl Key {
 /// Contents of one ring. Changes take effect with [`Vault::store`] and the index that it fills in, except for what
 /// a token does at once.
 pub(crate) trait Vault {
+    /// Labels of certificates that may be there without the index knowing of them.
+    fn labels(&self) -> Vec<Label> {
+        Vec::new()
+    }
     /// The chain under this label.
     fn chain(&self, label: &Label) -> Option<Vec<Certificate>>;
     /// Whether a key is there.
@@ -94,8 +102,11 @@ impl Unlock {
         }
     }
 
-    /// The passphrase that `source` gives for the first time.
+    /// The passphrase that `source` gives for the first time. One for a stash is made here, and still to be written.
     pub(crate) fn ask_new(&self, source: &Source) -> Result<Passphrase> {
-        source.passphrase(&self.folder, true, self.prompt.as_ref())
+        match source {
+            Source::Stash { .. } => Passphrase::random(),
+            other => other.passphrase(&self.folder, true, self.prompt.as_ref()),
+        }
     }
 }

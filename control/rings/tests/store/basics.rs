@@ -2,31 +2,14 @@
 
 use std::os::unix::fs::PermissionsExt;
 
-use ravelin_rings::access::{Access, Caller, Owner};
+use ravelin_rings::access::Caller;
 use ravelin_rings::error::Error;
 use ravelin_rings::key::KeyKind;
-use ravelin_rings::name::{Label, RingName};
-use ravelin_rings::passphrase::Source;
 use ravelin_rings::scheme::Scheme;
 use ravelin_rings::signer::Signer;
-use ravelin_rings::store::{NewRing, Rings, StoreKind};
+use ravelin_rings::store::Rings;
 
-fn name(text: &str) -> RingName {
-    RingName::new(text).expect("a name")
-}
-
-fn label(text: &str) -> Label {
-    Label::new(text).expect("a label")
-}
-
-fn new_ring() -> NewRing {
-    NewRing {
-        owner: Owner::User(1000),
-        access: Access::default(),
-        store: StoreKind::Directory,
-        passphrase: Source::stash(),
-    }
-}
+use crate::tools::{label, name, new_ring};
 
 #[test]
 fn a_key_made_in_a_ring_is_there_when_it_is_opened_again_and_signs() {

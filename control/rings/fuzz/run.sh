@@ -1,0 +1,49 @@
+#!/bin/sh
+# Fuzzes every target for so many seconds, beginning with files that OpenSSL makes. Stops at the first find.
+set -eu
+seconds=${1:?usage: run.sh SECONDS [TARGET...]}
+shift
+cd "$(dirname "$0")/.."
+
+rustup toolchain list | grep -q '^nightly' || rustup toolchain install nightly --profile minimal
+cargo fuzz --version >/dev/null 2>&1 || cargo +nightly install cargo-fuzz --locked --version 0.13.2
+
+seeds() {
+    corpus=$PWD/fuzz/corpus
+    work=$(mktemp -d)
+    trap 'rm -rf "$work"' EXIT
+    for target in pem certificate pkcs7 pkcs8 pkcs8_encrypted pkcs12 pkcs1 sec1; do mkdir -p "$corpus/$target"; done
+    for kind in "RSA -pkeyopt rsa_keygen_bits:2048" "EC -pkeyopt ec_paramgen_curve:P-256" \
+        "EC -pkeyopt ec_paramgen_curve:P-384" "EC -pkeyopt ec_paramgen_curve:P-521" "ED25519"; do
+        name=$(echo "$kind" | tr -cd 'A-Z0-9')
+        key=$work/$name.key cert=$work/$name.pem
+        # shellcheck disable=SC2086 # an algorithm and its options
+        openssl genpkey -algorithm $kind -out "$key" 2>/dev/null
+        openssl req -new -x509 -key "$key" -subj "/O=Seed/CN=$name" -addext subjectAltName=DNS:a,IP:10.0.0.1 -out "$cert"
+        cat "$cert" "$key" >"$corpus/pem/$name"
+        openssl x509 -in "$cert" -outform DER -out "$corpus/certificate/$name"
+        openssl req -new -key "$key" -subj "/CN=$name" -outform DER -out "$corpus/certificate/request-$name"
+        openssl crl2pkcs7 -nocrl -certfile "$cert" -outform DER -out "$corpus/pkcs7/$name"
+        openssl pkey -in "$key" -outform DER -out "$corpus/pkcs8/$name"
+        openssl pkcs8 -topk8 -in "$key" -passout pass:secret -iter 1 -outform DER -out "$corpus/pkcs8_encrypted/$name"
+        openssl pkcs8 -topk8 -in "$key" -passout pass:secret -scrypt -scrypt_N 2 -outform DER \
+            -out "$corpus/pkcs8_encrypted/scrypt-$name"
+        p12="openssl pkcs12 -export -inkey $key -in $cert -passout pass:secret -iter 1 -name seed"
+        $p12 -out "$corpus/pkcs12/$name"
+        $p12 -legacy -out "$corpus/pkcs12/legacy-$name"
+        # Without a MAC, so that changed octets are looked at.
+        $p12 -nomac -out "$corpus/pkcs12/no-mac-$name"
+        $p12 -nomac -keypbe NONE -certpbe NONE -out "$corpus/pkcs12/open-$name"
+        case $name in
+        RSA*) openssl pkey -in "$key" -traditional -outform DER -out "$corpus/pkcs1/$name" ;;
+        EC*) openssl pkey -in "$key" -traditional -outform DER -out "$corpus/sec1/$name" ;;
+        esac
+    done
+}
+seeds
+
+[ $# -gt 0 ] || set -- $(cargo +nightly fuzz list)
+for target in "$@"; do
+    echo "fuzzing $target for $seconds s"
+    cargo +nightly fuzz run "$target" -- -max_total_time="$seconds" -print_final_stats=1 -verbosity=0 -close_fd_mask=1
+done

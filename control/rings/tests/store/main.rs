@@ -1,0 +1,8 @@
+//! Rings, their stores and formats, and the door to their keys, with foreign programs as judges.
+
+mod basics;
+mod door;
+mod formats;
+mod power;
+mod token;
+mod tools;
