@@ -48,8 +48,10 @@ constant-time: ready ## The timing tests of the cryptography at length (20 round
 fuzz: ready ## Fuzz every parser for ten minutes each (nightly compiler, cargo-fuzz)
 	@dataplane/fuzz/run.sh 600
 	@control/ike/fuzz/run.sh 600
+	@control/rings/fuzz/run.sh 600
 
 .PHONY: fuzz-short
 fuzz-short: ready ## The same for a minute each
 	@dataplane/fuzz/run.sh 60
 	@control/ike/fuzz/run.sh 60
+	@control/rings/fuzz/run.sh 60

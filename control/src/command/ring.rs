@@ -206,9 +206,15 @@ fn make(session: &Session, rings: &Rings, create: Create) -> Result<(), Failure>
 }
 
 fn list(session: &Session, rings: &Rings) -> Result<(), Failure> {
-    let rings: Vec<Ring> = rings.list()?.iter().map(|name| rings.open(name)).collect::<Result<_, _>>()?;
-    let values: Vec<_> = rings.iter().map(value).collect();
-    let rows = rings.iter().map(|ring| {
+    let found: Vec<_> = rings.list()?.into_iter().map(|name| (rings.open(&name), name)).collect();
+    let values: Vec<_> = found
+        .iter()
+        .map(|(ring, name)| match ring {
+            Ok(ring) => value(ring),
+            Err(error) => json!({ "ring": name, "error": error.to_string() }),
+        })
+        .collect();
+    let rows = found.iter().filter_map(|(ring, _)| ring.as_ref().ok()).map(|ring| {
         let keys = ring.entries.iter().filter(|entry| entry.has_key).count();
         [
             ring.name.to_string(),
@@ -220,7 +226,16 @@ fn list(session: &Session, rings: &Rings) -> Result<(), Failure> {
             ring.default.as_ref().map_or("-", Label::as_str).to_owned(),
         ]
     });
-    print(session, &values, ["RING", "STORE", "OWNER", "CERTIFICATES", "KEYS", "PENDING", "DEFAULT"], rows)
+    print(session, &values, ["RING", "STORE", "OWNER", "CERTIFICATES", "KEYS", "PENDING", "DEFAULT"], rows)?;
+    let unread: Vec<String> =
+        found.iter().filter_map(|(ring, name)| Some(format!("{name}: {}", ring.as_ref().err()?))).collect();
+    match (unread.is_empty(), session.json) {
+        (true, _) => Ok(()),
+        (false, true) => Err(Failure::Said),
+        (false, false) => {
+            Err(Failure::Refused(format!("some rings cannot be read\n  {}", unread.join("\n  "))))
+        }
+    }
 }
 
 fn show(session: &Session, ring: &Ring) -> Result<(), Failure> {

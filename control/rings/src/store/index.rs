@@ -103,6 +103,19 @@ pub(crate) struct PendingLine {
     pub(crate) request: Option<String>,
 }
 
+/// Whether a file of this name was written by a change, so that it goes when no index names it.
+pub(crate) fn is_ours(name: &str) -> bool {
+    let numbered = |start: &str, end: &str| {
+        let middle = name.strip_prefix(start).and_then(|rest| rest.strip_suffix(end));
+        middle.is_some_and(|middle| middle.starts_with(|c: char| c.is_ascii_digit()))
+    };
+    name == "ring.toml.new"
+        || numbered("c", ".pem")
+        || numbered("k", ".pem")
+        || numbered("stash-", "")
+        || numbered("ring-", ".p12")
+}
+
 /// The form that this program writes.
 pub(crate) const VERSION: u32 = 1;
 

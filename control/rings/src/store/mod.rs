@@ -329,12 +329,12 @@ impl Rings {
         self.tidy(folder, index)
     }
 
-    /// Removes the files that no index names any more, also those of changes that were cut short.
+    /// Removes the files of ours that no index names any more, also those of changes that were cut short.
     fn tidy(&self, folder: &Path, index: &Index) -> Result<()> {
         let named = index.files();
         for entry in std::fs::read_dir(folder).map_err(Error::io("list", folder))?.flatten() {
             let name = entry.file_name().to_string_lossy().into_owned();
-            if !["lock", "ring.toml"].contains(&name.as_str()) && !named.contains(&name.as_str()) {
+            if index::is_ours(&name) && !named.contains(&name.as_str()) {
                 self.files.remove(&entry.path()).map_err(Error::io("remove", &entry.path()))?;
             }
         }

@@ -63,8 +63,11 @@ impl Group {
             let (_, at, kind) = (words.next()?, words.next()?, words.next()?);
             (kind == "cgroup2").then(|| PathBuf::from(at))
         });
-        let folder =
-            mount.expect("a control group file system").join(format!("ravelin-{}", std::process::id()));
+        let folder = mount.expect("a control group file system").join(format!(
+            "{}-{}",
+            unit.replace('.', "-"),
+            std::process::id()
+        ));
         std::fs::create_dir(&folder).expect("a control group");
         std::fs::create_dir(folder.join(unit)).expect("a control group");
         Self(folder)
