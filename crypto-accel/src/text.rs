@@ -16,15 +16,21 @@ pub const TEXT_MAX: usize = 1 << 30;
 /// Empty in AES-GMAC, where everything is associated data (RFC 4543).
 ///
 /// Invariant: `output` is valid for reading and writing `len` octets and borrowed alone; `len` is at most
-/// [`TEXT_MAX`]. `input` is valid for reading `head` octets and is either `output` or apart from it; `tail` is valid
-/// for reading the other `len - head` octets and apart from it.
+/// [`TEXT_MAX`]. `input` is valid for reading `head` octets and is either `output` or apart from it; `tail` has the other
+/// `len - head` octets and is apart from it.
 pub struct Text<'a> {
     pub(crate) input: *const u8,
     pub(crate) output: *mut u8,
-    tail: *const u8,
+    tail: Tail<'a>,
     pub(crate) head: usize,
     pub(crate) len: usize,
     borrowed: PhantomData<&'a mut [u8]>,
+}
+
+/// What follows the input.
+enum Tail<'a> {
+    One(&'a [u8]),
+    Parts(&'a [&'a [u8]]),
 }
 
 impl<'a> Text<'a> {
@@ -37,7 +43,7 @@ impl<'a> Text<'a> {
         let len = octets.len();
         check_length(len)?;
         let output = octets.as_mut_ptr();
-        Ok(Self { input: output, output, tail: output, head: len, len, borrowed: PhantomData })
+        Ok(Self { input: output, output, tail: Tail::One(&[]), head: len, len, borrowed: PhantomData })
     }
 
     /// `input`, then `tail`, are the text; the result goes to `output`, which may hold anything before.
@@ -49,12 +55,37 @@ impl<'a> Text<'a> {
     /// `output` has another length than both together, or they are more than [`TEXT_MAX`] octets.
     #[inline]
     pub fn across(input: &'a [u8], tail: &'a [u8], output: &'a mut [u8]) -> Result<Self, LengthError> {
+        Self::after(input, tail.len(), Tail::One(tail), output)
+    }
+
+    /// `parts` one after the other are the text; the result goes to `output`, which may hold anything before.
+    ///
+    /// For a TLS record that came in several segments, or that is made from several. The first part is read where it
+    /// lies, the others are brought together first, so it pays to cut at few places.
+    ///
+    /// # Errors
+    /// As for [`Text::across`].
+    #[inline]
+    pub fn scattered(parts: &'a [&'a [u8]], output: &'a mut [u8]) -> Result<Self, LengthError> {
+        let (first, rest) = parts.split_first().map_or((&[][..], parts), |(first, rest)| (*first, rest));
+        let behind = rest.iter().fold(0, |sum: usize, part| sum.saturating_add(part.len()));
+        Self::after(first, behind, Tail::Parts(rest), output)
+    }
+
+    /// `input`, then a tail of so many octets.
+    #[inline]
+    fn after(
+        input: &'a [u8],
+        behind: usize,
+        tail: Tail<'a>,
+        output: &'a mut [u8],
+    ) -> Result<Self, LengthError> {
         let (head, len) = (input.len(), output.len());
-        if head.checked_add(tail.len()) != Some(len) {
-            return Err(LengthError::Output { input: head.saturating_add(tail.len()), output: len });
+        if head.checked_add(behind) != Some(len) {
+            return Err(LengthError::Output { input: head.saturating_add(behind), output: len });
         }
         check_length(len)?;
-        let (input, tail, output) = (input.as_ptr(), tail.as_ptr(), output.as_mut_ptr());
+        let (input, output) = (input.as_ptr(), output.as_mut_ptr());
         Ok(Self { input, output, tail, head, len, borrowed: PhantomData })
     }
 
@@ -84,9 +115,18 @@ impl<'a> Text<'a> {
             // SAFETY: the invariant says that both are valid for `head` octets and apart.
             unsafe { ptr::copy_nonoverlapping(from, to, self.head - start) };
         }
-        let to = self.output.wrapping_add(self.head);
-        // SAFETY: the invariant says that both are valid for the octets of the tail and apart.
-        unsafe { ptr::copy_nonoverlapping(self.tail, to, self.len - self.head) };
+        let head = self.head;
+        match self.tail {
+            Tail::One(tail) => self.octets()[head..].copy_from_slice(tail),
+            Tail::Parts(parts) => {
+                let mut to = &mut self.octets()[head..];
+                for part in parts {
+                    let place;
+                    (place, to) = to.split_at_mut(part.len());
+                    place.copy_from_slice(part);
+                }
+            }
+        }
         self.octets()
     }
 
@@ -130,6 +170,17 @@ mod tests {
         assert_eq!(text.gather(), b"abcde");
         text.wipe();
         assert_eq!(room, [0; 5]);
+    }
+
+    #[test]
+    fn gathers_parts_in_order() {
+        let parts: [&[u8]; 5] = [b"ab", b"", b"cde", b"f", b""];
+        let mut room = [9; 6];
+        assert_eq!(Text::scattered(&parts, &mut room).unwrap().gather(), b"abcdef");
+        assert_eq!(Text::scattered(&parts[1..], &mut room[..4]).unwrap().gather(), b"cdef");
+        assert!(Text::scattered(&[], &mut []).unwrap().is_empty());
+        let refused = Text::scattered(&parts, &mut room[..5]).err();
+        assert_eq!(refused, Some(LengthError::Output { input: 6, output: 5 }));
     }
 
     #[test]

@@ -62,6 +62,24 @@ proptest! {
     }
 
     #[test]
+    fn scattered_equals_in_place(
+        algorithm in any_algorithm(), iv: [u8; 12], aad in octets(40), parts in prop::collection::vec(octets(700), 0..9),
+    ) {
+        let key = counting_key(algorithm, 9);
+        let clear = parts.concat();
+        let (expected, expected_tag) = sealed(&key, &iv, &aad, &clear);
+        let (mut output, mut tag) = (vec![0xa5; clear.len()], [0; 16]);
+        let slices: Vec<&[u8]> = parts.iter().map(Vec::as_slice).collect();
+        seal_one(&key, nonce(&iv), &aad, Text::scattered(&slices, &mut output).unwrap(), &mut tag);
+        prop_assert_eq!((&output, tag), (&expected, expected_tag));
+
+        let mut rest = &expected[..];
+        let slices: Vec<&[u8]> = parts.iter().map(|part| rest.split_off(..part.len()).unwrap()).collect();
+        let outcome = open_one(&key, received(&iv), &aad, Text::scattered(&slices, &mut output).unwrap(), &tag);
+        prop_assert_eq!((output, outcome), (clear, Ok(())));
+    }
+
+    #[test]
     fn any_flipped_bit_is_found_and_the_output_wiped(
         algorithm in any_algorithm(), iv: [u8; 12], aad in octets(40), clear in octets(300), place: prop::sample::Index,
     ) {
