@@ -45,13 +45,15 @@ constant-time: ready ## The timing tests of the cryptography at length (20 round
 	RAVELIN_TIMING_ROUNDS=20 cargo test --release --locked --package ravelin-crypto-accel --test constant_time -- timing --nocapture --test-threads=1
 
 .PHONY: fuzz
-fuzz: ready ## Fuzz every parser for ten minutes each (nightly compiler, cargo-fuzz)
+fuzz: ready ## Fuzz every parser, and the cryptography against its oracle, for ten minutes each (nightly compiler, cargo-fuzz)
 	@dataplane/fuzz/run.sh 600
+	@crypto-accel/fuzz/run.sh 600
 	@control/ike/fuzz/run.sh 600
 	@control/rings/fuzz/run.sh 600
 
 .PHONY: fuzz-short
 fuzz-short: ready ## The same for a minute each
 	@dataplane/fuzz/run.sh 60
+	@crypto-accel/fuzz/run.sh 60
 	@control/ike/fuzz/run.sh 60
 	@control/rings/fuzz/run.sh 60
