@@ -83,6 +83,15 @@ fn parting(one: &[u64], other: &[u64]) -> Option<String> {
     Some(format!("step {at} of {} and {}: {:x?} {:x?}", one.len(), other.len(), one.get(at), other.get(at)))
 }
 
+/// Our own code. That of libraries takes many more steps, and valgrind sees it.
+fn kernels() -> impl Iterator<Item = (BackEnd, Algorithm)> {
+    let all = BackEnd::available().flat_map(|back_end| ALGORITHMS.map(|algorithm| (back_end, algorithm)));
+    all.filter(|(back_end, algorithm)| match algorithm {
+        Algorithm::ChaCha20Poly1305 => back_end.name() == "vaes512",
+        _ => back_end.name() != "portable",
+    })
+}
+
 /// Traces of sealing and opening `N` texts under two keys, at the same places.
 fn check<const N: usize>(back_end: BackEnd, algorithm: Algorithm, length: usize) {
     let mut batch = Batch::<N>::new(length, 12);
@@ -105,12 +114,10 @@ fn check<const N: usize>(back_end: BackEnd, algorithm: Algorithm, length: usize)
 
 #[test]
 #[cfg_attr(debug_assertions, ignore = "says nothing of the code that ships, and takes long")]
-fn every_back_end_takes_the_same_way_whatever_the_secrets() {
-    for back_end in BackEnd::available() {
-        for algorithm in ALGORITHMS {
-            check::<1>(back_end, algorithm, 300);
-            check::<5>(back_end, algorithm, 77);
-        }
+fn every_kernel_takes_the_same_way_whatever_the_secrets() {
+    for (back_end, algorithm) in kernels() {
+        check::<1>(back_end, algorithm, 300);
+        check::<5>(back_end, algorithm, 77);
     }
 }
 
