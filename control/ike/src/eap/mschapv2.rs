@@ -1,8 +1,11 @@
-//! EAP-MSCHAPv2 as a server (draft-kamath-pppext-eap-mschapv2, RFC 2759, RFC 3079), for road warriors that have nothing better.
+//! EAP-MSCHAPv2 (draft-kamath-pppext-eap-mschapv2, RFC 2759, RFC 3079), for road warriors that have nothing better.
+//! The server is here, the other side in [`peer`].
 //!
 //! MD4 and DES live here and nowhere else: the method's definition has no other hash and no other cipher, and every phone and
 //! every Windows speaks it. It is worth something only inside an IKE SA whose server has proved itself by a certificate, where
 //! nobody on the way sees the exchange; RFC 7296 2.16 asks for that.
+
+pub mod peer;
 
 use aes::cipher::{Array, BlockCipherEncrypt, KeyInit};
 use aws_lc_rs::digest;
@@ -66,6 +69,16 @@ impl MsChapV2 {
         let value = [&[16][..], &challenge, server.as_bytes()].concat();
         let state = State::Challenged { challenge, decoy: Secret::new(decoy) };
         (Self { identifier, state }, request(identifier, CHALLENGE, identifier, &value))
+    }
+
+    /// The name in a peer's response, for those who must ask elsewhere for its password before [`Self::receive`].
+    pub fn name<'a>(packet: &'a Eap<'_>) -> Option<&'a [u8]> {
+        match packet {
+            Eap::Response { kind: EapType::MsChapV2, data, .. } => {
+                Response::parse(data).map(|found| found.name)
+            }
+            _ => None,
+        }
     }
 
     /// Takes the peer's response. `lookup` gives the hash of the password for a name, if there is such a name.
@@ -176,14 +189,14 @@ fn challenge_hash(peer: &[u8; 16], server: &[u8; 16], name: &[u8]) -> [u8; 8] {
 }
 
 /// RFC 2759 8.5: the challenge, encrypted three times by DES with 56 bits of the hash each.
-fn nt_response(challenge: &[u8; 8], hash: &NtHash) -> Zeroizing<Vec<u8>> {
-    let mut key = Zeroizing::new(hash.0.expose().to_vec());
-    key.resize(21, 0);
-    let mut out = Zeroizing::new(Vec::with_capacity(24));
-    for seven in key.as_chunks::<7>().0 {
+fn nt_response(challenge: &[u8; 8], hash: &NtHash) -> [u8; 24] {
+    let mut key = Zeroizing::new([0; 21]);
+    key[..16].copy_from_slice(hash.0.expose());
+    let mut out = [0; 24];
+    for (seven, to) in key.as_chunks::<7>().0.iter().zip(out.as_chunks_mut::<8>().0) {
         let mut block = Array::from(*challenge);
         Des::new(&Array::from(with_parity(seven))).encrypt_block(&mut block);
-        out.extend_from_slice(&block);
+        *to = block.into();
     }
     out
 }

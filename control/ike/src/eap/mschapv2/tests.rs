@@ -1,5 +1,6 @@
 //! The examples of RFC 2759 9.2 and RFC 3079 3.5.3, and whole authentications.
 
+use super::peer::{Peer, PeerStep};
 use super::*;
 
 const SERVER_CHALLENGE: [u8; 16] = *b"[]|}{?/><,`!2&&(";
@@ -25,7 +26,6 @@ fn the_steps_of_rfc_2759_and_rfc_3079() {
     assert_eq!(hex(&challenge), "D02E4386BCE91226");
     let response = nt_response(&challenge, &hash);
     assert_eq!(hex(&response), "82309ECD8D708B5EA08FAA3981CD83544233114A3D85D6DF");
-    let response = *response.first_chunk().expect("24 octets");
     let proof = authenticator(&hash, &response, &challenge);
     assert_eq!(hex(&proof), "407A5589115FD0D6209F510FE9C04566932CDA56");
     let msk = msk(&hash, &response);
@@ -33,7 +33,7 @@ fn the_steps_of_rfc_2759_and_rfc_3079() {
     assert_eq!((msk.len(), &msk.expose()[32..]), (64, &[0; 32][..]));
 }
 
-/// A peer that knows `password`.
+/// A peer that knows `password`, made by hand: the peer of the product is held to the same server below.
 fn respond(request: &Eap<'_>, name: &[u8], password: &str) -> Eap<'static> {
     let Eap::Request { identifier, data, .. } = request else { panic!("{request:?}") };
     assert_eq!((data[0], data[4]), (CHALLENGE, 16));
@@ -141,4 +141,81 @@ fn packets_that_are_no_response() {
     assert_eq!(refuse(nak), Refusal::Nak(EapType::MsChapV2));
     let late = Eap::Response { identifier: 8, kind: EapType::MsChapV2, data: good.into_owned().into() };
     assert_eq!(refuse(late), Refusal::Unexpected);
+}
+
+fn continued(step: PeerStep) -> (Peer, Eap<'static>) {
+    match step {
+        PeerStep::Continue(peer, packet) => (peer, packet),
+        other => panic!("{other:?}"),
+    }
+}
+
+struct Counting(u8);
+
+impl Random for Counting {
+    fn fill(&mut self, out: &mut [u8]) {
+        self.0 += 1;
+        out.fill(self.0);
+    }
+}
+
+#[test]
+fn our_peer_and_our_server_come_to_the_same_keys() {
+    for name in [&b"User"[..], b"CORP\\User"] {
+        let random = &mut Counting(0);
+        let peer = Peer::new(name.to_vec(), NtHash::of_password("clientPass"));
+        let (ask, question) = super::super::identity::AskIdentity::start(3);
+        let (peer, answer) = continued(peer.receive(&question, random));
+        let (told, identifier) = ask.receive(&answer).expect("a name");
+        assert_eq!(told, name);
+        let (server, challenge) = MsChapV2::start(identifier, "gateway", random);
+        let (peer, response) = continued(peer.receive(&challenge, random));
+        assert_eq!(MsChapV2::name(&response), Some(&b"User"[..]));
+        let Step::Continue(server, success) = server.receive(&response, lookup) else { panic!("refused") };
+        let (peer, acknowledged) = continued(peer.receive(&success, random));
+        let Step::Accepted(accepted) = server.receive(&acknowledged, lookup) else { panic!("refused") };
+        let PeerStep::Done(msk) = peer.receive(&accepted.packet, random) else { panic!("no keys") };
+        assert_eq!(msk, accepted.msk);
+    }
+}
+
+#[test]
+fn our_peer_is_told_that_its_password_is_wrong() {
+    let random = &mut Counting(0);
+    let peer = Peer::new(b"User".to_vec(), NtHash::of_password("guess"));
+    let (server, challenge) = MsChapV2::start(1, "gateway", random);
+    let (peer, response) = continued(peer.receive(&challenge, random));
+    let Step::Continue(server, failure) = server.receive(&response, lookup) else { panic!("nothing told") };
+    let (peer, acknowledged) = continued(peer.receive(&failure, random));
+    let Step::Refused(refused) = server.receive(&acknowledged, lookup) else { panic!("accepted") };
+    let PeerStep::Refused(reason) = peer.receive(&refused.packet, random) else {
+        panic!("keys from nothing")
+    };
+    assert_eq!(reason, Refusal::Credentials);
+}
+
+/// A server that does not know the password can accept, but not prove: its Success is not believed.
+#[test]
+fn our_peer_believes_no_server_without_the_password() {
+    let random = &mut Counting(0);
+    let peer = || Peer::new(b"User".to_vec(), NtHash::of_password("clientPass"));
+    let (_, challenge) = MsChapV2::start(1, "gateway", random);
+    for message in ["S=0000000000000000000000000000000000000000 M=Welcome", "S=", ""] {
+        let (peer, _) = continued(peer().receive(&challenge, random));
+        let forged = request(2, SUCCESS, 1, message.as_bytes());
+        assert!(matches!(peer.receive(&forged, random), PeerStep::Refused(Refusal::Credentials)));
+    }
+    // Nor is a bare Success, before or after our response.
+    let bare = Eap::Success { identifier: 2 };
+    assert!(matches!(peer().receive(&bare, random), PeerStep::Refused(Refusal::Unexpected)));
+    let (waiting, _) = continued(peer().receive(&challenge, random));
+    assert!(matches!(waiting.receive(&bare, random), PeerStep::Refused(Refusal::Unexpected)));
+}
+
+#[test]
+fn our_peer_says_which_method_it_speaks() {
+    let request = Eap::Request { identifier: 7, kind: EapType::Tls, data: vec![0x20].into() };
+    let peer = Peer::new(b"User".to_vec(), NtHash::of_password("clientPass"));
+    let (_, answer) = continued(peer.receive(&request, &mut Counting(0)));
+    assert_eq!(answer, Eap::Response { identifier: 7, kind: EapType::Nak, data: vec![26].into() });
 }
