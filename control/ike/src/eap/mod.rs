@@ -4,6 +4,7 @@
 
 pub mod identity;
 pub mod mschapv2;
+pub mod tls;
 
 use crate::crypto::Secret;
 use crate::wire::Eap;
@@ -24,10 +25,19 @@ pub enum Step<Method> {
 pub struct Accepted {
     /// The Success packet.
     pub packet: Eap<'static>,
-    /// Who it is, by the method's own name for it.
-    pub name: Vec<u8>,
+    /// Who it is.
+    pub who: Who,
     /// The master session key that AUTH is made with.
     pub msk: Secret,
+}
+
+/// What a method has proved.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Who {
+    /// The name that a password belongs to.
+    Name(Vec<u8>),
+    /// The holder of this certificate, in DER.
+    Certificate(Vec<u8>),
 }
 
 /// A peer that has not.
@@ -51,8 +61,8 @@ pub enum Refusal {
     /// The method's data has not its form.
     #[error("the EAP data is malformed")]
     Malformed,
-    /// Unknown name or wrong password: which of both is not told.
-    #[error("the name is unknown or the password wrong")]
+    /// Unknown name, wrong password, or a certificate that is not believed: which of them is not told.
+    #[error("the name is unknown, the password wrong or the certificate not believed")]
     Credentials,
 }
 

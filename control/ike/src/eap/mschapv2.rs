@@ -13,7 +13,7 @@ use des::Des;
 use md4::{Digest, Md4};
 use zeroize::Zeroizing;
 
-use super::{Accepted, Refusal, Refused, Step, response};
+use super::{Accepted, Refusal, Refused, Step, Who, response};
 use crate::crypto::{Random, Secret, equal};
 use crate::wire::{Eap, EapType};
 
@@ -93,7 +93,7 @@ impl MsChapV2 {
             }
             State::Proved { name, msk } if data == [SUCCESS] => {
                 let packet = Eap::Success { identifier: self.identifier };
-                Step::Accepted(Accepted { packet, name, msk })
+                Step::Accepted(Accepted { packet, who: Who::Name(name), msk })
             }
             State::Proved { .. } => Step::Refused(Refused::new(self.identifier, Refusal::Unexpected)),
             State::Failed => Step::Refused(Refused::new(self.identifier, Refusal::Credentials)),

@@ -74,7 +74,10 @@ fn a_right_password_leads_to_keys() {
         let Step::Accepted(accepted) = state.receive(&acknowledge(&success, SUCCESS), lookup) else {
             panic!("refused")
         };
-        assert_eq!((accepted.packet, &accepted.name[..]), (Eap::Success { identifier: 10 }, &b"User"[..]));
+        assert_eq!(
+            (accepted.packet, accepted.who),
+            (Eap::Success { identifier: 10 }, Who::Name(b"User".to_vec()))
+        );
         assert_eq!(accepted.msk.len(), 64);
     }
 }
