@@ -4,7 +4,7 @@
 use proptest::prelude::*;
 use ravelin_config::source::Source;
 use ravelin_contract::name::Name;
-use ravelin_contract::rule::{Action, Direction, Discard, TunnelId};
+use ravelin_contract::rule::{Action, Direction, Discard, FilterSettings, TunnelId};
 use ravelin_contract::sa::{Carrier, DontFragment, Dscp, Mode, Sa, Side, Transform};
 use ravelin_contract::snapshot::Snapshot;
 use ravelin_control::policy::algorithm::ALGORITHMS;
@@ -75,7 +75,7 @@ fn a_tunnel_becomes_two_sas_with_the_selectors_of_its_rules() {
     let s = snapshot(POLICY);
     assert_eq!(s.check(), Ok(()));
     assert_eq!(s.zones.len(), 2);
-    assert!(s.log_implicit);
+    assert_eq!(s.filter, FilterSettings { log_implicit: true, ..FilterSettings::default() });
     let shown: Vec<_> =
         s.rules.iter().map(|r| (r.name.as_str(), r.extension, r.direction, r.action)).collect();
     let (protect, deny) = (Action::Protect(TunnelId(0)), Action::Deny(Discard::Icmp));
@@ -198,7 +198,10 @@ fn the_same_policy_has_the_same_fingerprint_and_no_other_has_it() {
         snapshot(&POLICY.replace("10.2.0.0/24", "10.3.0.0/24")),
         snapshot(&POLICY.replace("0x1001", "0x1003")),
         snapshot(&POLICY.replace("\"rest\"", "\"others\"")),
-        snapshot(&format!("log_implicit = false\n{POLICY}")),
+        snapshot(&format!("[filter]\nlog_implicit = false\n{POLICY}")),
+        snapshot(&format!("[filter]\nlog = false\n{POLICY}")),
+        snapshot(&format!("[filter]\nimplicit_discard = \"icmp\"\n{POLICY}")),
+        snapshot(&format!("[filter]\npre_decap = true\n{POLICY}")),
         load(POLICY, &gcm_keys().replace("a0a1a2a3", "a0a1a2a4")).snapshot,
     ];
     for other in changed {

@@ -86,7 +86,7 @@ impl Gateway {
             rules,
             zones: vec![],
             tunnels: (0..tunnels).map(|number| name(&format!("t{number}"))).collect(),
-            log_implicit: false,
+            settings: FilterSettings::default(),
         };
         let view = view(here, there);
         let tables = Tables {

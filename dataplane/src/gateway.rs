@@ -10,6 +10,7 @@ use ravelin_config::appliance::{self, Appliance, Cores, XdpMode};
 use ravelin_config::default_filters;
 use ravelin_contract::limits;
 use ravelin_contract::report::FilterMode;
+use ravelin_contract::rule::FilterSettings;
 use tracing::{info, warn};
 
 use crate::clock::Clock;
@@ -135,8 +136,8 @@ fn default_policy(appliance: &Appliance) -> anyhow::Result<Policy> {
         warn!(file = %path.display(), "no default filters: everything is denied until a policy is installed");
         default_filters::DefaultFilters::default()
     };
-    let source =
-        PolicySource { rules: filters.rules, zones, tunnels: vec![], log_implicit: filters.log_implicit };
+    let settings = FilterSettings { log_implicit: filters.log_implicit, ..FilterSettings::default() };
+    let source = PolicySource { rules: filters.rules, zones, tunnels: vec![], settings };
     Ok(Policy::compile(source, appliance.workers.count(), None))
 }
 

@@ -116,8 +116,8 @@ impl Session {
             Request::Begin { fingerprint, .. } if fingerprint.len() > FINGERPRINT => {
                 Err(Refusal::Unenforceable(format!("a fingerprint has at most {FINGERPRINT} octets")))
             }
-            Request::Begin { fingerprint, log_implicit } => {
-                self.begun = Some(Snapshot { fingerprint, log_implicit, ..Snapshot::default() });
+            Request::Begin { fingerprint, filter } => {
+                self.begun = Some(Snapshot { fingerprint, filter, ..Snapshot::default() });
                 Ok(Reply::Done)
             }
             Request::Zones(more) => self.extend("zones", limits::ZONES, more, |s| &mut s.zones),

@@ -9,7 +9,7 @@ use proptest::sample::select;
 use ravelin_contract::address::{AddressRange, Family, NumberRange};
 use ravelin_contract::name::Name;
 use ravelin_contract::rule::{
-    Action, Direction, Discard, Fragments, Log, Opening, Routing, Rule, TunnelId, ZoneId,
+    Action, Direction, Discard, FilterSettings, Fragments, Log, Opening, Routing, Rule, TunnelId, ZoneId,
 };
 use ravelin_contract::selector::{FlowKey, Selector, Upper};
 use ravelin_dataplane::table::policy::{Policy, PolicySource, Query};
@@ -158,16 +158,20 @@ fn step(address: IpAddr, by: i8) -> IpAddr {
     }
 }
 
+/// Settings unlike the usual ones, so that both sides must look at them.
+const SETTINGS: FilterSettings =
+    FilterSettings { log: true, log_implicit: true, implicit_discard: Discard::Icmp, pre_decap: false };
+
 fn compile(rules: Vec<Rule>) -> Policy {
-    Policy::compile(PolicySource { rules, ..PolicySource::default() }, 1, None)
+    Policy::compile(PolicySource { rules, settings: SETTINGS, ..PolicySource::default() }, 1, None)
 }
 
 fn agree(policy: &Policy, query: &Query) -> Result<(), TestCaseError> {
-    let model = policy_model::lookup(policy.rules(), false, query);
+    let model = policy_model::lookup(policy.rules(), policy.settings(), query);
     prop_assert_eq!(policy.lookup(query), model, "{:?}", query);
     let portless = Query { flow: FlowKey { upper: None, ..query.flow }, ..*query };
     let model = policy_model::is_decided_without_ports(policy.rules(), &portless)
-        .then(|| policy_model::lookup(policy.rules(), false, &portless));
+        .then(|| policy_model::lookup(policy.rules(), policy.settings(), &portless));
     prop_assert_eq!(policy.lookup_without_ports(&portless), model, "{:?}", portless);
     Ok(())
 }

@@ -7,8 +7,7 @@ use ravelin_contract::{codec, limits};
 
 /// `Begin`, the parts, `Commit`.
 pub fn messages(snapshot: &Snapshot) -> Vec<Request> {
-    let begin =
-        Request::Begin { fingerprint: snapshot.fingerprint.clone(), log_implicit: snapshot.log_implicit };
+    let begin = Request::Begin { fingerprint: snapshot.fingerprint.clone(), filter: snapshot.filter };
     let mut messages = vec![begin];
     messages.extend(parts(&snapshot.zones, limits::ENTRIES, Request::Zones));
     messages.extend(parts(&snapshot.tunnels, limits::ENTRIES, Request::Tunnels));

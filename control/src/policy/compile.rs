@@ -16,7 +16,7 @@ use ravelin_contract::snapshot::{self, Snapshot};
 
 use crate::policy::keys::{Entry, Keys};
 use crate::policy::model::{Model, Tunnel};
-use crate::policy::{fingerprint, lint};
+use crate::policy::{fingerprint, lint, model};
 
 /// The snapshot of `model`; `None` when anything of it cannot be enforced as it is written.
 pub fn compile(model: &Model, keys: &Keys, zones: &[Name], notes: &Collector) -> Option<Snapshot> {
@@ -45,7 +45,7 @@ pub fn compile(model: &Model, keys: &Keys, zones: &[Name], notes: &Collector) ->
         zones: zones.to_vec(),
         tunnels: model.tunnels.iter().map(|tunnel| snapshot::Tunnel { name: tunnel.name.clone() }).collect(),
         rules,
-        log_implicit: model.log_implicit.as_ref().is_none_or(|(flag, _)| *flag),
+        filter: model.filter.as_ref().map_or(model::FILTER, |(settings, _)| *settings),
         sas: sas.into_iter().flatten().flatten().collect(),
     };
     snapshot.fingerprint = fingerprint::of(&snapshot);

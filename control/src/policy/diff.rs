@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use ravelin_contract::rule::Rule;
+use ravelin_contract::rule::{Discard, FilterSettings, Rule};
 use ravelin_contract::sa::Sa;
 use ravelin_contract::snapshot::Snapshot;
 use serde::Serialize;
@@ -60,12 +60,29 @@ pub fn diff(old: &Snapshot, new: &Snapshot) -> Diff {
     let mut list = rules(old, new);
     list.extend(tunnels(old, new));
     list.extend(sas(old, new));
-    if old.log_implicit != new.log_implicit {
-        let details = vec![format!("{} to {}", old.log_implicit, new.log_implicit)];
-        let name = "log_implicit".to_owned();
-        list.push(Change { kind: Kind::Changed, object: Object::Setting, name, details });
-    }
+    list.extend(settings(&old.filter, &new.filter));
     Diff(list)
+}
+
+/// By the names of `[filter]`.
+fn settings(old: &FilterSettings, new: &FilterSettings) -> Vec<Change> {
+    let discard = |settings: &FilterSettings| match settings.implicit_discard {
+        Discard::Silent => "silent".to_owned(),
+        Discard::Icmp => "icmp".to_owned(),
+    };
+    let pairs = [
+        ("log", old.log.to_string(), new.log.to_string()),
+        ("log_implicit", old.log_implicit.to_string(), new.log_implicit.to_string()),
+        ("implicit_discard", discard(old), discard(new)),
+        ("pre_decap", old.pre_decap.to_string(), new.pre_decap.to_string()),
+    ];
+    let change = |(name, before, after): (&str, String, String)| Change {
+        kind: Kind::Changed,
+        object: Object::Setting,
+        name: name.to_owned(),
+        details: vec![format!("{before} to {after}")],
+    };
+    pairs.into_iter().filter(|(_, before, after)| before != after).map(change).collect()
 }
 
 impl std::fmt::Display for Diff {

@@ -13,7 +13,7 @@ pub fn of(snapshot: &Snapshot) -> String {
     add_all(&mut hash, &snapshot.tunnels);
     add_all(&mut hash, &snapshot.rules);
     add_all(&mut hash, &snapshot.sas);
-    hash.update([u8::from(snapshot.log_implicit)]);
+    add_all(&mut hash, &[snapshot.filter]);
     hash.finalize().iter().map(|octet| format!("{octet:02x}")).collect()
 }
 

@@ -6,6 +6,7 @@ use ravelin_config::filter::objects::Objects;
 use ravelin_config::filter::{FilterRule, Traffic};
 use ravelin_config::source::Place;
 use ravelin_contract::name::Name;
+use ravelin_contract::rule::{Discard, FilterSettings};
 use ravelin_contract::sa::{Carrier, Mode, Sending, Spi};
 
 use crate::policy::algorithm::Algorithm;
@@ -21,9 +22,13 @@ pub struct Model {
     pub broken: Vec<Name>,
     /// Named addresses and services.
     pub objects: Objects,
-    /// Whether implicit denies are logged, and where that was said.
-    pub log_implicit: Option<(bool, Place)>,
+    /// What holds for all filters, and where that was said.
+    pub filter: Option<(FilterSettings, Place)>,
 }
+
+/// What holds where no `[filter]` says otherwise: implicit denies are logged, so that nobody searches long.
+pub const FILTER: FilterSettings =
+    FilterSettings { log: true, log_implicit: true, implicit_discard: Discard::Silent, pre_decap: false };
 
 /// One `[[tunnel]]`.
 #[derive(Debug, Clone)]

@@ -9,12 +9,14 @@ use ravelin_config::source::{Place, Source};
 use ravelin_config::value::Value;
 use ravelin_contract::limits::{REPLAY_WINDOW_MAX, REPLAY_WINDOW_MIN, SPI_MIN};
 use ravelin_contract::name::Name;
+use ravelin_contract::rule::FilterSettings;
 use ravelin_contract::sa::{Carrier, DontFragment, Dscp, Mode, Sending, Spi};
 
 use crate::policy::algorithm::{ALGORITHMS, Algorithm};
-use crate::policy::model::{Manual, Model, Tunnel};
+use crate::policy::model::{FILTER, Manual, Model, Tunnel};
 
-const KEYS: &[&str] = &["log_implicit", "rule", "tunnel", "addresses", "services"];
+const KEYS: &[&str] = &["filter", "rule", "tunnel", "addresses", "services"];
+const FILTER_KEYS: &[&str] = &["log", "log_implicit", "implicit_discard", "pre_decap"];
 const TUNNEL_KEYS: &[&str] = &[
     "name",
     "local",
@@ -59,7 +61,7 @@ pub fn add(
     notes: &Collector,
 ) -> Option<()> {
     document::read(source, notes, KEYS, |file| {
-        read_log_implicit(file, model);
+        read_filter(file, model);
         model.objects.read(file);
         model.rules.extend(read::rules(file, Kind::Policy, model.rules.len(), rules));
         let tables = file.tables("tunnel", "a tunnel", TUNNEL_KEYS);
@@ -68,15 +70,22 @@ pub fn add(
     })
 }
 
-fn read_log_implicit(file: &Table<'_>, model: &mut Model) {
-    let Some(value) = file.get("log_implicit") else { return };
-    if let Some((_, first)) = &model.log_implicit {
-        let message = format!("`log_implicit` stands in {} already", first.source.name());
-        value.error(message, "say it in one file");
+/// `[filter]`: what holds for all rules (row B3). A mistake in it leaves its default, and is told.
+fn read_filter(file: &Table<'_>, model: &mut Model) {
+    let Some(table) = file.table("filter", "[filter]", FILTER_KEYS) else { return };
+    if let Some((_, first)) = &model.filter {
+        let message = format!("`[filter]` stands in {} already", first.source.name());
+        table.error(message, "say it in one file");
     }
-    if let Some(flag) = value.flag() {
-        model.log_implicit = Some((flag, value.place()));
-    }
+    let flag = |key, default| table.get(key).and_then(|value| value.flag()).unwrap_or(default);
+    let discard = table.get("implicit_discard").and_then(|value| value.choice(&read::DISCARDS));
+    let settings = FilterSettings {
+        log: flag("log", FILTER.log),
+        log_implicit: flag("log_implicit", FILTER.log_implicit),
+        implicit_discard: discard.unwrap_or(FILTER.implicit_discard),
+        pre_decap: flag("pre_decap", FILTER.pre_decap),
+    };
+    model.filter = Some((settings, table.place()));
 }
 
 fn add_tunnel(table: &Table<'_>, model: &mut Model, names: &mut Names) {

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::child::{Change, ChildFault, ChildStatus, Happening};
 use crate::name::Name;
 use crate::report::{PortStatus, RuleStatus, SaStatus, Status};
-use crate::rule::{Action, Rule};
+use crate::rule::{Action, FilterSettings, Rule};
 use crate::sa::{Sa, Spi};
 use crate::selector::FlowKey;
 use crate::snapshot::{Inconsistency, Tunnel};
@@ -25,8 +25,8 @@ pub enum Request {
     Begin {
         /// See [`crate::snapshot::Snapshot::fingerprint`].
         fingerprint: String,
-        /// See [`crate::snapshot::Snapshot::log_implicit`].
-        log_implicit: bool,
+        /// See [`crate::snapshot::Snapshot::filter`].
+        filter: FilterSettings,
     },
     /// More zones, at most [`crate::limits::ENTRIES`] a message; so for the next three.
     Zones(Vec<Name>),

@@ -84,6 +84,27 @@ pub enum Log {
     Denied,
 }
 
+/// What holds for all filters of a policy (row B3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct FilterSettings {
+    /// Whether anything is logged at all; off, no rule's [`Log`] counts, nor `log_implicit`.
+    pub log: bool,
+    /// Whether implicit denies are logged.
+    pub log_implicit: bool,
+    /// What happens on the implicit deny.
+    pub implicit_discard: Discard,
+    /// Whether an ESP packet to us must itself be permitted, by an inbound lookup with the zone of its port, before it
+    /// is opened (row B15). What was inside is looked up in any case.
+    pub pre_decap: bool,
+}
+
+impl Default for FilterSettings {
+    /// Rules log as they say, implicit denies are silent in every sense, ESP needs no rule.
+    fn default() -> Self {
+        Self { log: true, log_implicit: false, implicit_discard: Discard::Silent, pre_decap: false }
+    }
+}
+
 /// One filter: first match in order wins.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Rule {

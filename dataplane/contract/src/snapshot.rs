@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::address::Family;
 use crate::limits;
 use crate::name::Name;
-use crate::rule::{Action, Rule};
+use crate::rule::{Action, FilterSettings, Rule};
 use crate::sa::{Mode, Sa, Side};
 
 /// A tunnel as rules see it: the name under which SAs are found.
@@ -28,8 +28,8 @@ pub struct Snapshot {
     pub tunnels: Vec<Tunnel>,
     /// Filters in order; the first match wins, and no match is a deny.
     pub rules: Vec<Rule>,
-    /// Whether implicit denies are logged.
-    pub log_implicit: bool,
+    /// What holds for all of them.
+    pub filter: FilterSettings,
     /// Security associations of both directions.
     pub sas: Vec<Sa>,
 }

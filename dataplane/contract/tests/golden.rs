@@ -60,11 +60,15 @@ fn sa() -> Sa {
     }
 }
 
+fn settings() -> FilterSettings {
+    FilterSettings { log: true, log_implicit: false, implicit_discard: Discard::Icmp, pre_decap: true }
+}
+
 #[test]
 fn requests() {
     let golden = [
         (Request::Hello { version: 1 }, "0001"),
-        (Request::Begin { fingerprint: "ab".into(), log_implicit: true }, "0102616201"),
+        (Request::Begin { fingerprint: "ab".into(), filter: settings() }, "0102616201000101"),
         (Request::Zones(vec![name("lan")]), "0201036c616e"),
         (Request::Tunnels(vec![Tunnel { name: name("t") }]), "03010174"),
         (

@@ -95,7 +95,7 @@ proptest! {
 
 #[test]
 fn a_message_longer_than_the_limit_is_refused_on_both_sides() {
-    let long = Request::Begin { fingerprint: "x".repeat(limits::MESSAGE), log_implicit: false };
+    let long = Request::Begin { fingerprint: "x".repeat(limits::MESSAGE), filter: FilterSettings::default() };
     assert!(matches!(encode(&long), Err(codec::CodecError::TooLong(_))));
     let announced = (limits::MESSAGE as u32 + 1).to_be_bytes();
     assert!(matches!(codec::read::<Request>(&mut &announced[..]), Err(codec::CodecError::TooLong(_))));

@@ -64,6 +64,18 @@ impl Crossing {
         }
     }
 
+    /// The crossing of a packet as it came, in clear, to this host; it has no route yet.
+    pub(crate) fn to_us(packet: &Packet, tables: &Tables) -> Self {
+        Self {
+            flow: packet.ip.flow,
+            fragment: packet.ip.fragment != Fragment::Whole,
+            opens_tcp: packet.ip.opens_tcp,
+            came_by: None,
+            inbound: Some(Side { zone: zone(tables, packet.ingress), local: true }),
+            outbound: None,
+        }
+    }
+
     /// The same in four words; different crossings give different words.
     pub(crate) fn packed(&self) -> Packed {
         let wide = |address| match address {

@@ -96,6 +96,42 @@ pub fn decide(batch: &mut Batch, tables: &Tables, flows: &mut Flows, means: &mut
     tally.finish(tables, means.worker);
 }
 
+/// Asks the filters about packets of SAs as they came, before they are opened, where the policy wants that (row B15).
+/// `is_sealed` says which they are: ESP, or ESP in UDP, to an address of ours, and whole.
+///
+/// Afterwards each of them is as it was, or ended: `Denied`, `ImplicitlyDenied`, `CleartextRefused`.
+pub fn admit_sealed(
+    batch: &mut Batch,
+    tables: &Tables,
+    flows: &mut Flows,
+    means: &mut Means<'_>,
+    is_sealed: impl Fn(&Packet) -> bool,
+) {
+    if !tables.policy.settings().pre_decap {
+        return;
+    }
+    let mut tally = Tally::default();
+    for index in 0..batch.packets.len() {
+        let packet = &mut batch.packets[index];
+        if !is_sealed(packet) {
+            continue;
+        }
+        let crossing = Crossing::to_us(packet, tables);
+        let judge = || judge::judge(&tables.policy, &crossing);
+        let judgement = flows.cache.get(tables.generation, &crossing, judge);
+        tally.add(tables, means.worker, &judgement, packet.ip.total_len);
+        // What passes is told when its inside has been judged: only then is it known how it ends.
+        if let Outcome::Drop { answer: answered, .. } = judgement.outcome {
+            conclude(packet, &judgement);
+            tell(packet, &judgement, tables, means);
+            if answered {
+                answer(batch, index, tables, means);
+            }
+        }
+    }
+    tally.finish(tables, means.worker);
+}
+
 /// What the policy says of the packet; `None` when the packet was dealt with, or is not to be judged yet.
 fn consider(packet: &mut Packet, tables: &Tables, flows: &mut Flows, now: Now) -> Option<Judgement> {
     if packet.origin == Origin::OwnExempt {

@@ -8,7 +8,7 @@ use ravelin_contract::message::Event;
 use ravelin_contract::name::Name;
 use ravelin_contract::report::FilterMode;
 use ravelin_contract::rule::{
-    Action, Direction, Discard, Fragments as Which, Log, Opening, Routing, Rule, ZoneId,
+    Action, Direction, Discard, FilterSettings, Fragments as Which, Log, Opening, Routing, Rule, ZoneId,
 };
 use ravelin_contract::sa::{Carrier, Hash, Integrity, Mode, Receiving, Sa, Spi, Transform};
 use ravelin_contract::secret::Secret;
@@ -155,12 +155,12 @@ struct Gate {
 
 impl Gate {
     fn new(rules: &[&str]) -> Self {
-        Self::with(rules, false)
+        Self::with(rules, FilterSettings::default())
     }
 
-    fn with(rules: &[&str], log_implicit: bool) -> Self {
+    fn with(rules: &[&str], settings: FilterSettings) -> Self {
         let rules = rules.iter().map(|text| rule(text)).collect();
-        let source = PolicySource { rules, log_implicit, ..PolicySource::default() };
+        let source = PolicySource { rules, settings, ..PolicySource::default() };
         let ports =
             [port("lan", 0, true), port("wan", 1, false), port("wan2", 2, false), port("lan2", 3, true)];
         let events = Events::new();
@@ -466,7 +466,11 @@ fn rules_count_packets_and_octets_of_each_lookup() {
 
 /// Names of the rules in the events, and how the packet ended.
 fn logged(rules: &[&str], log_implicit: bool, way: Way, octets: &[u8]) -> Vec<(String, Verdict)> {
-    let mut gate = Gate::with(rules, log_implicit);
+    logged_with(rules, FilterSettings { log_implicit, ..FilterSettings::default() }, way, octets)
+}
+
+fn logged_with(rules: &[&str], settings: FilterSettings, way: Way, octets: &[u8]) -> Vec<(String, Verdict)> {
+    let mut gate = Gate::with(rules, settings);
     gate.pass(way, octets);
     let told = |event| match event {
         Event::FilterMatch { rule, verdict, port, .. } => {
@@ -493,6 +497,54 @@ fn matches_are_told_as_their_rules_ask() {
     assert_eq!(logged(&[], false, out, &udp(1)), vec![]);
     let hub = ["in permit log", "out protect 8 log"];
     assert_eq!(logged(&hub, false, way(WAN, WAN2), &udp(1)).len(), 2, "both lookups");
+}
+
+#[test]
+fn one_switch_silences_every_log() {
+    let settings = FilterSettings { log: false, log_implicit: true, ..FilterSettings::default() };
+    for rules in [&["out permit log"][..], &["out deny log"], &[]] {
+        assert_eq!(logged_with(rules, settings, way(LAN, WAN), &udp(1)), vec![], "{rules:?}");
+    }
+}
+
+#[test]
+fn the_implicit_deny_answers_when_it_shall() {
+    for (implicit_discard, expected) in [(Discard::Silent, 0), (Discard::Icmp, 1)] {
+        let settings = FilterSettings { implicit_discard, ..FilterSettings::default() };
+        let (packet, answers) = Gate::with(&[], settings).pass(way(WAN, LAN), &udp(53));
+        assert_eq!((packet.verdict, answers.len()), (Some(Verdict::ImplicitlyDenied), expected));
+    }
+}
+
+/// What becomes of a sealed packet before it is opened, and how often the first rule matched.
+fn sealed(rules: &[&str], pre_decap: bool, from: PortIndex) -> (Option<Verdict>, u64) {
+    let mut gate = Gate::with(rules, FilterSettings { pre_decap, ..FilterSettings::default() });
+    let mut packet = gate.packet(&udp(4500));
+    packet.ingress = from;
+    let mut batch = Batch::default();
+    batch.packets.push(packet);
+    let (pool, limiter, events) = (&mut gate.pool, &mut gate.limiter, &gate.sink);
+    let mut means = Means { now: gate.now, worker: 0, pool, limiter, events };
+    admit_sealed(&mut batch, &gate.tables, &mut gate.flows, &mut means, |_| true);
+    let verdict = batch.packets[0].verdict;
+    let matched = if rules.is_empty() { 0 } else { gate.matched(0).0 };
+    (verdict, matched)
+}
+
+#[test]
+fn sealed_packets_need_a_rule_of_their_own_when_the_policy_says_so() {
+    assert_eq!(sealed(&[], false, WAN), (None, 0), "not asked for");
+    assert_eq!(sealed(&["in permit udp 4500 local"], true, WAN), (None, 1));
+    assert_eq!(sealed(&["in permit udp 4500 zone 1"], true, WAN), (None, 1));
+    assert_eq!(sealed(&["in permit udp 4500 zone 2"], true, WAN), (Some(Verdict::ImplicitlyDenied), 0));
+    assert_eq!(sealed(&["in permit routed"], true, WAN), (Some(Verdict::ImplicitlyDenied), 0));
+    assert_eq!(sealed(&["in deny udp 4500"], true, LAN), (Some(Verdict::Denied), 1));
+    assert_eq!(
+        sealed(&["in protect 7"], true, WAN),
+        (Some(Verdict::CleartextRefused), 1),
+        "no SA brought it"
+    );
+    assert_eq!(sealed(&[], true, WAN), (Some(Verdict::ImplicitlyDenied), 0));
 }
 
 #[test]

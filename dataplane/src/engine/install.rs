@@ -136,7 +136,7 @@ fn compile(
         rules: snapshot.rules,
         zones: snapshot.zones,
         tunnels,
-        log_implicit: snapshot.log_implicit,
+        settings: snapshot.filter,
     };
     let filters = Policy::compile(source, workers, previous.map(|previous| &*previous.filters));
     let compiled = Compiled {

@@ -88,6 +88,13 @@ pub fn spi(packet: &Packet, sas: &impl Lookup) -> Option<u32> {
     sas.inbound(header.spi, packet.ip.flow.destination).map(|_| header.spi)
 }
 
+/// Whether the packet is ESP, or ESP in UDP, that [`open`] would look at.
+pub fn is_sealed(packet: &Packet, sas: &impl Lookup) -> bool {
+    is_for_us(packet)
+        && sas.is_local(packet.ip.flow.destination)
+        && matches!(locate(packet, sas), Ok(Some(_)))
+}
+
 /// Whether the packet is one to look at: from outside, and not opened yet.
 fn is_for_us(packet: &Packet) -> bool {
     packet.travels() && packet.origin == Origin::Wire && packet.opened_by.is_none()

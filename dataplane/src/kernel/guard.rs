@@ -9,9 +9,9 @@ use std::io::Write as _;
 use std::process::{Command, Stdio};
 
 use ravelin_contract::address::{AddressRange, Family};
-use ravelin_contract::rule::{Direction, ZoneId};
+use ravelin_contract::rule::{Action, Direction, ZoneId};
 
-use super::host_filter::{self, FRAGMENT_MARK, Line, quoted};
+use super::host_filter::{self, End, FRAGMENT_MARK, Line, quoted};
 use crate::table::PortInfo;
 use crate::table::policy::Policy;
 
@@ -153,12 +153,13 @@ impl Chains {
             guarded.ports.iter().filter(in_zone).map(|port| port.name.clone()).collect()
         };
         let mut chains = Self(String::new());
+        let rest = host_filter::end(Action::Deny(guarded.filters.settings().implicit_discard));
         let mut marked = false;
         for (name, direction) in [("input", Direction::Inbound), ("output", Direction::Outbound)] {
             for (suffix, family) in [("4", Family::V4), ("6", Family::V6)] {
                 let lines = host_filter::lines(guarded.filters.rules(), direction, family, &interfaces);
                 marked |= direction == Direction::Inbound && host_filter::ask_for_fragments(&lines);
-                chains.add(&format!("{name}{suffix}"), &lines);
+                chains.add(&format!("{name}{suffix}"), &lines, rest);
             }
         }
         if marked {
@@ -167,15 +168,15 @@ impl Chains {
         chains
     }
 
-    /// What no line matches is the implicit deny.
-    fn add(&mut self, name: &str, lines: &[Line]) {
+    /// What no line matches is the implicit deny, `rest`.
+    fn add(&mut self, name: &str, lines: &[Line], rest: End) {
         let Self(text) = self;
         // Writing to a string does not fail.
         let _ = writeln!(text, "    chain {name} {{");
         for line in lines {
             let _ = writeln!(text, "        {line}");
         }
-        let _ = writeln!(text, "        counter drop\n    }}");
+        let _ = writeln!(text, "        counter {}\n    }}", rest.in_nft());
     }
 
     /// Before the kernel joins fragments, at priority -400.

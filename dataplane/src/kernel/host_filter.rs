@@ -97,7 +97,7 @@ fn split(rule: &Rule, interfaces: &dyn Fn(ZoneId) -> Vec<String>) -> Vec<Line> {
     }
 }
 
-fn end(action: Action) -> End {
+pub(super) fn end(action: Action) -> End {
     match action {
         Action::Permit => End::Accept,
         Action::Deny(Discard::Icmp) => End::Reject,

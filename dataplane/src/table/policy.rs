@@ -7,7 +7,7 @@ use ravelin_contract::limits;
 use ravelin_contract::name::Name;
 use ravelin_contract::report::RuleStatus;
 use ravelin_contract::rule::{
-    Action, Direction, Discard, Fragments, Log, Opening, Routing, Rule, TunnelId, ZoneId,
+    Action, Direction, FilterSettings, Fragments, Log, Opening, Routing, Rule, TunnelId, ZoneId,
 };
 use ravelin_contract::selector::FlowKey;
 
@@ -51,8 +51,8 @@ pub struct PolicySource {
     pub zones: Vec<Name>,
     /// Tunnel names by [`TunnelId`].
     pub tunnels: Vec<Name>,
-    /// Whether implicit denies are logged.
-    pub log_implicit: bool,
+    /// What holds for all of them.
+    pub settings: FilterSettings,
 }
 
 /// The frozen table.
@@ -91,6 +91,11 @@ impl Policy {
     /// The rules in order.
     pub fn rules(&self) -> &[Rule] {
         &self.source.rules
+    }
+
+    /// What holds for all rules.
+    pub fn settings(&self) -> &FilterSettings {
+        &self.source.settings
     }
 
     /// The rule at `index`.
@@ -135,14 +140,15 @@ impl Policy {
     }
 
     fn answer(&self, index: Option<u32>) -> Match {
-        match index.and_then(|index| self.rule(index)) {
-            Some(rule) => Match { index, action: rule.action, log: rule.log },
-            None => Match {
-                index: None,
-                action: Action::Deny(Discard::Silent),
-                log: if self.source.log_implicit { Log::Yes } else { Log::No },
-            },
-        }
+        let settings = self.settings();
+        let (index, action, log) = match index.and_then(|index| self.rule(index)) {
+            Some(rule) => (index, rule.action, rule.log),
+            None => {
+                let log = if settings.log_implicit { Log::Yes } else { Log::No };
+                (None, Action::Deny(settings.implicit_discard), log)
+            }
+        };
+        Match { index, action, log: if settings.log { log } else { Log::No } }
     }
 }
 

@@ -1,18 +1,22 @@
 //! The policy by linear scan: what [`super::policy`] must answer, in as few words as possible.
 
-use ravelin_contract::rule::{Action, Discard, Fragments, Log, Opening, Routing, Rule};
+use ravelin_contract::rule::{Action, FilterSettings, Fragments, Log, Opening, Routing, Rule};
 
 use super::policy::{Match, Query};
 
 /// The first rule that matches decides; none is a deny (row B13).
-pub fn lookup(rules: &[Rule], log_implicit: bool, query: &Query) -> Match {
+pub fn lookup(rules: &[Rule], settings: &FilterSettings, query: &Query) -> Match {
     let position = rules.iter().position(|rule| matches(rule, query));
     match position.and_then(|index| Some((index, rules.get(index)?))) {
-        Some((index, rule)) => Match { index: Some(index as u32), action: rule.action, log: rule.log },
+        Some((index, rule)) => Match {
+            index: Some(index as u32),
+            action: rule.action,
+            log: if settings.log { rule.log } else { Log::No },
+        },
         None => Match {
             index: None,
-            action: Action::Deny(Discard::Silent),
-            log: if log_implicit { Log::Yes } else { Log::No },
+            action: Action::Deny(settings.implicit_discard),
+            log: if settings.log && settings.log_implicit { Log::Yes } else { Log::No },
         },
     }
 }

@@ -150,6 +150,7 @@ impl Worker {
         stages.reassembly.collect(batch, now, |packet| view.may_hold_esp(packet));
         view.learn_path_mtu(batch);
         view.hand_over(batch, &self.post, self.index, self.workers);
+        stages.admit_sealed(batch, tables, pool, self.index, &view);
         esp::inbound::open(batch, &view);
         route::find(batch, &tables.forwarding);
         stages.decide(batch, tables, pool, self.index, now);
@@ -250,6 +251,21 @@ impl Stages {
                 self.events.acquire(now, tunnel, name, packet.ip.flow);
             }
         }
+    }
+
+    fn admit_sealed(
+        &mut self,
+        batch: &mut Batch,
+        tables: &Tables,
+        pool: &mut Pool,
+        worker: usize,
+        view: &View<'_>,
+    ) {
+        let (now, limiter, events) = (view.now(), &mut self.limiter, &self.events);
+        let mut means = classify::Means { now, worker, pool, limiter, events };
+        classify::admit_sealed(batch, tables, &mut self.flows, &mut means, |packet| {
+            esp::inbound::is_sealed(packet, view)
+        });
     }
 
     fn decide(&mut self, batch: &mut Batch, tables: &Tables, pool: &mut Pool, worker: usize, now: Now) {

@@ -33,6 +33,11 @@ impl<'a> View<'a> {
         Self { tables, now }
     }
 
+    /// The time of the breath.
+    pub(super) fn now(&self) -> Now {
+        self.now
+    }
+
     /// Whether a fragment may be part of an ESP packet to us, which must be whole before it is opened (RFC 4303 3.4.1).
     pub(super) fn may_hold_esp(&self, packet: &Packet) -> bool {
         matches!(packet.ip.flow.protocol, protocol::ESP | protocol::UDP)

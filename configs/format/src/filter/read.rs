@@ -136,7 +136,8 @@ const ROUTINGS: [(&str, Routing); 3] =
     [("local", Routing::Local), ("routed", Routing::Routed), ("either", Routing::Either)];
 const LOGS: [(&str, Log); 4] =
     [("no", Log::No), ("yes", Log::Yes), ("permit", Log::Permitted), ("deny", Log::Denied)];
-const DISCARDS: [(&str, Discard); 2] = [("silent", Discard::Silent), ("icmp", Discard::Icmp)];
+/// What may be said to the sender of a packet that is dropped.
+pub const DISCARDS: [(&str, Discard); 2] = [("silent", Discard::Silent), ("icmp", Discard::Icmp)];
 
 fn choice<T: Copy>(table: &Table<'_>, key: &'static str, of: &[(&'static str, T)], default: T) -> Option<T> {
     table.get(key).map_or(Some(default), |value| value.choice(of))

@@ -7,11 +7,16 @@ use ravelin_config::filter::objects::Objects;
 use ravelin_config::filter::read::{self, Kind, Names};
 use ravelin_config::source::Source;
 use ravelin_contract::name::Name;
+use ravelin_contract::rule::{Discard, FilterSettings};
 
 use super::*;
 use crate::table::policy::PolicySource;
 
 fn policy(text: &str) -> Policy {
+    policy_with(text, FilterSettings::default())
+}
+
+fn policy_with(text: &str, settings: FilterSettings) -> Policy {
     let zones = ["lan", "wan"].map(|zone| Name::new(zone).unwrap()).to_vec();
     let tunnel = Name::new("site-b").unwrap();
     let notes = Collector::default();
@@ -23,7 +28,7 @@ fn policy(text: &str) -> Policy {
     let tunnels = Tunnels::new([&tunnel]);
     let scope = Scope { objects: &objects, zones: &zones, tunnels: &tunnels, notes: &notes };
     let rules = written.unwrap().iter().flat_map(|rule| compile(rule, &scope).unwrap()).collect();
-    Policy::compile(PolicySource { rules, zones, ..PolicySource::default() }, 1, None)
+    Policy::compile(PolicySource { rules, zones, settings, ..PolicySource::default() }, 1, None)
 }
 
 fn ports() -> [PortInfo; 3] {
@@ -138,4 +143,12 @@ fn what_is_guarded_stands_in_its_family() {
     let table = table(&Guarded { protected: &protected, ..guarded(&policy, &ports, true) });
     assert!(table.contains("type ipv4_addr; flags interval; auto-merge; elements = { 192.0.2.0/24 } }"));
     assert!(table.contains("type ipv6_addr; flags interval; auto-merge; elements = { 2001:db8::/32 } }"));
+}
+
+#[test]
+fn the_implicit_deny_answers_when_it_shall() {
+    let settings = FilterSettings { implicit_discard: Discard::Icmp, ..FilterSettings::default() };
+    let (policy, ports) = (policy_with(RULES, settings), ports());
+    let input = chain(&table(&guarded(&policy, &ports, true)), "input6");
+    assert_eq!(input.last().map(String::as_str), Some("counter reject with icmpx admin-prohibited"));
 }

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use proptest::sample::select;
 use ravelin_contract::name::Name;
-use ravelin_contract::rule::{Log, TunnelId};
+use ravelin_contract::rule::{FilterSettings, Log, TunnelId};
 use ravelin_contract::selector::{FlowKey, Selector};
 
 use super::*;
@@ -137,7 +137,7 @@ proptest! {
     fn lines_answer_as_the_rules_do(rules in prop::collection::vec(rule(), 0..12), packet in packet()) {
         let family = Family::of(packet.flow.source);
         let lines = lines(&rules, packet.direction, family, &interfaces);
-        let wanted = end(policy_model::lookup(&rules, false, &packet).action);
+        let wanted = end(policy_model::lookup(&rules, &FilterSettings::default(), &packet).action);
         prop_assert_eq!(judge(&lines, &packet), wanted, "{:?}", lines);
     }
 }
