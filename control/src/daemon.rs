@@ -13,6 +13,7 @@ use crate::agent::{Agent, Paths};
 use crate::api::door::{Door, Peer};
 use crate::api::server;
 use crate::io::dataplane::Dataplane;
+use crate::policy::management::Site;
 
 /// Runs until SIGTERM or SIGINT. SIGHUP applies the configured files again.
 pub async fn run(config: &Path) -> anyhow::Result<()> {
@@ -69,7 +70,21 @@ fn lock_memory() {
 fn agent(appliance: &Appliance) -> Agent {
     let files = Paths { policy: appliance.control.policy.clone(), keys: appliance.control.keys.clone() };
     let dataplane = Dataplane::new(&appliance.dataplane.socket);
-    Agent::new(dataplane, files, appliance.zones(), &appliance.dataplane.state.join("control"))
+    Agent::new(dataplane, files, site(appliance), &appliance.dataplane.state.join("control"))
+}
+
+/// Default filters that cannot be read stop the packet process at its start; here they leave one question unasked.
+fn site(appliance: &Appliance) -> Site {
+    match Site::of(appliance) {
+        Ok((site, notes)) => {
+            notes.iter().for_each(|note| warn!("{note}"));
+            site
+        }
+        Err(findings) => {
+            warn!(%findings, "nobody asks whether a policy locks the operator out");
+            Site { zones: appliance.zones(), managed: None }
+        }
+    }
 }
 
 async fn metrics(

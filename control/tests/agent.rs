@@ -15,6 +15,7 @@ use ravelin_control::agent::history::History;
 use ravelin_control::agent::{Agent, ApplyError, Paths};
 use ravelin_control::io::dataplane::Dataplane;
 use ravelin_control::policy::files::Files;
+use ravelin_control::policy::management::Site;
 
 /// What goes wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -198,9 +199,10 @@ impl Bench {
 }
 
 fn agent(place: &Path) -> Arc<Agent> {
-    let zones = ["lan", "wan"].map(|zone| Name::new(zone).unwrap()).to_vec();
+    let zones = ["lan", "wan"].map(|zone| Name::new(zone).unwrap());
     let files = Paths { policy: vec![place.join("missing.toml")], keys: place.join("keys.toml") };
-    Arc::new(Agent::new(Dataplane::new(place.join("dataplane.sock")), files, zones, &place.join("state")))
+    let dataplane = Dataplane::new(place.join("dataplane.sock"));
+    Arc::new(Agent::new(dataplane, files, Site::with(&zones), &place.join("state")))
 }
 
 fn write_policy(place: &Path, name: &str) -> Paths {

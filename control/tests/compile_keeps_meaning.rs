@@ -9,6 +9,7 @@ use ravelin_contract::name::Name;
 use ravelin_contract::rule::{Action, Direction, Discard, Fragments, Opening, Routing, Rule, TunnelId};
 use ravelin_contract::selector::FlowKey;
 use ravelin_control::policy;
+use ravelin_control::policy::management::Site;
 
 const ZONES: [&str; 2] = ["lan", "wan"];
 
@@ -356,7 +357,7 @@ proptest! {
         let zones = ZONES.map(|zone| Name::new(zone).unwrap());
         let keys = Source::from_secret("keys.toml", include_str!("../../configs/site-to-site/gw-a/keys.toml"));
         let text = policy_text(&rules);
-        let compiled = match policy::load(&[Source::from_text("ipsec.toml", text.clone())], Some(&keys), &zones) {
+        let compiled = match policy::load(&[Source::from_text("ipsec.toml", text.clone())], Some(&keys), &Site::with(&zones)) {
             Ok(compiled) => compiled.snapshot,
             Err(findings) => return Err(TestCaseError::fail(format!("{findings}\n{text}"))),
         };

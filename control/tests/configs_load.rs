@@ -9,6 +9,7 @@ use ravelin_config::default_filters::DefaultFilters;
 use ravelin_contract::sa::{Carrier, Mode, Sa};
 use ravelin_control::policy::Compiled;
 use ravelin_control::policy::files::Files;
+use ravelin_control::policy::management::Site;
 
 fn configs() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../configs")
@@ -40,12 +41,13 @@ fn gateway(folder: &Path) -> Compiled {
     let (appliance, warnings) =
         Appliance::load(&copy.path().join("ravelin.toml")).unwrap_or_else(|e| panic!("{e}"));
     assert!(warnings.is_empty(), "{warnings}");
-    let zones = appliance.zones();
-    let (_, warnings) =
-        DefaultFilters::load(&appliance.dataplane.default_filters, &zones).unwrap_or_else(|e| panic!("{e}"));
+    let (_, warnings) = DefaultFilters::load(&appliance.dataplane.default_filters, &appliance.zones())
+        .unwrap_or_else(|e| panic!("{e}"));
+    assert!(warnings.is_empty(), "{warnings}");
+    let (site, warnings) = Site::of(&appliance).unwrap_or_else(|e| panic!("{e}"));
     assert!(warnings.is_empty(), "{warnings}");
     let compiled = Files::read(&appliance.control.policy, &appliance.control.keys)
-        .and_then(|files| files.compile(&zones));
+        .and_then(|files| files.compile(&site));
     let compiled = compiled.unwrap_or_else(|e| panic!("{e}"));
     assert!(compiled.warnings.is_empty(), "{}", compiled.warnings);
     compiled

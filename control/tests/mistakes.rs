@@ -10,6 +10,7 @@ use ravelin_config::diagnostic::Findings;
 use ravelin_config::source::Source;
 use ravelin_contract::name::Name;
 use ravelin_control::policy;
+use ravelin_control::policy::management::Site;
 
 const KEYS: &str = "[b]
 outbound = { key = \"000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f\", salt = \"a0a1a2a3\" }
@@ -29,7 +30,7 @@ fn keys() {
 fn check(policy: &str, keys: &str) -> Findings {
     let zones = ["lan", "wan"].map(|zone| Name::new(zone).unwrap());
     let keys = (keys != "none\n").then(|| Source::from_secret("keys.toml", keys));
-    match policy::load(&[Source::from_text("ipsec.toml", policy)], keys.as_ref(), &zones) {
+    match policy::load(&[Source::from_text("ipsec.toml", policy)], keys.as_ref(), &Site::with(&zones)) {
         Ok(compiled) => compiled.warnings,
         Err(findings) => findings,
     }

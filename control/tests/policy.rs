@@ -9,6 +9,7 @@ use ravelin_contract::sa::{Carrier, DontFragment, Dscp, Mode, Sa, Side, Transfor
 use ravelin_contract::snapshot::Snapshot;
 use ravelin_control::policy::algorithm::ALGORITHMS;
 use ravelin_control::policy::diff::{Kind, diff};
+use ravelin_control::policy::management::Site;
 use ravelin_control::policy::{self, Compiled};
 
 const POLICY: &str = r#"
@@ -52,7 +53,7 @@ fn gcm_keys() -> String {
 fn load(text: &str, keys: &str) -> Compiled {
     let zones = ["lan", "wan"].map(|zone| Name::new(zone).unwrap());
     let keys = Source::from_secret("keys.toml", keys);
-    match policy::load(&[Source::from_text("ipsec.toml", text)], Some(&keys), &zones) {
+    match policy::load(&[Source::from_text("ipsec.toml", text)], Some(&keys), &Site::with(&zones)) {
         Ok(compiled) => compiled,
         Err(findings) => panic!("{findings}"),
     }
@@ -185,7 +186,8 @@ fn several_files_are_one_policy() {
     let (rules, tunnel) = POLICY.split_at(POLICY.find("[[tunnel]]").unwrap());
     let files = [Source::from_text("rules.toml", rules), Source::from_text("tunnels.toml", tunnel)];
     let keys = Source::from_secret("keys.toml", gcm_keys());
-    let compiled = policy::load(&files, Some(&keys), &["lan", "wan"].map(|z| Name::new(z).unwrap())).unwrap();
+    let site = Site::with(&["lan", "wan"].map(|z| Name::new(z).unwrap()));
+    let compiled = policy::load(&files, Some(&keys), &site).unwrap();
     assert_eq!(compiled.snapshot, snapshot(POLICY));
 }
 
@@ -255,7 +257,7 @@ fn new_keys_are_a_difference_that_does_not_show_them() {
 fn ordered(order: &[u8]) -> Snapshot {
     let rule = |n: &u8| format!("[[rule]]\nname = \"r{n}\"\nprotocol = {n}\naction = \"permit\"\n");
     let text: String = order.iter().map(rule).collect();
-    policy::load(&[Source::from_text("ipsec.toml", text)], None, &[]).unwrap().snapshot
+    policy::load(&[Source::from_text("ipsec.toml", text)], None, &Site::default()).unwrap().snapshot
 }
 
 #[test]

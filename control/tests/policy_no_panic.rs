@@ -4,6 +4,7 @@
 use proptest::prelude::*;
 use ravelin_config::source::Source;
 use ravelin_control::policy;
+use ravelin_control::policy::management::Site;
 
 const POLICY: &str = include_str!("../../configs/site-to-site/gw-a/ipsec.toml");
 const KEYS: &str = include_str!("../../configs/site-to-site/gw-a/keys.toml");
@@ -29,7 +30,7 @@ proptest! {
     #[test]
     fn any_text_is_compiled_or_refused(policy in damaged(POLICY), keys in damaged(KEYS)) {
         let (source, secret) = (Source::from_text("p", policy), Source::from_secret("k", keys));
-        match policy::load(&[source], Some(&secret), &[]) {
+        match policy::load(&[source], Some(&secret), &Site::default()) {
             Ok(compiled) => prop_assert_eq!(compiled.snapshot.check(), Ok(())),
             Err(findings) => {
                 prop_assert!(findings.has_errors());

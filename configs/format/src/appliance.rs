@@ -21,6 +21,8 @@ pub use port::{Port, Vlan};
 pub struct Appliance {
     /// Name of this gateway, if it has one. It parts the default paths of several gateways on one machine.
     pub name: Option<Name>,
+    /// How its operators reach it.
+    pub management: Management,
     /// Ports in order of the file: one or more, no interface and no VLAN of one twice.
     pub ports: Vec<Port>,
     /// Threads and their memory.
@@ -29,6 +31,15 @@ pub struct Appliance {
     pub dataplane: Dataplane,
     /// The control process.
     pub control: Control,
+}
+
+/// How operators reach the gateway.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Management {
+    /// By its ports, which filters guard.
+    Ports,
+    /// By a console, or by an interface that is no port.
+    Elsewhere,
 }
 
 /// Worker threads.
@@ -109,7 +120,7 @@ pub struct Control {
     pub allow: Vec<u32>,
 }
 
-const KEYS: &[&str] = &["name", "port", "workers", "dataplane", "control"];
+const KEYS: &[&str] = &["name", "management", "port", "workers", "dataplane", "control"];
 const WORKER_KEYS: &[&str] = &["cores", "count", "idle", "frames", "queue"];
 const DATAPLANE_KEYS: &[&str] = &["socket", "state", "default_filters", "pins", "tun", "xdp", "allow"];
 const CONTROL_KEYS: &[&str] = &["socket", "metrics", "policy", "keys", "rings", "allow"];
@@ -163,10 +174,13 @@ fn read(file: &Table<'_>) -> Option<Appliance> {
     }
     let ports = port::read_all(file);
     let paths = Paths::new(file, name.as_ref());
+    let ways = [("ports", Management::Ports), ("elsewhere", Management::Elsewhere)];
+    let management = file.get("management").map_or(Some(Management::Ports), |value| value.choice(&ways));
     Some(Appliance {
         workers: read_workers(file, port::trunks(&ports).len())?,
         dataplane: read_dataplane(file, &paths)?,
         control: read_control(file, &paths)?,
+        management: management?,
         name,
         ports,
     })

@@ -4,7 +4,7 @@
 
 use std::path::Path;
 
-use ravelin_config::appliance::{Appliance, Cores, Idle, XdpMode};
+use ravelin_config::appliance::{Appliance, Cores, Idle, Management, XdpMode};
 use ravelin_config::default_filters::DefaultFilters;
 use ravelin_config::source::Source;
 use ravelin_contract::name::Name;
@@ -34,7 +34,7 @@ fn two_ports_are_enough() {
     assert_eq!(a.zones().iter().map(Name::as_str).collect::<Vec<_>>(), ["lan0", "wan0"]);
     assert_eq!(a.workers.cores, Cores::Count(1));
     assert_eq!((a.workers.count(), a.workers.frames, a.workers.queue), (1, 8192, 2048));
-    assert_eq!(a.workers.idle, Idle::Wait);
+    assert_eq!((a.workers.idle, a.management), (Idle::Wait, Management::Ports));
     assert_eq!(a.dataplane.socket, Path::new("/run/ravelin/dataplane.sock"));
     assert_eq!(a.dataplane.state, Path::new("/var/lib/ravelin"));
     assert_eq!(a.dataplane.default_filters, Path::new("/etc/ravelin/default-filters.toml"));
@@ -85,7 +85,8 @@ fn a_name_parts_the_paths_of_several_gateways() {
 #[test]
 fn everything_may_be_said() {
     let a = appliance(&format!(
-        "{SMALLEST}
+        "management = \"elsewhere\"
+        {SMALLEST}
         [workers]
         cores = [2, 3]
         idle = \"poll\"
@@ -107,7 +108,7 @@ fn everything_may_be_said() {
     assert_eq!(a.dataplane.socket, Path::new("/tmp/d.sock"));
     assert_eq!(a.dataplane.state, Path::new("/etc/ravelin/state"));
     assert_eq!((a.dataplane.xdp, a.dataplane.allow), (XdpMode::Native, vec![0, 998]));
-    assert_eq!(a.control.metrics, None);
+    assert_eq!((a.control.metrics, a.management), (None, Management::Elsewhere));
     assert_eq!(a.control.policy, [Path::new("/etc/ravelin/a.toml"), Path::new("/b.toml")]);
     assert_eq!(a.control.allow, [1000]);
 }

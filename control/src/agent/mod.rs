@@ -10,13 +10,13 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use ravelin_config::diagnostic::Findings;
 use ravelin_contract::message::{Reply, Request};
-use ravelin_contract::name::Name;
 use ravelin_contract::snapshot::Snapshot;
 use tokio::sync::Mutex;
 
 use crate::io::dataplane::{Dataplane, LinkError};
 use crate::policy::Compiled;
 use crate::policy::files::Files;
+use crate::policy::management::Site;
 use crate::report::gather;
 use history::{Applied, History};
 
@@ -81,7 +81,7 @@ pub struct Agent {
     urgent: Dataplane,
     /// Where the operator's files are unless a request names others.
     pub files: Paths,
-    zones: Vec<Name>,
+    site: Site,
     history: History,
     /// Held through every apply, recovery and new install, so that none overlaps another.
     applied: Mutex<Option<Applied>>,
@@ -93,12 +93,12 @@ pub struct Agent {
 
 impl Agent {
     /// An agent that holds what was applied before its start, if anything.
-    pub fn new(dataplane: Dataplane, files: Paths, zones: Vec<Name>, state: &Path) -> Self {
+    pub fn new(dataplane: Dataplane, files: Paths, site: Site, state: &Path) -> Self {
         Self {
             urgent: dataplane.another(),
             dataplane,
             files,
-            zones,
+            site,
             history: History::new(state),
             applied: Mutex::new(None),
             doubt: AtomicBool::new(false),
@@ -107,17 +107,18 @@ impl Agent {
         }
     }
 
-    /// Reads and compiles files without applying anything.
+    /// Reads and compiles files without applying anything. Nobody asks whether they lock anyone out: what was applied must
+    /// come back after a restart.
     pub async fn compile(&self, files: &Paths) -> Result<Compiled, Findings> {
-        self.read(files).await.map(|(_, compiled)| compiled)
+        self.read(files, self.site.unasked()).await.map(|(_, compiled)| compiled)
     }
 
     /// The texts and what they mean. A large policy takes its time, and must not hold up the tasks that answer.
-    async fn read(&self, files: &Paths) -> Result<(Files, Compiled), Findings> {
-        let (paths, zones) = (files.clone(), self.zones.clone());
+    async fn read(&self, files: &Paths, site: Site) -> Result<(Files, Compiled), Findings> {
+        let paths = files.clone();
         let work = move || {
             let files = Files::read(&paths.policy, &paths.keys)?;
-            files.compile(&zones).map(|compiled| (files, compiled))
+            files.compile(&site).map(|compiled| (files, compiled))
         };
         match tokio::task::spawn_blocking(work).await {
             Ok(result) => result,
@@ -151,7 +152,7 @@ impl Agent {
     }
 
     async fn try_apply(&self, files: &Paths) -> Result<Done, ApplyError> {
-        let (texts, Compiled { snapshot, warnings }) = self.read(files).await.map_err(ApplyError::Files)?;
+        let (texts, Compiled { snapshot, warnings }) = self.read(files, self.site.clone()).await.map_err(ApplyError::Files)?;
         let mut applied = self.applied.lock().await;
         let path = || self.history.directory().to_owned();
         // Kept before it is installed, promoted after: a crash between the two is mended by `recover`.

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
 use hyper::Method;
+use ravelin_config::appliance::Appliance;
 use ravelin_config::diagnostic::Findings;
-use ravelin_contract::name::Name;
 
 use super::show::{FilterVerb, filter, print_in_force};
 use super::table::{self, print};
@@ -17,6 +17,7 @@ use crate::api::server::PolicyFiles;
 use crate::api::view::{Change, InForce};
 use crate::policy::Compiled;
 use crate::policy::files::Files;
+use crate::policy::management::Site;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
@@ -54,7 +55,7 @@ fn check(session: &Session, files: &FileArguments) -> Result<(), Failure> {
         policy: if files.policy.is_empty() { appliance.control.policy.clone() } else { files.policy.clone() },
         keys: files.keys.clone().unwrap_or_else(|| appliance.control.keys.clone()),
     };
-    let (findings, sound) = match read(&files, &appliance.zones()) {
+    let (findings, sound) = match read(&files, &appliance) {
         Ok(compiled) => (compiled.warnings, true),
         Err(findings) => (findings, false),
     };
@@ -70,8 +71,10 @@ fn check(session: &Session, files: &FileArguments) -> Result<(), Failure> {
     }
 }
 
-fn read(paths: &Paths, zones: &[Name]) -> Result<Compiled, Findings> {
-    Files::read(&paths.policy, &paths.keys)?.compile(zones)
+/// The default filters count: a policy that ends what they permit may lock the operator out.
+fn read(paths: &Paths, appliance: &Appliance) -> Result<Compiled, Findings> {
+    let (site, _) = Site::of(appliance)?;
+    Files::read(&paths.policy, &paths.keys)?.compile(&site)
 }
 
 /// Absolute paths: the control process has another working directory.

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use ravelin_config::diagnostic::{Collector, Findings};
 use ravelin_config::source::Source;
-use ravelin_contract::name::Name;
 
+use crate::policy::management::Site;
 use crate::policy::{self, Compiled};
 
 /// Texts read at one time.
@@ -29,8 +29,8 @@ impl Files {
         notes.conclude(Some(Self { policy, keys })).map(|(files, _)| files)
     }
 
-    /// Compiles them for an appliance with these zones; see [`policy::load`].
-    pub fn compile(&self, zones: &[Name]) -> Result<Compiled, Findings> {
-        policy::load(&self.policy, self.keys.as_ref(), zones)
+    /// Compiles them for a gateway; see [`policy::load`].
+    pub fn compile(&self, site: &Site) -> Result<Compiled, Findings> {
+        policy::load(&self.policy, self.keys.as_ref(), site)
     }
 }

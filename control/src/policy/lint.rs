@@ -45,7 +45,7 @@ fn listed(names: &[&Name]) -> String {
 }
 
 /// Whether `a` matches every packet that `b` does.
-fn covers(a: &Rule, b: &Rule) -> bool {
+pub fn covers(a: &Rule, b: &Rule) -> bool {
     a.direction == b.direction
         && (a.routing == Routing::Either || a.routing == b.routing)
         && (a.zone.is_none() || a.zone == b.zone)

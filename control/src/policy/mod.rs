@@ -1,15 +1,17 @@
 //! Policy as values: from the operator's files to what the packet process decides by.
 //!
 //! [`files`] reads; [`parse`] takes `ipsec.toml` as it stands into the [`model`]; [`keys`] takes the file of manual keys; [`compile`]
-//! finds names, writes defaults out and makes the snapshot; [`lint`] warns of what is allowed but hardly meant;
+//! finds names, writes defaults out and makes the snapshot; [`lint`] warns of what is allowed but hardly meant,
+//! [`management`] of what locks the operator out;
 //! [`fingerprint`] and [`diff`] compare two snapshots. All but `files` are pure: text in,
 //! values or findings out.
 
 use ravelin_config::diagnostic::{Collector, Findings};
 use ravelin_config::filter::read::Names;
 use ravelin_config::source::Source;
-use ravelin_contract::name::Name;
 use ravelin_contract::snapshot::Snapshot;
+
+use management::Site;
 
 pub mod algorithm;
 pub mod compile;
@@ -19,6 +21,7 @@ pub mod files;
 pub mod fingerprint;
 pub mod keys;
 pub mod lint;
+pub mod management;
 pub mod model;
 pub mod parse;
 
@@ -31,16 +34,16 @@ pub struct Compiled {
     pub warnings: Findings,
 }
 
-/// Compiles policy files, in order, with the file of keys if there is one, for an appliance with these zones.
+/// Compiles policy files, in order, with the file of keys if there is one, for a gateway.
 /// Every mistake of every file is told at once; with one error nothing is compiled.
-pub fn load(files: &[Source], keys: Option<&Source>, zones: &[Name]) -> Result<Compiled, Findings> {
+pub fn load(files: &[Source], keys: Option<&Source>, site: &Site) -> Result<Compiled, Findings> {
     let notes = Collector::default();
-    let snapshot = build(files, keys, zones, &notes);
+    let snapshot = build(files, keys, site, &notes);
     let (snapshot, warnings) = notes.conclude(snapshot)?;
     Ok(Compiled { snapshot, warnings })
 }
 
-fn build(files: &[Source], keys: Option<&Source>, zones: &[Name], notes: &Collector) -> Option<Snapshot> {
+fn build(files: &[Source], keys: Option<&Source>, site: &Site, notes: &Collector) -> Option<Snapshot> {
     let mut model = model::Model::default();
     let (mut rules, mut tunnels) = (Names::default(), Names::default());
     let mut whole = true;
@@ -59,7 +62,10 @@ fn build(files: &[Source], keys: Option<&Source>, zones: &[Name], notes: &Collec
         let remedy = "add a [[rule]]; to deny everything, use default filters";
         notes.error(file.whole(), "the policy has no rule", remedy);
     }
-    let snapshot = compile::compile(&model, &keys?, zones, notes)?;
+    let snapshot = compile::compile(&model, &keys?, &site.zones, notes)?;
+    if let (Some(managed), Some(file)) = (&site.managed, files.first()) {
+        management::check(&snapshot.rules, file.whole(), managed, notes);
+    }
     if let (Err(problem), Some(file)) = (snapshot.check(), files.first()) {
         notes.error(file.whole(), problem.to_string(), "change the policy so that it fits");
     }
