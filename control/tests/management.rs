@@ -6,7 +6,8 @@ use ravelin_config::source::Source;
 use ravelin_control::policy;
 use ravelin_control::policy::management::Site;
 
-const WEB: &str = "[[rule]]\nname = \"web\"\nsource = \"10.1.0.0/16\"\nrouting = \"routed\"\naction = \"permit\"\n";
+const WEB: &str =
+    "[[rule]]\nname = \"web\"\nsource = \"10.1.0.0/16\"\nrouting = \"routed\"\naction = \"permit\"\n";
 const SSH: &str = "[[rule]]\nname = \"ssh\"\nsource = \"192.0.2.0/28\"\nprotocol = \"tcp\"\ndestination_port = 22\n\
                    direction = \"inbound\"\nrouting = \"local\"\naction = \"permit\"\n";
 const ANSWERS: &str = "[[rule]]\nname = \"answers\"\ndestination = \"192.0.2.0/28\"\nprotocol = \"tcp\"\nsource_port = 22\n\
@@ -47,7 +48,10 @@ fn what_the_emergency_switch_would_end_is_a_warning() {
     let reachable = format!("{SSH}{ANSWERS}");
     for defaults in ["", WEB] {
         let found = said("", defaults, &reachable);
-        assert!(found.contains("warning: ") && found.contains("`ravelin filter default` would lock out"), "{found}");
+        assert!(
+            found.contains("warning: ") && found.contains("`ravelin filter default` would lock out"),
+            "{found}"
+        );
         let neither = said("", defaults, WEB);
         assert!(neither.contains("warning: neither a rule nor "), "{neither}");
     }

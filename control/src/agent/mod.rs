@@ -152,7 +152,8 @@ impl Agent {
     }
 
     async fn try_apply(&self, files: &Paths) -> Result<Done, ApplyError> {
-        let (texts, Compiled { snapshot, warnings }) = self.read(files, self.site.clone()).await.map_err(ApplyError::Files)?;
+        let (texts, Compiled { snapshot, warnings }) =
+            self.read(files, self.site.clone()).await.map_err(ApplyError::Files)?;
         let mut applied = self.applied.lock().await;
         let path = || self.history.directory().to_owned();
         // Kept before it is installed, promoted after: a crash between the two is mended by `recover`.

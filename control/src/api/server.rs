@@ -179,8 +179,12 @@ mod tests {
     #[test]
     fn only_who_may_read_any_file_may_name_one() {
         let configured = Paths { policy: vec!["/etc/p.toml".into()], keys: "/etc/k.toml".into() };
-        let agent =
-            Agent::new(Dataplane::new("/nonexistent"), configured.clone(), Site::default(), Path::new("/nonexistent"));
+        let agent = Agent::new(
+            Dataplane::new("/nonexistent"),
+            configured.clone(),
+            Site::default(),
+            Path::new("/nonexistent"),
+        );
         let naming = || PolicyFiles { policy: vec!["/etc/shadow".into()], keys: None };
         let (root, guest) = (Peer { may_name_files: true }, Peer { may_name_files: false });
         assert_eq!(named(&agent, guest, naming()).unwrap_err().0, StatusCode::FORBIDDEN);

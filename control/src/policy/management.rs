@@ -122,7 +122,11 @@ fn open(rules: &[Rule], direction: Direction) -> impl Iterator<Item = &Rule> {
     let void = |(number, rule): (usize, &Rule)| {
         rules[..number].iter().any(|first| first.action != Action::Permit && lint::covers(first, rule))
     };
-    rules.iter().enumerate().filter(move |(number, rule)| permits(rule) && !void((*number, rule))).map(|(_, rule)| rule)
+    rules
+        .iter()
+        .enumerate()
+        .filter(move |(number, rule)| permits(rule) && !void((*number, rule)))
+        .map(|(_, rule)| rule)
 }
 
 fn carries_tcp(upper: &Upper) -> bool {
@@ -136,7 +140,8 @@ fn carries_tcp(upper: &Upper) -> bool {
 /// Whether `answer` lets anything of what `way` let in go back.
 fn answers(answer: &Rule, way: &Rule) -> bool {
     let back = way.selector.reversed();
-    let common = |a: &ravelin_contract::address::AddressRange, b: &ravelin_contract::address::AddressRange| {
+    let common = |a: &ravelin_contract::address::AddressRange,
+                  b: &ravelin_contract::address::AddressRange| {
         a.family() == b.family() && a.first() <= b.last() && b.first() <= a.last()
     };
     let ports = match (answer.selector.upper, back.upper) {

@@ -9,7 +9,7 @@ use ravelin_config::source::Source;
 use ravelin_contract::codec;
 use ravelin_contract::message::{Reply, Request};
 use ravelin_contract::name::Name;
-use ravelin_contract::rule::{Action, Rule};
+use ravelin_contract::rule::{Action, FilterSettings, Rule};
 use ravelin_contract::sa::{Receiving, Sa, Side, Transform};
 use ravelin_contract::snapshot::Snapshot;
 use ravelin_crypto_accel::{Text, etm};
@@ -277,7 +277,7 @@ fn messages() -> Vec<Vec<u8>> {
     let snapshot = mixed();
     let requests = [
         Request::Hello { version: 1 },
-        Request::Begin { fingerprint: "f".to_owned(), log_implicit: true },
+        Request::Begin { fingerprint: "f".to_owned(), filter: FilterSettings::default() },
         Request::Zones(snapshot.zones.clone()),
         Request::Tunnels(snapshot.tunnels.clone()),
         Request::Rules(snapshot.rules.clone()),
