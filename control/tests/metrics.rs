@@ -1,6 +1,8 @@
 //! The Prometheus text of made-up reports.
 
-use ravelin_contract::report::{BREATH_BOUNDS, FilterMode, PortStatus, SaStatus, Status, WorkerStatus};
+use ravelin_contract::report::{
+    BREATH_BOUNDS, FilterMode, InterfaceStatus, Losses, PortStatus, SaStatus, Status, WorkerStatus,
+};
 use ravelin_contract::rule::Direction;
 use ravelin_contract::sa::{Carrier, Mode};
 use ravelin_contract::verdict::Verdict;
@@ -15,6 +17,7 @@ fn worker(core: u32) -> WorkerStatus {
 fn port(name: &str) -> PortStatus {
     PortStatus {
         name: name.to_owned(),
+        trunk: name.to_owned(),
         zone: "lan".to_owned(),
         protected: true,
         ifindex: 1,
@@ -25,6 +28,18 @@ fn port(name: &str) -> PortStatus {
         sent: (4, 400),
         verdicts: vec![(Verdict::Forwarded, 4, 400), (Verdict::Denied, 1, 100)],
         rings: [(1, 64); 4],
+    }
+}
+
+fn interface(name: &str) -> InterfaceStatus {
+    let classes = ["pass_ike", "ring_esp", "drop_tags"].map(|class| (class.to_owned(), 6));
+    let more = (3..15).map(|number| (format!("ring_{number}"), 0));
+    InterfaceStatus {
+        name: name.to_owned(),
+        mode: "native".to_owned(),
+        steered: classes.into_iter().chain(more).collect(),
+        zero_copy: true,
+        losses: Losses { dropped: 1, receive_ring_full: 2, fill_ring_empty: 3, refused: 0 },
     }
 }
 
@@ -63,7 +78,8 @@ fn text(workers: u32, ports: Vec<PortStatus>, sas: Vec<SaStatus>) -> String {
         neighbours: 2,
         events_lost: 1,
     };
-    let dataplane = Some(Dataplane { status, ports, rules: vec![], sas });
+    let interfaces = ports.iter().map(|port| interface(&port.name)).collect();
+    let dataplane = Some(Dataplane { status, ports, interfaces, rules: vec![], sas });
     let scrape = Scrape { dataplane, applied: 2, failed: 1 };
     String::from_utf8(scrape.encode().unwrap_or_default()).unwrap_or_default()
 }
@@ -98,6 +114,11 @@ fn counts_appear_under_their_labels() {
         "ravelin_breath_duration_seconds_sum{core=\"0\"} 1.5",
         "ravelin_breath_duration_seconds_count{core=\"0\"} 4",
         "ravelin_sas_omitted 0",
+        "ravelin_xdp_frames_total{interface=\"lan0\",class=\"ring_esp\"} 6",
+        "ravelin_socket_lost_total{interface=\"lan0\",cause=\"receive_ring_full\"} 2",
+        "ravelin_interface_zero_copy{interface=\"lan0\"} 1",
+        "ravelin_interface_info{interface=\"lan0\",mode=\"native\"} 1",
+        "ravelin_interfaces_omitted 0",
     ] {
         assert_has(&text, line);
     }

@@ -11,12 +11,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use ravelin_contract::address::AddressRange;
-use ravelin_contract::report::FilterMode;
-use tracing::{debug, error};
+use ravelin_contract::report::{FilterMode, InterfaceStatus};
+use tracing::{debug, error, warn};
 
 use crate::engine::{InForce, Surroundings};
 use crate::kernel::detour::Detour;
 use crate::kernel::guard::{self, Guarded};
+use crate::port::xdp::meter::Meter;
 use crate::port::xdp::prefixes::prefixes;
 use crate::port::xdp::steering::Steering;
 use crate::table::forwarding::view::{RouteKind, View};
@@ -25,6 +26,8 @@ use crate::worker::run::Bell;
 /// The walls. Shared by the engine and the thread that follows the kernel.
 pub struct Gate {
     steerings: Mutex<Vec<Steering>>,
+    /// Of the queues of each interface.
+    meters: Vec<Vec<Meter>>,
     bells: Vec<Arc<Bell>>,
     /// The host's own way into tunnels, where there is one.
     detour: Mutex<Option<Detour>>,
@@ -36,12 +39,13 @@ impl Gate {
     /// Around these ports. Guards at once what was guarded before a restart.
     pub fn new(
         steerings: Vec<Steering>,
+        meters: Vec<Vec<Meter>>,
         bells: Vec<Arc<Bell>>,
         detour: Option<Detour>,
         state: &Path,
     ) -> Arc<Self> {
         let file = state.join("protected-prefixes");
-        let gate = Self { steerings: Mutex::new(steerings), bells, detour: Mutex::new(detour), file };
+        let gate = Self { steerings: Mutex::new(steerings), meters, bells, detour: Mutex::new(detour), file };
         let kept = gate.kept();
         gate.steer("protected prefixes", |steering| steering.set_protected(kept.iter().copied()));
         gate.lead(&kept);
@@ -51,6 +55,18 @@ impl Gate {
     /// The XDP programs.
     pub fn steerings(&self) -> MutexGuard<'_, Vec<Steering>> {
         self.steerings.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// For the report. An interface whose maps cannot be read is left out.
+    fn interfaces(&self) -> Vec<InterfaceStatus> {
+        let told = |(steering, meters): (&Steering, &Vec<Meter>)| match steering.status(meters) {
+            Ok(status) => Some(status),
+            Err(error) => {
+                warn!(interface = steering.interface(), %error, "its counters cannot be read");
+                None
+            }
+        };
+        self.steerings().iter().zip(&self.meters).filter_map(told).collect()
     }
 
     /// This host's addresses are those of `view`.
@@ -161,5 +177,9 @@ impl Surroundings for Walls {
 
     fn wake(&self) {
         self.gate.bells.iter().for_each(|bell| bell.ring());
+    }
+
+    fn interfaces(&self) -> Vec<InterfaceStatus> {
+        self.gate.interfaces()
     }
 }

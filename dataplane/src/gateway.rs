@@ -14,7 +14,7 @@ use ravelin_contract::rule::FilterSettings;
 use tracing::{info, warn};
 
 use crate::clock::Clock;
-use crate::engine::{Engine, ModeFile, Parts};
+use crate::engine::{Carried, Engine, ModeFile, Parts};
 use crate::esp::builder::Builder;
 use crate::esp::numbers::Numbers;
 use crate::esp::reservation::{STEP, Store};
@@ -26,6 +26,7 @@ use crate::kernel::detour::Detour;
 use crate::kernel::tun::Tun;
 use crate::pin;
 use crate::port::Port;
+use crate::port::xdp::meter::Meter;
 use crate::port::xdp::offload;
 use crate::port::xdp::steering::{ModeChoice, Steering};
 use crate::port::xdp::worker::{WorkerOptions, WorkerPorts};
@@ -83,7 +84,8 @@ impl Gateway {
         let crew = Crew::hire(&appliance, &mut steerings)?;
         let bells = crew.bells.clone();
         let (host, detour) = open_stack(&appliance, &bells)?;
-        let gate = Gate::new(steerings, bells.clone(), detour, &appliance.dataplane.state);
+        let meters = crew.meters().context("AF_XDP sockets")?;
+        let gate = Gate::new(steerings, meters, bells.clone(), detour, &appliance.dataplane.state);
         let (engine, readers) = engine(&appliance, defaults, &crew, &gate);
         engine.guard_host().map_err(|refusal| anyhow!("{refusal}"))?;
         let asks = asks();
@@ -242,10 +244,21 @@ impl Crew {
         Ok(Self { places, wiring, counters, bells, clock: Clock::start(), events: Events::new(), idle })
     }
 
-    fn drivers(&self) -> Vec<String> {
+    fn carried(&self, appliance: &Appliance) -> Vec<Carried> {
         let first = self.places.first().map(|(_, place)| place.ports.as_slice()).unwrap_or_default();
-        let driver = |trunk: TrunkIndex| first[usize::from(trunk.0)].driver().to_owned();
-        self.wiring.ports().map(|(_, trunk)| driver(trunk)).collect()
+        let carried = |(port, (_, trunk)): (&appliance::Port, (_, TrunkIndex))| Carried {
+            trunk: port.trunk().to_owned(),
+            driver: first[usize::from(trunk.0)].driver().to_owned(),
+        };
+        appliance.ports.iter().zip(self.wiring.ports()).map(carried).collect()
+    }
+
+    /// Of the queues of each trunk.
+    fn meters(&self) -> std::io::Result<Vec<Vec<Meter>>> {
+        let trunks = self.places.first().map_or(0, |(_, place)| place.ports.len());
+        let of_trunk =
+            |trunk: usize| self.places.iter().map(|(_, place)| place.ports[trunk].meter()).collect();
+        (0..trunks).map(of_trunk).collect()
     }
 
     /// Starts the threads.
@@ -309,7 +322,7 @@ fn engine(
     let engine = Engine::new(Parts {
         defaults,
         ports,
-        drivers: crew.drivers(),
+        carried: crew.carried(appliance),
         counters: crew.counters.clone(),
         events: Arc::clone(&crew.events),
         builder: Builder::new(Numbers::new(store, STEP)),

@@ -134,6 +134,7 @@ impl Session {
             Request::Ports => Ok(Reply::Ports(self.engine.ports())),
             Request::ListRules { from } => Ok(self.engine.list_rules(from)),
             Request::ListSas { from } => Ok(self.engine.list_sas(from)),
+            Request::Interfaces => Ok(Reply::Interfaces(self.engine.interfaces())),
             Request::TakeEvents => Ok(Reply::Events(self.engine.take_events())),
             Request::ChangeChildren { incarnation, changes } => {
                 self.engine.change_children(incarnation, changes)

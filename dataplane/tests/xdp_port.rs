@@ -7,12 +7,13 @@ use std::time::{Duration, Instant};
 
 use arrayvec::ArrayVec;
 use ravelin_contract::address::AddressRange;
+use ravelin_contract::report::Losses;
 use ravelin_dataplane::frame::{Frame, Pool};
 use ravelin_dataplane::packet::BURST;
 use ravelin_dataplane::port::Port;
 use ravelin_dataplane::port::xdp::class::Class;
 use ravelin_dataplane::port::xdp::offload;
-use ravelin_dataplane::port::xdp::queue::{Losses, QueueOptions, XdpPort};
+use ravelin_dataplane::port::xdp::queue::{QueueOptions, XdpPort};
 use ravelin_dataplane::port::xdp::steering::{Mode, ModeChoice, Steering};
 use ravelin_dataplane::port::xdp::umem::Umem;
 use ravelin_dataplane::port::xdp::worker::{WorkerOptions, WorkerPorts};

@@ -101,7 +101,9 @@ async fn status(State(agent): State<Arc<Agent>>) -> Answer<Overview> {
 }
 
 async fn ports(State(agent): State<Arc<Agent>>) -> Answer<Vec<Port>> {
-    Ok(Json(gather::ports(&agent.dataplane).await?.into_iter().map(Port::from).collect()))
+    let interfaces = gather::interfaces(&agent.dataplane).await?;
+    let ports = gather::ports(&agent.dataplane).await?;
+    Ok(Json(ports.into_iter().map(|port| Port::new(port, &interfaces)).collect()))
 }
 
 async fn rules(State(agent): State<Arc<Agent>>) -> Answer<Vec<Rule>> {

@@ -1,8 +1,9 @@
 //! What the API answers, in the operator's words. The command prints the same values as tables.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use ravelin_contract::report::{FilterMode, PortStatus, RuleStatus, SaStatus, Status};
+use ravelin_contract::report::{FilterMode, InterfaceStatus, PortStatus, RuleStatus, SaStatus, Status};
 use ravelin_contract::rule::{Action, Direction, Discard, Fragments, Log, Opening, Routing};
 use ravelin_contract::sa::{Carrier, Mode};
 use ravelin_contract::selector::{Upper, protocol};
@@ -85,6 +86,23 @@ pub struct Port {
     pub sent_octets: u64,
     /// How packets that came in here ended.
     pub verdicts: Vec<VerdictCount>,
+    /// The physical interface that carries it, with the traffic of all ports on it.
+    pub trunk: Option<Trunk>,
+}
+
+/// The physical interface below a port.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Trunk {
+    /// Interface.
+    pub name: String,
+    /// How the XDP program is attached: `native` or `generic`.
+    pub xdp: String,
+    /// Whether the driver works on packet memory itself.
+    pub zero_copy: bool,
+    /// What the kernel lost on the way to or from the workers, by cause.
+    pub lost: BTreeMap<String, u64>,
+    /// Frames by what the XDP program did with them, and why.
+    pub steered: BTreeMap<String, u64>,
 }
 
 /// Packets that ended one way.
@@ -259,8 +277,10 @@ impl Overview {
     }
 }
 
-impl From<PortStatus> for Port {
-    fn from(port: PortStatus) -> Self {
+impl Port {
+    /// Of a port and the interfaces that there are.
+    pub fn new(port: PortStatus, interfaces: &[InterfaceStatus]) -> Self {
+        let trunk = interfaces.iter().find(|interface| interface.name == port.trunk).map(Trunk::from);
         let verdicts = port.verdicts.iter().map(|&(verdict, packets, octets)| VerdictCount {
             verdict: verdict.name().to_owned(),
             drop: verdict.is_drop(),
@@ -270,6 +290,7 @@ impl From<PortStatus> for Port {
         let mac: Vec<String> = port.mac.iter().map(|octet| format!("{octet:02x}")).collect();
         Self {
             verdicts: verdicts.collect(),
+            trunk,
             name: port.name,
             zone: port.zone,
             side: if port.protected { "protected" } else { "unprotected" }.to_owned(),
@@ -280,6 +301,19 @@ impl From<PortStatus> for Port {
             received_octets: port.received.1,
             sent_packets: port.sent.0,
             sent_octets: port.sent.1,
+        }
+    }
+}
+
+impl From<&InterfaceStatus> for Trunk {
+    fn from(interface: &InterfaceStatus) -> Self {
+        let lost = interface.losses.by_cause().map(|(cause, count)| (cause.to_owned(), count));
+        Self {
+            name: interface.name.clone(),
+            xdp: interface.mode.clone(),
+            zero_copy: interface.zero_copy,
+            lost: lost.into(),
+            steered: interface.steered.iter().cloned().collect(),
         }
     }
 }

@@ -6,7 +6,7 @@ use hyper::Method;
 use super::table::{print, print_json};
 use super::{Failure, Session};
 use crate::api::client::ask;
-use crate::api::view::{InForce, Overview, Port, Rule, Sa};
+use crate::api::view::{InForce, Overview, Port, Rule, Sa, Trunk};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum SaVerb {
@@ -155,7 +155,8 @@ fn list_rules(session: &Session, rules: &[Rule]) -> Result<(), Failure> {
 pub(crate) async fn interface(session: &Session, verb: InterfaceVerb) -> Result<(), Failure> {
     let InterfaceVerb::List = verb;
     let ports: Vec<Port> = ask(&session.socket()?, Method::GET, "/v1/ports", NO_BODY).await?;
-    let heading = ["NAME", "ZONE", "SIDE", "MAC", "MTU", "DRIVER", "RECEIVED", "SENT"];
+    let heading = ["NAME", "ZONE", "SIDE", "MAC", "MTU", "DRIVER", "XDP", "RECEIVED", "SENT", "LOST"];
+    let unknown = || "-".to_owned();
     let rows = ports.iter().map(|port| {
         [
             port.name.clone(),
@@ -164,8 +165,10 @@ pub(crate) async fn interface(session: &Session, verb: InterfaceVerb) -> Result<
             port.mac.clone(),
             port.mtu.to_string(),
             port.driver.clone(),
+            port.trunk.as_ref().map_or_else(unknown, |trunk| trunk.xdp.clone()),
             port.received_packets.to_string(),
             port.sent_packets.to_string(),
+            port.trunk.as_ref().map_or_else(unknown, |trunk| trunk.lost.values().sum::<u64>().to_string()),
         ]
     });
     print(session, &ports, heading, rows)
@@ -181,7 +184,25 @@ pub(crate) async fn stats(session: &Session) -> Result<(), Failure> {
             [name, verdict, end, count.packets.to_string(), count.octets.to_string()]
         })
     });
-    print(session, &ports, ["PORT", "VERDICT", "END", "PACKETS", "OCTETS"], rows)
+    print(session, &ports, ["PORT", "VERDICT", "END", "PACKETS", "OCTETS"], rows.chain(carried(&ports)))
+}
+
+/// Each physical interface once: what its XDP program did with frames, and what the kernel lost.
+fn carried(ports: &[Port]) -> Vec<[String; 5]> {
+    let mut trunks: Vec<&Trunk> = ports.iter().filter_map(|port| port.trunk.as_ref()).collect();
+    trunks.sort_by(|a, b| a.name.cmp(&b.name));
+    trunks.dedup_by(|a, b| a.name == b.name);
+    let row = |name: &str, what: String, end: &str, count: u64| {
+        [name.to_owned(), what, end.to_owned(), count.to_string(), "-".to_owned()]
+    };
+    let of = |trunk: &Trunk| {
+        let steered =
+            trunk.steered.iter().map(|(class, count)| row(&trunk.name, class.clone(), "xdp", *count));
+        let lost =
+            trunk.lost.iter().map(|(cause, count)| row(&trunk.name, format!("lost_{cause}"), "drop", *count));
+        steered.chain(lost).filter(|row| row[3] != "0").collect::<Vec<_>>()
+    };
+    trunks.into_iter().flat_map(of).collect()
 }
 
 pub(crate) async fn status(session: &Session) -> Result<(), Failure> {

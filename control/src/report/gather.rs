@@ -1,7 +1,7 @@
 //! Whole lists out of the packet process's pages.
 
 use ravelin_contract::message::{Reply, Request};
-use ravelin_contract::report::{PortStatus, RuleStatus, SaStatus, Status};
+use ravelin_contract::report::{InterfaceStatus, PortStatus, RuleStatus, SaStatus, Status};
 
 use super::metrics;
 use crate::io::dataplane::{Dataplane, LinkError};
@@ -19,6 +19,14 @@ pub async fn ports(dataplane: &Dataplane) -> Result<Vec<PortStatus>, LinkError> 
     match dataplane.ask(Request::Ports).await? {
         Reply::Ports(ports) => Ok(ports),
         _ => Err(LinkError::Unexpected("Ports")),
+    }
+}
+
+/// Its physical interfaces.
+pub async fn interfaces(dataplane: &Dataplane) -> Result<Vec<InterfaceStatus>, LinkError> {
+    match dataplane.ask(Request::Interfaces).await? {
+        Reply::Interfaces(interfaces) => Ok(interfaces),
+        _ => Err(LinkError::Unexpected("Interfaces")),
     }
 }
 
@@ -61,6 +69,7 @@ pub async fn everything(dataplane: &Dataplane) -> Result<metrics::Dataplane, Lin
     Ok(metrics::Dataplane {
         status: status(dataplane).await?,
         ports: ports(dataplane).await?,
+        interfaces: interfaces(dataplane).await?,
         rules: rules(dataplane).await?,
         sas: sas(dataplane).await?,
     })

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use prometheus::proto::{Metric, MetricFamily, MetricType};
 use prometheus::{Encoder, TextEncoder};
-use ravelin_contract::report::{BREATH_BOUNDS, FilterMode, PortStatus, RuleStatus, SaStatus, Status};
+use ravelin_contract::report::{
+    BREATH_BOUNDS, FilterMode, InterfaceStatus, PortStatus, RuleStatus, SaStatus, Status,
+};
 use ravelin_contract::verdict::Verdict;
 
 use super::family::Family;
@@ -16,6 +18,9 @@ pub const NAMES: usize = 500;
 pub const SERIES: usize = 5000;
 /// Series that a name of a rule and one of an SA have together: packets and octets, the SA's for both directions.
 const SERIES_A_NAME: usize = 6;
+
+/// Series of a physical interface, at most: what it is, zero-copy, four losses, and the classes of its XDP program.
+const SERIES_AN_INTERFACE: usize = 24;
 
 /// Everything a scrape tells. `dataplane` is `None` while the packet process cannot be reached.
 #[derive(Debug, Default)]
@@ -35,6 +40,8 @@ pub struct Dataplane {
     pub status: Status,
     /// Ports.
     pub ports: Vec<PortStatus>,
+    /// Physical interfaces.
+    pub interfaces: Vec<InterfaceStatus>,
     /// Rules in force.
     pub rules: Vec<RuleStatus>,
     /// SAs held.
@@ -69,9 +76,13 @@ impl Scrape {
                 verdicts(&dataplane.ports),
             ];
             families.extend(parts.into_iter().flatten().filter_map(Family::finish));
-            let used: usize = families.iter().map(series).sum();
-            // Two more tell how many names were left out.
-            let names = NAMES.min(SERIES.saturating_sub(used + 2) / SERIES_A_NAME);
+            // Three more tell how many names were left out.
+            let room = |families: &[MetricFamily]| {
+                SERIES.saturating_sub(families.iter().map(series).sum::<usize>() + 3)
+            };
+            let shown = room(&families) / SERIES_AN_INTERFACE;
+            families.extend(interfaces(&dataplane.interfaces, shown).into_iter().filter_map(Family::finish));
+            let names = NAMES.min(room(&families) / SERIES_A_NAME);
             let named = [rules(&dataplane.rules, names), sas(&dataplane.sas, names)];
             families.extend(named.into_iter().flatten().filter_map(Family::finish));
         }
@@ -169,6 +180,32 @@ fn verdicts(ports: &[PortStatus]) -> Vec<Family> {
         }
     }
     vec![packets, bytes]
+}
+
+fn interfaces(interfaces: &[InterfaceStatus], most: usize) -> Vec<Family> {
+    let mut steered =
+        Family::counter("ravelin_xdp_frames_total", "Frames by what the XDP program did with them, and why.");
+    let mut lost = Family::counter(
+        "ravelin_socket_lost_total",
+        "Frames that the kernel lost on the way to or from the workers.",
+    );
+    let mut zero_copy =
+        Family::gauge("ravelin_interface_zero_copy", "Whether the driver works on packet memory itself.");
+    let mut info = Family::gauge("ravelin_interface_info", "How the XDP program is attached; always 1.");
+    for interface in interfaces.iter().take(most) {
+        let name = ("interface", interface.name.as_str());
+        for (class, count) in &interface.steered {
+            steered.add(&[name, ("class", class)], *count as f64);
+        }
+        for (cause, count) in interface.losses.by_cause() {
+            lost.add(&[name, ("cause", cause)], count as f64);
+        }
+        zero_copy.add(&[name], f64::from(u8::from(interface.zero_copy)));
+        info.add(&[name, ("mode", &interface.mode)], 1.0);
+    }
+    let help = "Physical interfaces left out of the metrics.";
+    let omitted = omitted("ravelin_interfaces_omitted", help, interfaces.len(), most);
+    vec![steered, lost, zero_copy, info, omitted]
 }
 
 /// Series of a family: a histogram has one a bucket, one for the rest, its sum and its count.

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::child::{Change, ChildFault, ChildStatus, Happening};
 use crate::name::Name;
-use crate::report::{PortStatus, RuleStatus, SaStatus, Status};
+use crate::report::{InterfaceStatus, PortStatus, RuleStatus, SaStatus, Status};
 use crate::rule::{Action, FilterSettings, Rule};
 use crate::sa::{Sa, Spi};
 use crate::selector::FlowKey;
@@ -73,6 +73,8 @@ pub enum Request {
         /// The last one seen.
         after: Option<Spi>,
     },
+    /// Asks for [`Reply::Interfaces`].
+    Interfaces,
 }
 
 /// From the packet process.
@@ -120,6 +122,8 @@ pub enum Reply {
     Events(Vec<Event>),
     /// Answer to `Children` and `ListChildren`, at most [`crate::limits::ENTRIES`].
     Children(Vec<ChildStatus>),
+    /// Answer to `Interfaces`.
+    Interfaces(Vec<InterfaceStatus>),
 }
 
 /// Why a request was not done.

@@ -77,6 +77,8 @@ pub struct WorkerStatus {
 pub struct PortStatus {
     /// Interface name.
     pub name: String,
+    /// The physical interface that carries it, as in [`InterfaceStatus::name`]; itself when it is no VLAN.
+    pub trunk: String,
     /// Zone name.
     pub zone: String,
     /// Whether the far side is trusted with cleartext.
@@ -97,6 +99,55 @@ pub struct PortStatus {
     pub verdicts: Vec<(Verdict, u64, u64)>,
     /// Entries waiting in the rings, and their size: receive, fill, transmit, completion.
     pub rings: [(u32, u32); 4],
+}
+
+/// One physical interface: what its XDP program did with frames, and what the kernel lost on the way to the workers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InterfaceStatus {
+    /// Interface name.
+    pub name: String,
+    /// How the XDP program is attached: "native" or "generic"; empty while it is not.
+    pub mode: String,
+    /// Frames by class since the program was first loaded. The class names action and cause, such as `pass_ike`.
+    pub steered: Vec<(String, u64)>,
+    /// Whether the driver works on packet memory itself, for every worker.
+    pub zero_copy: bool,
+    /// Over all workers.
+    pub losses: Losses,
+}
+
+/// What the kernel did not deliver or send, by cause.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Losses {
+    /// Received frames longer than a frame of ours, or lost in the kernel's hands for another reason.
+    pub dropped: u64,
+    /// Received frames for which the receive ring had no room.
+    pub receive_ring_full: u64,
+    /// Times that a frame came in while no free frame was there.
+    pub fill_ring_empty: u64,
+    /// Descriptors of ours that the kernel refused. Not zero: a defect, and a lost frame each.
+    pub refused: u64,
+}
+
+impl Losses {
+    /// Each with its name, as in metrics.
+    pub fn by_cause(&self) -> [(&'static str, u64); 4] {
+        [
+            ("dropped", self.dropped),
+            ("receive_ring_full", self.receive_ring_full),
+            ("fill_ring_empty", self.fill_ring_empty),
+            ("refused", self.refused),
+        ]
+    }
+}
+
+impl std::ops::AddAssign for Losses {
+    fn add_assign(&mut self, more: Self) {
+        self.dropped += more.dropped;
+        self.receive_ring_full += more.receive_ring_full;
+        self.fill_ring_empty += more.fill_ring_empty;
+        self.refused += more.refused;
+    }
 }
 
 /// One rule with its matches.

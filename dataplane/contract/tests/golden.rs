@@ -83,6 +83,7 @@ fn requests() {
         (Request::ListRules { from: 300 }, "0bac02"),
         (Request::ListSas { from: 0 }, "0c00"),
         (Request::TakeEvents, "0d"),
+        (Request::Interfaces, "11"),
     ];
     for (message, octets) in golden {
         assert_eq!(hex(&message), octets, "{message:?}");

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use ravelin_contract::limits;
 use ravelin_contract::message::{Event, Reply};
-use ravelin_contract::report::{PortStatus, SaStatus, Status};
+use ravelin_contract::report::{InterfaceStatus, PortStatus, SaStatus, Status};
 
 use super::{Engine, State};
 
@@ -48,14 +48,16 @@ impl Engine {
         let ports = Arc::clone(&self.state().publisher.newest().ports);
         let mut all: Vec<PortStatus> = Vec::with_capacity(ports.len());
         for (number, port) in (0u8..).zip(ports.iter()) {
+            let carried = self.carried.get(usize::from(number));
             let mut status = PortStatus {
                 name: port.name.clone(),
+                trunk: carried.map_or_else(|| port.name.clone(), |carried| carried.trunk.clone()),
                 zone: port.zone_name.clone(),
                 protected: port.protected,
                 ifindex: port.ifindex,
                 mac: port.mac,
                 mtu: port.mtu.into(),
-                driver: self.drivers.get(usize::from(number)).cloned().unwrap_or_default(),
+                driver: carried.map(|carried| carried.driver.clone()).unwrap_or_default(),
                 received: (0, 0),
                 sent: (0, 0),
                 verdicts: Vec::new(),
@@ -68,6 +70,11 @@ impl Engine {
             all.push(status);
         }
         all
+    }
+
+    /// What steers and carries, by physical interface.
+    pub fn interfaces(&self) -> Vec<InterfaceStatus> {
+        self.surroundings.interfaces()
     }
 
     /// Rules in force from position `from` on.

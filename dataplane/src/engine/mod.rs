@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use ravelin_contract::address::AddressRange;
 use ravelin_contract::message::{Refusal, Reply};
-use ravelin_contract::report::FilterMode;
+use ravelin_contract::report::{FilterMode, InterfaceStatus};
 
 use crate::clock::Clock;
 use crate::esp::builder::Builder;
@@ -50,6 +50,10 @@ pub trait Surroundings: Send + Sync {
     fn peers(&self, peers: &[std::net::IpAddr]);
     /// Wakes workers that sleep, so that they take the new generation.
     fn wake(&self);
+    /// The physical interfaces, where there are any.
+    fn interfaces(&self) -> Vec<InterfaceStatus> {
+        Vec::new()
+    }
 }
 
 /// What the kernel must hold to by itself.
@@ -65,14 +69,23 @@ pub struct InForce<'a> {
     pub protected: Option<&'a [AddressRange]>,
 }
 
+/// What carries a port.
+#[derive(Debug, Clone)]
+pub struct Carried {
+    /// Name of the physical interface.
+    pub trunk: String,
+    /// See [`crate::port::Port::driver`].
+    pub driver: String,
+}
+
 /// What the engine is made of.
 pub struct Parts {
     /// Default filters, compiled from the appliance's own file.
     pub defaults: Arc<Policy>,
     /// Ports as they are now.
     pub ports: Vec<PortInfo>,
-    /// How each port is driven, for the report.
-    pub drivers: Vec<String>,
+    /// What carries each port, for the report.
+    pub carried: Vec<Carried>,
     /// One per worker.
     pub counters: Vec<Arc<WorkerCounters>>,
     /// Where workers report events.
@@ -96,7 +109,7 @@ pub struct Engine {
     /// Changes with every start.
     incarnation: u64,
     started: Instant,
-    drivers: Vec<String>,
+    carried: Vec<Carried>,
     counters: Vec<Arc<WorkerCounters>>,
     events: Arc<Events>,
     crypto: String,
@@ -146,7 +159,7 @@ impl Engine {
         Self {
             incarnation: incarnation(),
             started: Instant::now(),
-            drivers: parts.drivers,
+            carried: parts.carried,
             counters: parts.counters,
             events: parts.events,
             crypto: parts.crypto,

@@ -69,7 +69,7 @@ impl Bench {
         let engine = Engine::new(Parts {
             defaults,
             ports: vec![],
-            drivers: vec![],
+            carried: vec![],
             counters: vec![],
             events: Events::new(),
             builder: Builder::new(Numbers::new(Store::open(&state.path().join("numbers")), STEP)),

@@ -23,7 +23,7 @@ use ravelin_contract::report::FilterMode;
 use ravelin_contract::snapshot::Snapshot;
 use ravelin_contract::verdict::Verdict;
 use ravelin_dataplane::clock::{Clock, Hand};
-use ravelin_dataplane::engine::{Engine, InForce, ModeFile, Parts, Surroundings};
+use ravelin_dataplane::engine::{Carried, Engine, InForce, ModeFile, Parts, Surroundings};
 use ravelin_dataplane::esp::builder::Builder;
 use ravelin_dataplane::esp::numbers::Numbers;
 use ravelin_dataplane::esp::reservation::Store;
@@ -173,7 +173,9 @@ impl Rig {
         let engine = Engine::new(Parts {
             defaults,
             ports: network::ports(&setup),
-            drivers: vec!["memory".to_owned(); 2],
+            carried: ["lan0", "wan0"]
+                .map(|trunk| Carried { trunk: trunk.to_owned(), driver: "memory".to_owned() })
+                .to_vec(),
             counters: counters.clone(),
             events: Arc::clone(&events),
             builder: Builder::new(Numbers::new(Store::open(&state.path().join("numbers")), setup.step)),

@@ -4,7 +4,9 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 
 use arrayvec::ArrayVec;
+use ravelin_contract::report::Losses;
 
+use super::meter::{self, Meter};
 use super::socket::Socket;
 use super::umem::Umem;
 use crate::frame::{Frame, Pool};
@@ -43,19 +45,6 @@ pub struct XdpPort {
     fill_kicks: u64,
 }
 
-/// What the kernel did not deliver or send, by cause.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Losses {
-    /// Received frames longer than a frame of ours, or lost in the kernel's hands for another reason.
-    pub dropped: u64,
-    /// Received frames for which the receive ring had no room.
-    pub receive_ring_full: u64,
-    /// Times that a frame came in while no free frame was there.
-    pub fill_ring_empty: u64,
-    /// Descriptors of ours that the kernel refused. Not zero: a defect, and a lost frame each.
-    pub refused: u64,
-}
-
 impl XdpPort {
     /// Opens queue `queue` of the interface and lends it free frames of `pool`, which are frames of `umem`.
     pub fn open(
@@ -80,13 +69,12 @@ impl XdpPort {
 
     /// What the kernel lost or refused so far.
     pub fn losses(&self) -> io::Result<Losses> {
-        let counted = self.socket.statistics()?;
-        Ok(Losses {
-            dropped: counted.rx_dropped,
-            receive_ring_full: counted.rx_ring_full.unwrap_or(0),
-            fill_ring_empty: counted.rx_fill_ring_empty_descs.unwrap_or(0),
-            refused: counted.rx_invalid_descs + counted.tx_invalid_descs,
-        })
+        Ok(meter::losses(&self.socket.statistics()?))
+    }
+
+    /// For questions about this queue while a worker has it.
+    pub fn meter(&self) -> io::Result<Meter> {
+        Meter::of(&self.socket)
     }
 
     fn take_back_sent(&mut self, pool: &mut Pool) {

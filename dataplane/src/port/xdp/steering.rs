@@ -17,9 +17,11 @@ use aya::programs::xdp::{XdpLink, XdpMode};
 use aya::programs::{ProgramError, Xdp};
 use aya::{Ebpf, EbpfError, EbpfLoader};
 use ravelin_contract::address::AddressRange;
+use ravelin_contract::report::{InterfaceStatus, Losses};
 use rustix::net::{AddressFamily, SocketType, netdevice, socket};
 
 use super::class::Class;
+use super::meter::Meter;
 use super::mirror::{ANY, Exact, Mirror, Prefixes, take};
 use super::offload;
 use super::pins::Pins;
@@ -143,6 +145,29 @@ impl Steering {
     /// How it is attached; `None` before it is.
     pub fn mode(&self) -> Option<Mode> {
         self.mode
+    }
+
+    /// For the report; losses and zero-copy by the `meters` of its queues.
+    pub fn status(&self, meters: &[Meter]) -> Result<InterfaceStatus, SteeringError> {
+        let of_interface = |error| SteeringError::Interface(self.interface.clone(), error);
+        let (mut losses, mut zero_copy) = (Losses::default(), !meters.is_empty());
+        for meter in meters {
+            losses += meter.losses().map_err(of_interface)?;
+            zero_copy &= meter.is_zero_copy().map_err(of_interface)?;
+        }
+        let mode = match self.mode {
+            Some(Mode::Native) => "native",
+            Some(Mode::Generic) => "generic",
+            None => "",
+        };
+        let steered = self.counters()?.map(|(class, count)| (class.name().to_owned(), count));
+        Ok(InterfaceStatus {
+            name: self.interface.clone(),
+            mode: mode.to_owned(),
+            steered: steered.to_vec(),
+            zero_copy,
+            losses,
+        })
     }
 
     /// Name of the interface.
