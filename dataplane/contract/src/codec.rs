@@ -2,6 +2,7 @@
 
 use std::io::{Read, Write};
 
+use postcard::ser_flavors::Size;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use zeroize::Zeroizing;
@@ -24,9 +25,15 @@ pub enum CodecError {
 
 /// The octets of one message, without the length. Wiped on drop, since messages carry keys.
 pub fn encode<M: Serialize>(message: &M) -> Result<Zeroizing<Vec<u8>>, CodecError> {
-    let octets = postcard::to_stdvec(message).map_err(|e| CodecError::Malformed(e.to_string()))?;
-    let octets = Zeroizing::new(octets);
-    if octets.len() > limits::MESSAGE { Err(CodecError::TooLong(octets.len())) } else { Ok(octets) }
+    let failed = |error: postcard::Error| CodecError::Malformed(error.to_string());
+    // Sized first: a buffer that grew would leave copies of keys where it was before.
+    let size = postcard::serialize_with_flavor(message, Size::default()).map_err(failed)?;
+    if size > limits::MESSAGE {
+        return Err(CodecError::TooLong(size));
+    }
+    let mut octets = Zeroizing::new(vec![0; size]);
+    postcard::to_slice(message, &mut octets).map_err(failed)?;
+    Ok(octets)
 }
 
 /// The message in `octets`, all of them.

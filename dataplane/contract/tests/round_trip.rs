@@ -102,6 +102,16 @@ fn a_message_longer_than_the_limit_is_refused_on_both_sides() {
 }
 
 #[test]
+fn a_message_lies_in_a_buffer_that_never_grew() {
+    for length in [0, 1, 63, 64, 65, 1000, 40_000] {
+        let octets =
+            encode(&Request::Begin { fingerprint: "x".repeat(length), filter: FilterSettings::default() });
+        let octets = octets.expect("fits");
+        assert!(octets.len() > length && octets.capacity() == octets.len(), "{length}");
+    }
+}
+
+#[test]
 fn octets_left_over_are_refused() {
     let mut octets = encode(&Request::Commit).expect("fits").to_vec();
     octets.push(0);
