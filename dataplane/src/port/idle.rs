@@ -2,7 +2,7 @@
 
 use std::io;
 use std::os::fd::BorrowedFd;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use arrayvec::ArrayVec;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -23,24 +23,66 @@ pub fn wait<'a>(
     wake: Option<BorrowedFd<'a>>,
     at_most: Duration,
 ) -> io::Result<bool> {
-    let descriptors = wake.iter().copied().chain(ports.filter_map(|port| port.descriptor()));
+    wait_on(ports.filter_map(|port| port.descriptor()), wake, at_most)
+}
+
+/// A descriptor that only tells of its fault (an interface that is down or gone) would end every wait at once, and the
+/// worker would turn in circles: the rest of the time is waited without it, at the cost of a second system call.
+fn wait_on<'a>(
+    ports: impl Iterator<Item = BorrowedFd<'a>>,
+    wake: Option<BorrowedFd<'a>>,
+    at_most: Duration,
+) -> io::Result<bool> {
+    let descriptors = wake.iter().copied().chain(ports);
     let mut waited: ArrayVec<PollFd<'a>, MOST> =
         descriptors.take(MOST).map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)).collect();
-    let time = Timespec { tv_sec: at_most.as_secs() as i64, tv_nsec: at_most.subsec_nanos().into() };
-    match poll(&mut waited, Some(&time)) {
-        Ok(_) => Ok(wake.is_some() && waited.first().is_some_and(|first| !first.revents().is_empty())),
-        Err(Errno::INTR) => Ok(false),
-        Err(error) => Err(error.into()),
+    let until = Instant::now() + at_most;
+    loop {
+        let left = until.saturating_duration_since(Instant::now());
+        let time = Timespec { tv_sec: left.as_secs() as i64, tv_nsec: left.subsec_nanos().into() };
+        match poll(&mut waited, Some(&time)) {
+            Ok(_) => {}
+            Err(Errno::INTR) => return Ok(false),
+            Err(error) => return Err(error.into()),
+        }
+        let rung = wake.is_some() && waited.first().is_some_and(|first| !first.revents().is_empty());
+        let before = waited.len();
+        let useful = waited.iter().any(|fd| fd.revents().contains(PollFlags::IN));
+        waited.retain(|fd| fd.revents().is_empty());
+        if rung || useful || waited.len() == before {
+            return Ok(rung);
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use std::os::fd::AsFd;
-    use std::time::Instant;
 
     use super::*;
     use crate::port::memory;
+
+    #[test]
+    fn a_descriptor_with_a_fault_does_not_end_the_wait_and_the_others_still_do() {
+        let (bell, hand) = rustix::pipe::pipe().unwrap();
+        let (good, sender) = rustix::pipe::pipe().unwrap();
+        let (hung_up, gone) = rustix::pipe::pipe().unwrap();
+        drop(gone);
+        let wait = |at_most| {
+            let ports = [hung_up.as_fd(), good.as_fd()].into_iter();
+            let began = Instant::now();
+            (wait_on(ports, Some(bell.as_fd()), at_most).unwrap(), began.elapsed())
+        };
+        let (rung, time) = wait(Duration::from_millis(50));
+        assert!(!rung && time >= Duration::from_millis(50), "{time:?}");
+        let (long, generous) = (Duration::from_secs(600), Duration::from_secs(60));
+        rustix::io::write(&sender, b"!").unwrap();
+        let (rung, time) = wait(long);
+        assert!(!rung && time < generous);
+        rustix::io::write(&hand, b"!").unwrap();
+        let (rung, time) = wait(long);
+        assert!(rung && time < generous);
+    }
 
     #[test]
     fn it_wakes_when_told_and_when_the_time_is_up() {
