@@ -76,7 +76,7 @@ verdicts! {
     PathMtuLearned = "path_mtu_learned", Receive, false;
     /// Headers that contradict themselves or end early.
     Malformed = "malformed", Receive, true;
-    /// A frame whose link-layer destination is another station.
+    /// A frame whose link-layer destination is another station, or any while the kernel has not told the port's own address.
     OtherStation = "other_station", Receive, true;
     /// A frame with a VLAN tag, or without one, that no port of its interface claims.
     UnknownVlan = "unknown_vlan", Receive, true;

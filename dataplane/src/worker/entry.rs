@@ -100,9 +100,10 @@ impl Worker {
     }
 }
 
-/// Takes the link header off. Frames for another station, which a promiscuous card gives us, are not ours to forward.
+/// Takes the link header off. Frames for another station, which a promiscuous card gives us, are not ours to forward; while
+/// our own address is not known, every frame may be one.
 fn strip(frame: &mut Frame, header: &Header, own: Option<[u8; 6]>) -> Result<(), Verdict> {
-    if own.is_some_and(|own| own != header.destination) {
+    if own != Some(header.destination) {
         return Err(Verdict::OtherStation);
     }
     frame.trim_front(header.size()).ok_or(Verdict::Malformed)?;
