@@ -11,7 +11,8 @@ use tracing::{info, warn};
 
 use crate::agent::{Agent, Paths};
 use crate::api::door::{Door, Peer};
-use crate::api::server;
+use crate::api::limit::Limited;
+use crate::api::server::{self, Doors};
 use crate::io::dataplane::Dataplane;
 use crate::policy::management::Site;
 
@@ -24,11 +25,15 @@ pub async fn run(config: &Path) -> anyhow::Result<()> {
     let agent = Arc::new(agent(&appliance));
     let door = Door::open(&appliance.control.socket, appliance.control.allow.clone())
         .with_context(|| format!("control socket {}", appliance.control.socket.display()))?;
+    let doors = Arc::new(Doors::default());
     let api = tokio::spawn(
-        axum::serve(door, server::operator(Arc::clone(&agent)).into_make_service_with_connect_info::<Peer>())
-            .into_future(),
+        axum::serve(
+            Limited::new(door, Doors::OPERATOR, Arc::clone(&doors.operator)),
+            server::operator(Arc::clone(&agent)).into_make_service_with_connect_info::<Peer>(),
+        )
+        .into_future(),
     );
-    let scraper = metrics(&appliance, &agent).await?;
+    let scraper = metrics(&appliance, &agent, doors).await?;
     let watch = Arc::clone(&agent);
     let life = tokio::spawn(async move {
         watch.recover().await;
@@ -90,10 +95,12 @@ fn site(appliance: &Appliance) -> Site {
 async fn metrics(
     appliance: &Appliance,
     agent: &Arc<Agent>,
+    doors: Arc<Doors>,
 ) -> anyhow::Result<Option<tokio::task::AbortHandle>> {
     let Some(address) = appliance.control.metrics else { return Ok(None) };
     let listener = TcpListener::bind(address).await.with_context(|| format!("metrics address {address}"))?;
-    let task = tokio::spawn(axum::serve(listener, server::scraper(Arc::clone(agent))).into_future());
+    let limited = Limited::new(listener, Doors::SCRAPER, Arc::clone(&doors.scraper));
+    let task = tokio::spawn(axum::serve(limited, server::scraper(Arc::clone(agent), doors)).into_future());
     info!(%address, "metrics");
     Ok(Some(task.abort_handle()))
 }

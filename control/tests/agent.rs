@@ -154,6 +154,7 @@ fn status(policy: Option<String>) -> Status {
         routes: 0,
         neighbours: 0,
         events_lost: 0,
+        turned_away: (0, 0),
     }
 }
 

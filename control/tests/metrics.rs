@@ -77,10 +77,11 @@ fn text(workers: u32, ports: Vec<PortStatus>, sas: Vec<SaStatus>) -> String {
         routes: 3,
         neighbours: 2,
         events_lost: 1,
+        turned_away: (7, 8),
     };
     let interfaces = ports.iter().map(|port| interface(&port.name)).collect();
     let dataplane = Some(Dataplane { status, ports, interfaces, rules: vec![], sas });
-    let scrape = Scrape { dataplane, applied: 2, failed: 1 };
+    let scrape = Scrape { dataplane, applied: 2, failed: 1, operator: (3, 4), scraper: (5, 6) };
     String::from_utf8(scrape.encode().unwrap_or_default()).unwrap_or_default()
 }
 
@@ -114,6 +115,8 @@ fn counts_appear_under_their_labels() {
         "ravelin_breath_duration_seconds_sum{core=\"0\"} 1.5",
         "ravelin_breath_duration_seconds_count{core=\"0\"} 4",
         "ravelin_sas_omitted 0",
+        "ravelin_connections_refused_total{door=\"metrics\",reason=\"slow\"} 6",
+        "ravelin_connections_refused_total{door=\"contract\",reason=\"full\"} 7",
         "ravelin_xdp_frames_total{interface=\"lan0\",class=\"ring_esp\"} 6",
         "ravelin_socket_lost_total{interface=\"lan0\",cause=\"receive_ring_full\"} 2",
         "ravelin_interface_zero_copy{interface=\"lan0\"} 1",
@@ -168,5 +171,5 @@ fn no_gateway_has_more_series_than_the_bound() {
 fn without_the_packet_process_only_that_is_told() {
     let text = String::from_utf8(Scrape::default().encode().unwrap_or_default()).unwrap_or_default();
     assert_has(&text, "ravelin_dataplane_up 0");
-    assert_eq!(series(&text).len(), 4);
+    assert_eq!(series(&text).len(), 8);
 }

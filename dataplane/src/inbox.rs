@@ -1,5 +1,7 @@
 //! The only door from control: a Unix socket, peers judged by their credentials, one answer per request.
 
+mod visitors;
+
 use std::fs;
 use std::io;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
@@ -9,15 +11,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ravelin_contract::message::{Refusal, Reply, Request};
+use ravelin_contract::report::Status;
 use ravelin_contract::snapshot::{Inconsistency, Snapshot};
 use ravelin_contract::{VERSION, codec, limits};
 use tracing::{info, warn};
 
 use crate::engine::Engine;
+use visitors::{Message, Visit, Visitors};
 
 /// Between a connection that could not be taken and the next.
 const PAUSE: Duration = Duration::from_millis(50);
-/// Longest wait for a peer that does not read its answers.
+/// Most connections at a time; control has two.
+const CONNECTIONS: usize = 32;
+/// Longest time that a message may take from its first octet to its last, either way.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// Longest fingerprint, in octets: control's has 64, and it goes into every status.
 const FINGERPRINT: usize = 128;
@@ -48,10 +54,14 @@ pub fn bind(path: &Path, allowed: &[u32]) -> io::Result<UnixListener> {
 
 /// Accepts for ever; each connection has a thread of its own, away from the workers' cores when there are others.
 pub fn serve(listener: &UnixListener, engine: &Arc<Engine>, allowed: &[u32]) {
+    let visitors = Arc::new(Visitors::default());
     for stream in listener.incoming() {
         let accepted = stream.and_then(|stream| admit(&stream, allowed).map(|()| stream));
         match accepted {
-            Ok(stream) => spawn(stream, Arc::clone(engine)),
+            Ok(stream) => match visitors.enter(CONNECTIONS) {
+                Some(visit) => spawn(stream, Session::new(Arc::clone(engine), visit)),
+                None => warn!("contract socket: {CONNECTIONS} connections at a time are the most"),
+            },
             Err(error) => {
                 warn!(%error, "contract socket");
                 // Without descriptors left, the next try would fail as fast.
@@ -74,9 +84,9 @@ fn admits(allowed: &[u32], own: u32, peer: u32) -> bool {
     peer == 0 || peer == own || allowed.contains(&peer)
 }
 
-fn spawn(stream: UnixStream, engine: Arc<Engine>) {
+fn spawn(stream: UnixStream, session: Session) {
     let run = move || {
-        if let Err(error) = Session::new(engine).run(stream) {
+        if let Err(error) = session.run(&stream) {
             info!(%error, "control disconnected");
         }
     };
@@ -88,21 +98,31 @@ fn spawn(stream: UnixStream, engine: Arc<Engine>) {
 /// What one connection has said so far.
 struct Session {
     engine: Arc<Engine>,
+    visit: Visit,
     greeted: bool,
     /// The snapshot begun and not yet committed.
     begun: Option<Snapshot>,
 }
 
 impl Session {
-    fn new(engine: Arc<Engine>) -> Self {
-        Self { engine, greeted: false, begun: None }
+    fn new(engine: Arc<Engine>, visit: Visit) -> Self {
+        Self { engine, visit, greeted: false, begun: None }
     }
 
-    fn run(mut self, mut stream: UnixStream) -> Result<(), codec::CodecError> {
-        stream.set_write_timeout(Some(PATIENCE))?;
-        while let Some(request) = codec::read(&mut stream)? {
+    fn run(mut self, stream: &UnixStream) -> Result<(), codec::CodecError> {
+        let ended = self.talk(stream);
+        if let Err(codec::CodecError::Io(error)) = &ended
+            && visitors::is_slowness(error)
+        {
+            self.visit.was_slow();
+        }
+        ended
+    }
+
+    fn talk(&mut self, stream: &UnixStream) -> Result<(), codec::CodecError> {
+        while let Some(request) = codec::read(&mut Message::awaited(stream, PATIENCE))? {
             let reply = self.answer(request).unwrap_or_else(Reply::Refused);
-            codec::write(&mut stream, &reply)?;
+            codec::write(&mut Message::sent(stream, PATIENCE), &reply)?;
         }
         Ok(())
     }
@@ -130,7 +150,10 @@ impl Session {
             }
             Request::UseDefaultFilters => self.engine.use_default_filters(),
             Request::UsePolicy => self.engine.use_policy(),
-            Request::Status => Ok(Reply::Status(Box::new(self.engine.status()))),
+            Request::Status => {
+                let turned_away = self.visit.turned_away();
+                Ok(Reply::Status(Box::new(Status { turned_away, ..self.engine.status() })))
+            }
             Request::Ports => Ok(Reply::Ports(self.engine.ports())),
             Request::ListRules { from } => Ok(self.engine.list_rules(from)),
             Request::ListSas { from } => Ok(self.engine.list_sas(from)),

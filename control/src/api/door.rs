@@ -10,6 +10,8 @@ use axum::serve::IncomingStream;
 use tokio::net::{UnixListener, UnixStream, unix::SocketAddr};
 use tracing::warn;
 
+use super::limit::Limited;
+
 /// Listens and judges each peer by the credentials that the kernel gives (SO_PEERCRED).
 #[derive(Debug)]
 pub struct Door {
@@ -61,10 +63,10 @@ pub struct Peer {
     pub may_name_files: bool,
 }
 
-impl Connected<IncomingStream<'_, Door>> for Peer {
-    fn connect_info(stream: IncomingStream<'_, Door>) -> Self {
+impl Connected<IncomingStream<'_, Limited<Door>>> for Peer {
+    fn connect_info(stream: IncomingStream<'_, Limited<Door>>) -> Self {
         let own = rustix::process::geteuid().as_raw();
-        Self { may_name_files: stream.io().peer_cred().is_ok_and(|peer| admits(&[], own, peer.uid())) }
+        Self { may_name_files: stream.io().io().peer_cred().is_ok_and(|peer| admits(&[], own, peer.uid())) }
     }
 }
 

@@ -2,5 +2,6 @@
 
 pub mod client;
 pub mod door;
+pub mod limit;
 pub mod server;
 pub mod view;

@@ -2,9 +2,12 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::{ConnectInfo, State};
-use axum::http::StatusCode;
+use axum::http::header::CONNECTION;
+use axum::http::{HeaderValue, StatusCode};
+use axum::middleware::map_response;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
@@ -12,6 +15,7 @@ use ravelin_config::diagnostic::Findings;
 use serde::{Deserialize, Serialize};
 
 use super::door::Peer;
+use super::limit::{Limits, TurnedAway};
 use super::view::{InForce, Overview, Port, Problem, Rule, Sa};
 use crate::agent::{Agent, ApplyError, Paths};
 use crate::io::dataplane::LinkError;
@@ -28,6 +32,22 @@ pub struct PolicyFiles {
     pub keys: Option<PathBuf>,
 }
 
+/// What both doors allow, and whom they turned away.
+#[derive(Debug, Default)]
+pub struct Doors {
+    /// The operator's.
+    pub operator: Arc<TurnedAway>,
+    /// The scraper's.
+    pub scraper: Arc<TurnedAway>,
+}
+
+impl Doors {
+    /// An apply of a large policy takes its time, and who may come is known.
+    pub const OPERATOR: Limits = Limits { connections: 64, lifetime: Duration::from_secs(300) };
+    /// Anybody may come who reaches the address.
+    pub const SCRAPER: Limits = Limits { connections: 16, lifetime: Duration::from_secs(30) };
+}
+
 /// The operator's door.
 pub fn operator(agent: Arc<Agent>) -> Router {
     Router::new()
@@ -39,12 +59,19 @@ pub fn operator(agent: Arc<Agent>) -> Router {
         .route("/v1/policy/diff", post(difference))
         .route("/v1/filter/default", post(filter_default))
         .route("/v1/filter/reload", post(filter_reload))
+        .layer(map_response(close))
         .with_state(agent)
 }
 
 /// The scraper's door.
-pub fn scraper(agent: Arc<Agent>) -> Router {
-    Router::new().route("/metrics", get(scrape)).with_state(agent)
+pub fn scraper(agent: Arc<Agent>, doors: Arc<Doors>) -> Router {
+    Router::new().route("/metrics", get(scrape)).layer(map_response(close)).with_state((agent, doors))
+}
+
+/// One request a connection, so that its life has an end (see [`Limits`]).
+async fn close(mut response: Response) -> Response {
+    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    response
 }
 
 /// A problem with its HTTP status.
@@ -161,10 +188,12 @@ async fn filter_reload(State(agent): State<Arc<Agent>>) -> Answer<InForce> {
     Ok(Json(InForce { generation, took_us, fingerprint: None, warnings: vec![] }))
 }
 
-async fn scrape(State(agent): State<Arc<Agent>>) -> Response {
+async fn scrape(State((agent, doors)): State<(Arc<Agent>, Arc<Doors>)>) -> Response {
     let (applied, failed) = agent.counts();
     let dataplane = gather::everything(&agent.dataplane).await.ok();
-    match (metrics::Scrape { dataplane, applied, failed }).encode() {
+    let told = |away: &TurnedAway| (away.full(), away.slow());
+    let (operator, scraper) = (told(&doors.operator), told(&doors.scraper));
+    match (metrics::Scrape { dataplane, applied, failed, operator, scraper }).encode() {
         Ok(text) => ([("content-type", "text/plain; version=0.0.4")], text).into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
     }

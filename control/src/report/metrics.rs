@@ -31,6 +31,10 @@ pub struct Scrape {
     pub applied: u64,
     /// Failed attempts.
     pub failed: u64,
+    /// Connections that the operator's socket turned away: too many, too slow.
+    pub operator: (u64, u64),
+    /// And the metrics address.
+    pub scraper: (u64, u64),
 }
 
 /// The packet process's report.
@@ -67,7 +71,8 @@ impl Scrape {
         let mut applied = Family::counter("ravelin_policy_applies_total", "Policies applied, by result.");
         applied.add(&[("result", "installed")], self.applied as f64);
         applied.add(&[("result", "refused")], self.failed as f64);
-        let mut families: Vec<_> = [up, build, applied].into_iter().filter_map(Family::finish).collect();
+        let mut families: Vec<_> =
+            [up, build, applied, self.turned_away()].into_iter().filter_map(Family::finish).collect();
         if let Some(dataplane) = &self.dataplane {
             let parts = [
                 state(&dataplane.status),
@@ -87,6 +92,20 @@ impl Scrape {
             families.extend(named.into_iter().flatten().filter_map(Family::finish));
         }
         families
+    }
+}
+
+impl Scrape {
+    fn turned_away(&self) -> Family {
+        let help = "Connections turned away: there were too many, or it took too long.";
+        let mut family = Family::counter("ravelin_connections_refused_total", help);
+        let contract = self.dataplane.as_ref().map(|dataplane| ("contract", dataplane.status.turned_away));
+        let doors = [("control", self.operator), ("metrics", self.scraper)];
+        for (door, (full, slow)) in doors.into_iter().chain(contract) {
+            family.add(&[("door", door), ("reason", "full")], full as f64);
+            family.add(&[("door", door), ("reason", "slow")], slow as f64);
+        }
+        family
     }
 }
 

@@ -53,6 +53,8 @@ pub struct Status {
     pub neighbours: u64,
     /// Events lost because control did not fetch them.
     pub events_lost: u64,
+    /// Connections to the contract socket that were turned away: too many, too slow.
+    pub turned_away: (u64, u64),
 }
 
 /// One worker.

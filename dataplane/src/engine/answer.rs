@@ -40,6 +40,8 @@ impl Engine {
             routes: newest.forwarding.routes() as u64,
             neighbours: newest.forwarding.neighbours() as u64,
             events_lost: self.events.lost(),
+            // The door counts them.
+            turned_away: (0, 0),
         }
     }
 
