@@ -3,6 +3,7 @@
 mod basics;
 mod door;
 mod formats;
+mod hostile;
 mod power;
 mod token;
 mod tools;
