@@ -36,6 +36,10 @@ demo: ready ## Two sites, two gateways, a tunnel, on this machine. KEEP=1 leaves
 bench: ready ## Ticks per packet of whole breaths from memory
 	cargo bench --locked --package ravelin-dataplane --bench breathe
 
+.PHONY: soak
+soak: ready ## A million simulated exchanges between two IKE endpoints. SEED=1 says where to begin
+	RAVELIN_IKE_EXCHANGES=1000000 RAVELIN_IKE_SEED=$(or $(SEED),1) cargo test --locked --package ravelin-ike --test sim chaos -- --nocapture
+
 .PHONY: bench-crypto
 bench-crypto: ready ## AES-GCM and ChaCha20-Poly1305 beside other libraries; writes target/bench/crypto.json. QUICK=1, ROWS="seal size=64"
 	cargo bench --locked --package ravelin-crypto-accel --bench crypto --features peers -- $(if $(QUICK),--quick) $(ROWS)

@@ -1,6 +1,9 @@
 //! What a state may use while it handles one input, and what it leaves behind.
 
+use std::collections::VecDeque;
 use std::net::IpAddr;
+
+use ravelin_contract::name::Name;
 
 use crate::action::Action;
 use crate::child::Child;
@@ -10,6 +13,7 @@ use crate::input::{IkeId, Path};
 use crate::policy::{Identity, Peer, Policy};
 use crate::session::Session;
 use crate::shared::Shared;
+use crate::state::established::Task;
 use crate::state::initiated::Plan;
 use crate::time::Time;
 
@@ -19,10 +23,10 @@ pub(crate) enum Effect {
     Do(Action),
     /// Another IKE SA has come to be.
     Spawn(Box<Session>),
-    /// These children go on under that IKE SA.
-    Adopt(IkeId, Vec<Child>),
+    /// These children, and what was still to be done, go on under that IKE SA.
+    Adopt(IkeId, Vec<Child>, VecDeque<Task>),
     /// These leases belong to that IKE SA now.
-    Lease(IkeId, Vec<IpAddr>),
+    Lease(IkeId, Name, Vec<IpAddr>),
     /// The peer has proved its identity: the IKE SA is half-open no more.
     Proved,
     /// The peer has no other IKE SA with us (INITIAL_CONTACT): those proved before `since` are dead.

@@ -340,6 +340,10 @@ impl IkeSa {
             self.came_from(path);
             return Incoming::Response { plain, header: first };
         }
+        if !self.proved && self.role == Role::Initiator {
+            // The responder's proof is still on its way, or judged: it will repeat what it asks.
+            return Incoming::Nothing;
+        }
         match self.window.judge(header.message_id) {
             Arrival::Outside => Incoming::Nothing,
             Arrival::Repeat => {

@@ -1,8 +1,10 @@
 //! One IKE SA: the state it is in, and how an input reaches that state.
 
+use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
+use ravelin_contract::name::Name;
 use ravelin_contract::sa::Spi;
 
 use crate::child::{Child, Life};
@@ -30,9 +32,9 @@ pub(crate) enum SessionInput {
     /// The answer to one of its questions.
     Answer(u64, Answer),
     /// Children of another IKE SA.
-    Adopt(Vec<Child>),
+    Adopt(Vec<Child>, VecDeque<Task>),
     /// Addresses that another IKE SA had given the peer.
-    Lease(Vec<IpAddr>),
+    Lease(Name, Vec<IpAddr>),
 }
 
 /// What an IKE SA is ordered to do.
@@ -95,19 +97,22 @@ impl Session {
                 State::Responding(state) => state.answer(ctx, question, answer),
                 other => other,
             },
-            SessionInput::Adopt(children) => match self.state {
-                State::Established(state) => state.adopt(ctx, children),
+            SessionInput::Adopt(children, tasks) => match self.state {
+                State::Established(state) => state.adopt(ctx, children, tasks),
                 other => {
                     children.iter().for_each(|child| crate::state::established::remove(ctx, child));
                     other
                 }
             },
-            SessionInput::Lease(addresses) => match self.state {
+            SessionInput::Lease(peer, addresses) => match self.state {
                 State::Established(mut state) => {
                     state.leased.extend(addresses);
                     State::Established(state)
                 }
-                other => other,
+                other => {
+                    ctx.shared.release(&peer, &addresses);
+                    other
+                }
             },
         };
         Self { state }

@@ -182,6 +182,17 @@ impl Endpoint {
         self.slots.is_empty()
     }
 
+    /// Every IKE SA and the name of its state: `initiated`, `authenticating`, `responding`, `established` or `closing`.
+    pub fn states(&self) -> Vec<(IkeId, &'static str)> {
+        let name = |slot: &Slot| match &slot.place {
+            Place::Home(session) => session.state.name(),
+            Place::Away(_) => "working",
+        };
+        let mut states: Vec<_> = self.slots.iter().map(|(id, slot)| (*id, name(slot))).collect();
+        states.sort_unstable();
+        states
+    }
+
     /// What stands, for `ravelin ike list`.
     pub fn statuses(&self) -> impl Iterator<Item = crate::status::Status> + '_ {
         self.slots.values().filter_map(|slot| match &slot.place {
@@ -333,7 +344,7 @@ impl Endpoint {
 
     /// Hands an input to an IKE SA: as a job, or into the queue of the job that it is in.
     fn dispatch(&mut self, now: Time, id: IkeId, input: SessionInput, begun: &mut Begun) {
-        let Some(slot) = self.slots.get_mut(&id) else { return };
+        let Some(slot) = self.slots.get_mut(&id) else { return self.undeliverable(input, begun) };
         match std::mem::replace(&mut slot.place, Place::Away(VecDeque::new())) {
             Place::Home(session) => {
                 let job = self.job(now, id, Work::Handle { session, input });
@@ -359,8 +370,12 @@ impl Endpoint {
                 Effect::Do(action) => begun.actions.push(action),
                 Effect::Proved => proved = true,
                 Effect::Spawn(session) => self.spawn(*session),
-                Effect::Adopt(to, children) => self.adopt(now, to, children, begun),
-                Effect::Lease(to, addresses) => self.dispatch(now, to, SessionInput::Lease(addresses), begun),
+                Effect::Adopt(to, children, tasks) => {
+                    self.dispatch(now, to, SessionInput::Adopt(children, tasks), begun);
+                }
+                Effect::Lease(to, peer, addresses) => {
+                    self.dispatch(now, to, SessionInput::Lease(peer, addresses), begun);
+                }
                 Effect::Only { identity, since } => self.forget_others(now, id, &identity, since, begun),
                 Effect::Begin(plan) => self.initiate(now, plan, random, begun),
                 Effect::Supersedes(old) => {
@@ -423,14 +438,17 @@ impl Endpoint {
         self.put_back(id, Some(session));
     }
 
-    fn adopt(&mut self, now: Time, to: IkeId, children: Vec<crate::child::Child>, begun: &mut Begun) {
-        if self.slots.contains_key(&to) {
-            self.dispatch(now, to, SessionInput::Adopt(children), begun);
-            return;
-        }
-        for child in children {
-            begun.actions.push(Action::RemoveChild { inbound: child.inbound });
-            self.shared.release_spi(child.inbound);
+    /// What was meant for an IKE SA that is gone: children end, addresses are given back.
+    fn undeliverable(&self, input: SessionInput, begun: &mut Begun) {
+        match input {
+            SessionInput::Adopt(children, _) => {
+                for child in children {
+                    begun.actions.push(Action::RemoveChild { inbound: child.inbound });
+                    self.shared.release_spi(child.inbound);
+                }
+            }
+            SessionInput::Lease(peer, addresses) => self.shared.release(&peer, &addresses),
+            _ => {}
         }
     }
 

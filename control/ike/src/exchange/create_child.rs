@@ -290,8 +290,7 @@ fn respond_new(
 /// RFC 9611: no more children for the same traffic than we have cores.
 fn check_resources(this: &Established, view: View<'_>) -> Result<(), Failure> {
     let most = this.peer.children.iter().map(|child| usize::from(child.per_resource)).max().unwrap_or(1);
-    let standing =
-        this.children.iter().filter(|child| child.life == Life::Standing && child.policy.per_resource > 1);
+    let standing = this.children.iter().filter(|child| matches!(child.life, Life::Standing | Life::Rekeying));
     let same = standing.filter(|child| {
         let covered = |ours: &[crate::policy::Traffic], theirs: Option<&crate::wire::TrafficSelectors>| {
             theirs.is_some_and(|list| {
@@ -536,8 +535,8 @@ pub(crate) fn rekeyed_ike(
 }
 
 fn give_to(this: &mut Established, ctx: &mut Context<'_>, id: crate::IkeId) {
-    ctx.out.push(Effect::Lease(id, std::mem::take(&mut this.leased)));
-    ctx.out.push(Effect::Adopt(id, std::mem::take(&mut this.children)));
+    ctx.out.push(Effect::Lease(id, this.peer.name.clone(), std::mem::take(&mut this.leased)));
+    ctx.out.push(Effect::Adopt(id, std::mem::take(&mut this.children), std::mem::take(&mut this.tasks)));
 }
 
 fn ike_rekey_failed(this: &mut Established, ctx: &mut Context<'_>, failure: &Failure, retry: bool) {

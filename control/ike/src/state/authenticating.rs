@@ -194,12 +194,7 @@ impl Authenticating {
                 Ok(payloads) => self.response(ctx, View(&payloads), &plain, &header),
                 Err(error) => self.fail(ctx, Code::Malformed, &error.to_string()),
             },
-            Incoming::Request { exchange, id, .. } => {
-                // The peer may not ask anything before it has proved itself (RFC 7296 2.21.3 apart).
-                self.agreed.sa.respond(ctx, exchange, id, &[]);
-                self.stay()
-            }
-            Incoming::Nothing => self.stay(),
+            Incoming::Nothing | Incoming::Request { .. } => self.stay(),
         }
     }
 

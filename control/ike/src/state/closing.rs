@@ -7,6 +7,7 @@ use super::State;
 use super::established::remove;
 use crate::child::Child;
 use crate::context::Context;
+use crate::event::Code;
 use crate::exchange::view::View;
 use crate::input::Path;
 use crate::policy::Peer;
@@ -148,7 +149,12 @@ impl Closing {
             let pace = ctx.policy.retransmission;
             match self.sa.window.tick(ctx.now, &pace) {
                 Tick::Again(packets) => ctx.send(self.sa.path, &packets),
-                Tick::GaveUp => return self.gone(ctx),
+                Tick::GaveUp => {
+                    let text =
+                        "no answer to our delete: the peer may believe for a while that the IKE SA stands";
+                    ctx.event(Code::PeerSilent, Some(&self.peer), self.sa.id, self.sa.path, text);
+                    return self.gone(ctx);
+                }
                 Tick::Idle => {}
             }
         }

@@ -309,7 +309,8 @@ impl Established {
         if let Some(Doing::RekeyIke { rival: Some(rival), .. }) =
             self.doing.take_if(|doing| matches!(doing, Doing::RekeyIke { rival: Some(_), .. }))
         {
-            ctx.out.push(Effect::Adopt(rival.id, std::mem::take(&mut self.children)));
+            let (children, tasks) = (std::mem::take(&mut self.children), std::mem::take(&mut self.tasks));
+            ctx.out.push(Effect::Adopt(rival.id, children, tasks));
         }
     }
 
@@ -344,7 +345,13 @@ impl Established {
 
     /// Ends everything and tells the peer.
     pub(crate) fn close(mut self, ctx: &mut Context<'_>, why: &str) -> State {
-        self.settle_rival(ctx);
+        // The peer may have made the successor already and moved the children there: only with its answer do we know
+        // which IKE SA to delete. The task goes on under the successor.
+        if matches!(self.doing, Some(Doing::RekeyIke { .. })) {
+            self.tasks.clear();
+            self.push(Task::DeleteIke);
+            return State::Established(Box::new(self));
+        }
         let children = std::mem::take(&mut self.children);
         children.iter().for_each(|child| ctx.act(Action::StopSending { inbound: child.inbound }));
         self.end(ctx, why);
@@ -431,6 +438,7 @@ impl Established {
             Tick::Idle => {}
         }
         if self.clock.hard.is_some_and(|hard| hard <= ctx.now) {
+            self.clock.hard = None;
             return self.close(ctx, "its lifetime is over");
         }
         self.renew_ike(ctx);
@@ -525,7 +533,13 @@ impl Established {
     }
 
     /// Children of another IKE SA go on here.
-    pub(crate) fn adopt(mut self, ctx: &mut Context<'_>, children: Vec<Child>) -> State {
+    pub(crate) fn adopt(
+        mut self,
+        ctx: &mut Context<'_>,
+        children: Vec<Child>,
+        tasks: VecDeque<Task>,
+    ) -> State {
+        self.tasks.extend(tasks.into_iter().filter(|task| !matches!(task, Task::RekeyIke)));
         let gone = self.awaited.take().unwrap_or_default();
         for child in children {
             ctx.shared.hand_over(child.inbound, self.sa.id);

@@ -28,3 +28,17 @@ pub(crate) enum State {
     /// Nothing is left.
     Gone,
 }
+
+impl State {
+    /// Its name, for people.
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Self::Initiated(_) => "initiated",
+            Self::Authenticating(_) => "authenticating",
+            Self::Responding(_) => "responding",
+            Self::Established(_) => "established",
+            Self::Closing(_) => "closing",
+            Self::Gone => "gone",
+        }
+    }
+}

@@ -1,6 +1,10 @@
 //! Two endpoints, one network, one clock, one seed: IKEv2 as it lives, in simulated time and with real cryptography.
 
+mod chaos;
+mod features;
 mod network;
 mod policies;
+mod regressions;
 mod stories;
+mod transitions;
 mod world;

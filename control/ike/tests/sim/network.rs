@@ -91,17 +91,36 @@ pub(crate) struct Network {
     pub(crate) cut: bool,
     flights: BTreeMap<(Time, u64), Datagram>,
     count: u64,
+    sent: usize,
+    last: Option<Datagram>,
+    recorded: Option<Vec<Datagram>>,
 }
 
 impl Network {
     pub(crate) fn new() -> Self {
-        Self { weather: Weather::FAIR, nat: None, cut: false, flights: BTreeMap::new(), count: 0 }
+        Self {
+            weather: Weather::FAIR,
+            nat: None,
+            cut: false,
+            flights: BTreeMap::new(),
+            count: 0,
+            sent: 0,
+            last: None,
+            recorded: None,
+        }
     }
 
     /// Takes a datagram from a host.
     pub(crate) fn send(&mut self, now: Time, mut datagram: Datagram, dice: &mut Dice) {
         if let Some(nat) = &mut self.nat {
             nat.out(&mut datagram);
+        }
+        self.sent += 1;
+        self.last = Some(datagram.clone());
+        if let Some(recorded) =
+            self.recorded.as_mut().filter(|known| known.iter().all(|old| old.bytes != datagram.bytes))
+        {
+            recorded.push(datagram.clone());
         }
         let copies = if dice.percent(self.weather.twice) { 2 } else { 1 };
         for _ in 0..copies {
@@ -112,6 +131,26 @@ impl Network {
             self.count += 1;
             self.flights.insert((due, self.count), datagram.clone());
         }
+    }
+
+    /// Datagrams sent so far.
+    pub(crate) fn sent(&self) -> usize {
+        self.sent
+    }
+
+    /// The last one that a host sent.
+    pub(crate) fn last_sent(&self) -> Option<Datagram> {
+        self.last.clone()
+    }
+
+    /// Keeps every datagram from now on.
+    pub(crate) fn record(&mut self) {
+        self.recorded = Some(Vec::new());
+    }
+
+    /// What was kept, in order, repetitions apart.
+    pub(crate) fn recorded(&self) -> Vec<Datagram> {
+        self.recorded.clone().unwrap_or_default()
     }
 
     /// When the next one arrives.

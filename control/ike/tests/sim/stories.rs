@@ -35,6 +35,10 @@ fn two_sites_agree_on_a_child_and_packets_flow() {
     let (sent, opened) = world.packets;
     assert!(opened > 8 && sent - opened < 2, "{:?}", world.packets);
     assert_eq!(world.exchanges, 2);
+    for host in &world.hosts {
+        let held = host.endpoint.memory();
+        assert!(held < 8192, "{held} octets for one IKE SA and its child");
+    }
 }
 
 #[test]

@@ -57,6 +57,8 @@ pub(crate) struct Installed {
     pub(crate) sa: ChildSa,
     /// Whether packets go out under it.
     pub(crate) sends: bool,
+    /// It will never send again.
+    stopped: bool,
     since: u64,
 }
 
@@ -91,6 +93,8 @@ pub(crate) struct World {
     pub(crate) packets: (u64, u64),
     /// Whether both sides' knowledge may differ for now: a restart, or a peer that was given up.
     pub(crate) torn: bool,
+    /// What happened last, for whoever must find out why.
+    journal: std::collections::VecDeque<String>,
 }
 
 pub(crate) const A: usize = 0;
@@ -109,6 +113,7 @@ impl World {
             answered: HashSet::new(),
             packets: (0, 0),
             torn: false,
+            journal: std::collections::VecDeque::new(),
         }
     }
 
@@ -126,6 +131,7 @@ impl World {
         let broken = actions.iter().any(|action| matches!(action, Action::Event(event) if apart(event)));
         self.torn |= broken;
         for action in actions {
+            self.note(at, &action);
             match action {
                 Action::Send { local, remote, bytes } => {
                     self.count(&bytes);
@@ -134,7 +140,10 @@ impl World {
                 }
                 Action::InstallChild(sa) => self.install(at, *sa),
                 Action::UseChild { inbound } => self.change(at, inbound, |child| child.sends = true),
-                Action::StopSending { inbound } => self.change(at, inbound, |child| child.sends = false),
+                Action::StopSending { inbound } => self.change(at, inbound, |child| {
+                    child.sends = false;
+                    child.stopped = true;
+                }),
                 Action::RemoveChild { inbound } => {
                     let host = &mut self.hosts[at];
                     assert!(
@@ -161,6 +170,29 @@ impl World {
         }
     }
 
+    fn note(&mut self, at: usize, action: &Action) {
+        let what = match action {
+            Action::Send { bytes, .. } => format!("sends {}", crate::transitions::label(bytes)),
+            Action::InstallChild(sa) => {
+                format!(
+                    "installs {} out {} for {:?} at once {}",
+                    sa.inbound, sa.outbound, sa.replaces, sa.use_at_once
+                )
+            }
+            Action::SetTimer(_) | Action::Ask { .. } => return,
+            other => format!("{other:?}"),
+        };
+        if self.journal.len() > 20_000 {
+            self.journal.pop_front();
+        }
+        let millis = self.now.as_micros() / 1000;
+        self.journal.push_back(format!("{millis:>8} {} {what}", ["A", "B"][at]));
+    }
+
+    fn journal(&self) -> String {
+        self.journal.iter().map(String::as_str).collect::<Vec<_>>().join("\n")
+    }
+
     fn change(&mut self, at: usize, inbound: Spi, change: impl FnOnce(&mut Installed)) {
         let child = self.hosts[at].children.get_mut(&inbound);
         change(child.unwrap_or_else(|| panic!("{inbound} is not there")));
@@ -169,7 +201,7 @@ impl World {
     fn install(&mut self, at: usize, sa: ChildSa) {
         let host = &mut self.hosts[at];
         host.installs += 1;
-        let child = Installed { sends: sa.use_at_once, since: host.installs, sa };
+        let child = Installed { sends: sa.use_at_once, stopped: false, since: host.installs, sa };
         let inbound = child.sa.inbound;
         assert!(host.children.insert(inbound, child).is_none(), "SPI {inbound} twice in use");
         host.dropped.remove(&inbound);
@@ -233,18 +265,21 @@ impl World {
             self.hosts[at].children.values().filter(|child| child.sends).max_by_key(|child| child.since);
         let Some(child) = newest.cloned() else { return };
         self.packets.0 += 1;
-        let peer = &mut self.hosts[1 - at];
         let (mine, theirs) = (child.sa.outbound, child.sa.outbound_transform.clone());
-        match peer.children.get_mut(&mine) {
+        match self.hosts[1 - at].children.get_mut(&mine) {
             Some(other) => {
                 assert_eq!(other.sa.inbound_transform, theirs, "both sides hold other keys");
                 self.packets.1 += 1;
                 // The first authentic packet under a new child says that the peer is ready for it (RFC 7296 2.8).
-                other.sends |= !other.sa.use_at_once && other.sa.replaces.is_some();
+                other.sends |= !other.stopped && other.sa.replaces.is_some();
             }
             None if self.torn => {}
             None => {
-                assert!(!peer.dropped.contains(&mine), "a packet under {mine}, which the peer has dropped");
+                assert!(
+                    !self.hosts[1 - at].dropped.contains(&mine),
+                    "host {at}: a packet under {mine}, which the peer has dropped\n{}",
+                    self.journal()
+                );
                 assert!(child.sa.replaces.is_none(), "a successor is used before the peer has it");
             }
         }
@@ -317,7 +352,7 @@ impl World {
                 .flat_map(|status| status.children.iter().map(|child| child.inbound))
                 .collect();
             let installed: HashSet<Spi> = host.children.keys().copied().collect();
-            assert_eq!(known, installed, "host {at}: IKE and packet process differ\n{}", self.log());
+            assert_eq!(known, installed, "host {at}: IKE and packet process differ\n{}", self.journal());
             assert_eq!(host.endpoint.spis(), known.len(), "host {at}: SPIs leak");
         }
     }

@@ -1,0 +1,301 @@
+//! What lies on top of the two first exchanges: certificates, PPK, addresses, redirects, moves, several cores.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_lc_rs::encoding::AsDer;
+use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
+use ravelin_contract::address::AddressRange;
+use ravelin_contract::selector::FlowKey;
+use ravelin_ike::policy::{Demand, Encapsulation, Lease, Narrowing, Peer, Ppk, Proof, Start};
+use ravelin_ike::{Answer, Ask, Code, Command, Input, Path};
+
+use crate::network::{Datagram, Nat};
+use crate::policies::{first_child, name, peer, secret, sites};
+use crate::world::{A, B, World, end};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fn up_with(world: &mut World) {
+    world.command(A, Command::Up { peer: name("other-site") });
+    world.run(SECOND * 3);
+}
+
+fn assert_stands(world: &World, children: usize) {
+    for at in [A, B] {
+        assert_eq!(world.only(at).children.len(), children, "{}", world.log());
+    }
+    world.assert_agreed();
+}
+
+/// A key, and a world outside that signs with it and knows the other's.
+fn signer(own: Arc<Ed25519KeyPair>, other: Arc<Ed25519KeyPair>, trusts: bool) -> crate::world::Oracle {
+    const ED25519: [u8; 7] = [0x30, 5, 6, 3, 0x2b, 0x65, 0x70];
+    Box::new(move |ask| match ask {
+        Ask::Sign { octets, hashes, .. } => {
+            assert!(hashes.contains(&5), "RFC 8420 asks for the identity hash");
+            Answer::Signature { algorithm: ED25519.to_vec(), signature: own.sign(octets).as_ref().to_vec() }
+        }
+        Ask::Verify { chain, .. } if trusts => {
+            assert_eq!(chain.len(), 1);
+            let der = other.public_key().as_der().expect("a public key");
+            Answer::Trusted { public_key: der.as_ref().to_vec() }
+        }
+        Ask::Verify { .. } => Answer::Refused("the certificate has expired".into()),
+        Ask::Password { .. } => Answer::Refused("nobody has one".into()),
+    })
+}
+
+fn certified(trusts: bool, forged: bool) -> World {
+    let (east, west) = sites(|peer| {
+        peer.proof = Proof::Key { key: "own".into(), chain: vec![vec![0x30, 0x80, 1, 2, 3]] };
+        peer.demand = Demand::Certificate { authorities: vec!["ca".into()], hashes: vec![[7; 20]] };
+    });
+    let mut world = World::new(40, east, west);
+    let key = || Arc::new(Ed25519KeyPair::generate().expect("a key"));
+    let (first, second, stranger) = (key(), key(), key());
+    let signs = if forged { stranger } else { Arc::clone(&first) };
+    world.hosts[A].oracle = Some(signer(signs, Arc::clone(&second), true));
+    world.hosts[B].oracle = Some(signer(second, first, trusts));
+    up_with(&mut world);
+    world.run(SECOND * 60);
+    world
+}
+
+#[test]
+fn certificates_prove_and_what_is_not_trusted_is_refused() {
+    assert_stands(&certified(true, false), 1);
+    for (trusts, forged) in [(false, false), (true, true)] {
+        let world = certified(trusts, forged);
+        assert!(world.statuses(A).is_empty() && world.statuses(B).is_empty());
+        assert!(world.saw(A, Code::AuthenticationFailed) && world.saw(B, Code::AuthenticationFailed));
+        world.assert_agreed();
+    }
+}
+
+#[test]
+fn a_post_quantum_pre_shared_key_is_used_left_out_or_insisted_on() {
+    let ppk = |key: &str, required| Ppk { id: b"ppk-1".to_vec(), key: secret(key), required };
+    for (east_ppk, west_ppk, stands) in [
+        (Some(ppk("k", true)), Some(ppk("k", true)), true),
+        (Some(ppk("k", false)), None, true),
+        (None, Some(ppk("k", false)), true),
+        (Some(ppk("k", true)), None, false),
+        (None, Some(ppk("k", true)), false),
+        (Some(ppk("k", true)), Some(ppk("other", true)), false),
+    ] {
+        let (mut east, mut west) = sites(|_| {});
+        peer(&mut east).ppk.clone_from(&east_ppk);
+        peer(&mut west).ppk.clone_from(&west_ppk);
+        let mut world = World::new(41, east, west);
+        up_with(&mut world);
+        world.run(SECOND * 60);
+        assert_eq!(
+            world.statuses(A).len(),
+            usize::from(stands),
+            "{east_ppk:?} {west_ppk:?}\n{}",
+            world.log()
+        );
+        world.assert_agreed();
+    }
+}
+
+fn road_warrior(change: impl Fn(&mut Peer, &mut Peer)) -> World {
+    let (mut east, mut west) = sites(|_| {});
+    let range = AddressRange::prefix([10, 9, 0, 0].into(), 29).expect("a prefix");
+    let warrior = peer(&mut east);
+    warrior.request_address = true;
+    first_child(warrior).local = Vec::new();
+    let gateway = peer(&mut west);
+    let dns = vec!["10.2.0.53".parse().expect("an address")];
+    let domains = vec!["corp.example".into()];
+    gateway.lease = Some(Lease { addresses: vec![range], dns, domains, subnets: Vec::new() });
+    first_child(gateway).remote = Vec::new();
+    change(warrior, gateway);
+    World::new(42, east, west)
+}
+
+#[test]
+fn a_road_warrior_gets_an_address_and_gives_it_back() {
+    let mut world = road_warrior(|_, _| {});
+    up_with(&mut world);
+    assert_stands(&world, 1);
+    let address = world.hosts[A].assigned[0];
+    assert_eq!(address.to_string(), "10.9.0.0");
+    assert_eq!(world.only(B).children[0].remote, [ravelin_ike::policy::Traffic::single(address)]);
+    for _ in 0..20 {
+        let ike = world.ike(A);
+        world.command(A, Command::Rekey { ike });
+        world.run(SECOND);
+        let ike = world.ike(A);
+        world.command(A, Command::Down { ike });
+        world.run(SECOND);
+        up_with(&mut world);
+        assert_stands(&world, 1);
+        assert_eq!(world.hosts[A].assigned[0], address, "who returns gets the same, and nothing leaks");
+    }
+}
+
+#[test]
+fn a_gateway_sends_new_peers_elsewhere() {
+    let (east, mut west) = sites(|_| {});
+    peer(&mut west).redirect_to = Some("203.0.113.99".parse().expect("an address"));
+    let mut world = World::new(43, east, west);
+    up_with(&mut world);
+    assert!(world.saw(A, Code::Redirected) && world.saw(B, Code::Redirected), "{}", world.log());
+    assert!(world.hosts[B].endpoint.is_empty(), "it cost the gateway nothing");
+}
+
+#[test]
+fn one_child_for_each_core_where_the_peer_can() {
+    let cores = |peer: &mut Peer, count| first_child(peer).per_resource = count;
+    for (east_cores, west_cores, stand) in [(4, 4, 4), (4, 2, 2), (4, 1, 1)] {
+        let (mut east, mut west) = sites(|_| {});
+        cores(peer(&mut east), east_cores);
+        cores(peer(&mut west), west_cores);
+        let mut world = World::new(44, east, west);
+        up_with(&mut world);
+        assert_stands(&world, stand);
+        let resources: Vec<u16> = world.only(A).children.iter().map(|child| child.resource).collect();
+        assert_eq!(resources.len(), stand, "{resources:?}");
+    }
+}
+
+#[test]
+fn mobike_moves_the_tunnel_and_loses_nothing_but_what_was_under_way() {
+    let (east, west) = sites(|peer| peer.mobike = true);
+    let mut world = World::new(45, east, west);
+    up_with(&mut world);
+    assert_eq!(world.only(A).path.remote.port(), 4500, "MOBIKE floats");
+    let (old, new) = ("192.0.2.1".parse().expect("ours"), "192.0.2.77".parse().expect("ours"));
+    world.hosts[A].address = new;
+    world.command(A, Command::AddressChanged { old, new });
+    world.run(SECOND * 3);
+    assert_stands(&world, 1);
+    assert_eq!(world.only(B).path.remote, end("192.0.2.77", 4500));
+    assert!(world.hosts[B].children.values().all(|child| child.sa.path.remote.ip() == new));
+}
+
+#[test]
+fn reauthentication_makes_before_it_breaks() {
+    let (east, west) = sites(|_| {});
+    let mut world = World::new(46, east, west);
+    up_with(&mut world);
+    let (sent, opened) = world.packets;
+    let old = world.ike(A);
+    world.command(A, Command::Reauthenticate { ike: old });
+    world.run(SECOND * 3);
+    assert_stands(&world, 1);
+    assert_ne!(world.ike(A), old);
+    assert_eq!(world.packets.0 - sent, world.packets.1 - opened, "no packet was lost");
+}
+
+#[test]
+fn a_packet_brings_up_its_own_child_only() {
+    let (mut east, west) = sites(|_| {});
+    let child = first_child(peer(&mut east));
+    child.start = Start::OnDemand;
+    child.narrowing = Narrowing::Packet;
+    let mut world = World::new(47, east, west);
+    let flow = FlowKey {
+        source: [10, 1, 0, 5].into(),
+        destination: [10, 2, 0, 6].into(),
+        protocol: 6,
+        upper: Some((40_000, 443)),
+    };
+    for _ in 0..3 {
+        world.command(A, Command::Acquire { peer: name("other-site"), child: name("net"), flow });
+    }
+    world.run(SECOND * 3);
+    assert_stands(&world, 1);
+    let remote = world.only(A).children[0].remote.clone();
+    assert_eq!(remote[0].to_string(), "10.2.0.6[6/443]");
+}
+
+#[test]
+fn transport_mode_goes_through_a_nat_by_the_addresses_that_each_side_knows() {
+    let (mut east, mut west) = sites(|peer| {
+        let child = first_child(peer);
+        child.encapsulation = Encapsulation::Transport;
+        child.local = Vec::new();
+        child.remote = Vec::new();
+    });
+    for policy in [&mut east, &mut west] {
+        first_child(peer(policy)).start = Start::OnCommand;
+    }
+    let mut world = World::new(48, east, west);
+    world.network.nat =
+        Some(Nat::new("192.0.2.1".parse().expect("ours"), "203.0.113.7".parse().expect("ours")));
+    up_with(&mut world);
+    assert_stands(&world, 1);
+    assert_eq!(world.only(B).children[0].remote[0].to_string(), "203.0.113.7");
+    assert_eq!(world.only(A).children[0].local[0].to_string(), "192.0.2.1");
+    assert_eq!(world.only(A).children[0].mode, ravelin_contract::sa::Mode::Transport);
+}
+
+/// Spoofed first messages cost no memory beyond a few, and an honest peer still gets through.
+#[test]
+fn a_flood_of_strangers_must_return_cookies_and_an_honest_peer_gets_in() {
+    let (east, west) = sites(|_| {});
+    let mut world = World::new(49, east, west);
+    // What an honest first message looks like.
+    let (flooder, _) = sites(|_| {});
+    let mut source = World::new(50, flooder, sites(|_| {}).1);
+    source.command(A, Command::Up { peer: name("other-site") });
+    let first: Datagram = source.network.last_sent().expect("a first message");
+    let limits = ravelin_ike::policy::Limits::default();
+    for number in 0..5_000u32 {
+        let mut bytes = first.bytes.clone();
+        bytes[4..8].copy_from_slice(&number.to_be_bytes());
+        let remote = std::net::SocketAddr::from((std::net::Ipv4Addr::from_bits(0xc633_0000 + number), 500));
+        let path = Path { local: first.destination, remote };
+        world.input(B, Input::Datagram { path, bytes });
+    }
+    assert!(world.hosts[B].endpoint.half_open() <= limits.cookies_from);
+    assert!(world.saw(B, Code::UnderLoad));
+    assert!(world.hosts[B].endpoint.counters().cookies > 4_000);
+    up_with(&mut world);
+    assert_eq!(world.statuses(A).len(), 1, "{}", world.log());
+    world.run(SECOND * 60);
+    assert_stands(&world, 1);
+    assert_eq!(world.hosts[B].endpoint.half_open(), 0, "strangers that do not go on are forgotten");
+}
+
+#[test]
+fn ikev1_is_recognised_explained_and_not_answered() {
+    let (east, west) = sites(|_| {});
+    let mut world = World::new(51, east, west);
+    let mut bytes = vec![0u8; 28];
+    bytes[7] = 1;
+    bytes[17] = 0x10;
+    bytes[18] = 2;
+    bytes[27] = 28;
+    let path = Path { local: end("198.51.100.1", 500), remote: end("192.0.2.9", 500) };
+    world.input(B, Input::Datagram { path, bytes });
+    assert!(world.saw(B, Code::IkeV1) && world.log().contains("Main Mode"), "{}", world.log());
+    assert!(world.network.next().is_none() && world.hosts[B].endpoint.is_empty());
+}
+
+/// Seen elsewhere: an X25519 share of zeros was answered like any other, and a header that says too much was ignored.
+#[test]
+fn a_share_of_zeros_and_a_length_that_lies_are_refused_and_counted() {
+    let (east, west) = sites(|_| {});
+    let mut world = World::new(52, east, west);
+    world.command(A, Command::Up { peer: name("other-site") });
+    let first = world.network.last_sent().expect("a first message");
+    let path = Path { local: first.destination, remote: first.source };
+
+    let mut lying = first.bytes.clone();
+    lying[26] += 1;
+    world.input(B, Input::Datagram { path, bytes: lying });
+    assert_eq!(world.hosts[B].endpoint.counters().malformed, 1);
+    assert!(world.hosts[B].endpoint.is_empty());
+
+    // The KE payload: its group is 31, then two octets of nothing, then the share.
+    let at = first.bytes.windows(4).rposition(|octets| octets == [0, 31, 0, 0]).expect("a KE payload") + 4;
+    let mut zeros = first.bytes.clone();
+    zeros[at..at + 32].fill(0);
+    world.input(B, Input::Datagram { path, bytes: zeros });
+    assert!(world.saw(B, Code::Malformed) && world.log().contains("share"), "{}", world.log());
+    assert!(world.hosts[B].endpoint.is_empty(), "nothing is kept for it");
+}

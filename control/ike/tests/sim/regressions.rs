@@ -1,0 +1,101 @@
+//! What the simulation found, each as a described case of its own.
+
+use std::time::Duration;
+
+use ravelin_ike::Command;
+use ravelin_ike::policy::Lifetime;
+
+use crate::policies::{name, sites};
+use crate::world::{A, B, World};
+
+const MILLI: Duration = Duration::from_millis(1);
+const SECOND: Duration = Duration::from_secs(1);
+
+fn up(seed: u64) -> World {
+    let (east, west) = sites(|_| {});
+    let mut world = World::new(seed, east, west);
+    world.command(A, Command::Up { peer: name("other-site") });
+    world.run(SECOND);
+    world
+}
+
+/// The operator ends an IKE SA whose rekey is on the way. The peer may have moved the children under the successor already,
+/// which nobody then deleted: it kept sending under keys that we had dropped.
+#[test]
+fn an_ike_sa_that_is_being_rekeyed_ends_with_its_successor() {
+    for both in [false, true] {
+        for wait in [0, 5, 15] {
+            let mut world = up(60 + u64::from(wait));
+            let ike = world.ike(B);
+            world.command(B, Command::Rekey { ike });
+            if both {
+                let ike = world.ike(A);
+                world.command(A, Command::Rekey { ike });
+            }
+            world.run(MILLI * wait);
+            world.command(B, Command::Down { ike });
+            world.run(SECOND * 120);
+            world.assert_agreed();
+            assert!(
+                world.hosts[A].children.is_empty() && world.hosts[B].children.is_empty(),
+                "{}",
+                world.log()
+            );
+            assert!(!world.torn, "nobody had to give anybody up");
+        }
+    }
+}
+
+/// The answer to IKE_AUTH is lost, and the responder, for which the IKE SA stands, deletes a child. The initiator answered that
+/// before it knew of the child, and installed it for good when the answer came again.
+#[test]
+fn nothing_is_answered_before_the_peer_has_proved_itself() {
+    let (east, west) = sites(|_| {});
+    let mut world = World::new(61, east, west);
+    world.command(A, Command::Up { peer: name("other-site") });
+    world.run(MILLI * 29);
+    world.network.cut = true;
+    world.run(MILLI * 5);
+    world.network.cut = false;
+    let inbound = world.only(B).children[0].inbound;
+    world.command(B, Command::DownChild { inbound });
+    world.run(SECOND * 60);
+    world.assert_agreed();
+    assert!(world.only(A).children.is_empty());
+}
+
+/// Both rekey the IKE SA at once, and one begins anew before that is settled. INITIAL_CONTACT ended the old IKE SA and the
+/// peer's successor together; children that the first handed to the second stayed in the packet process for ever.
+#[test]
+fn children_of_a_forgotten_ike_sa_do_not_stay_behind() {
+    for wait in [5, 15, 25] {
+        let mut world = up(62);
+        for at in [A, B] {
+            let ike = world.ike(at);
+            world.command(at, Command::Rekey { ike });
+        }
+        world.run(MILLI * wait);
+        world.restart(A);
+        world.command(A, Command::Up { peer: name("other-site") });
+        world.run(SECOND * 400);
+        world.assert_agreed();
+        assert_eq!(world.only(B).children.len(), 1);
+    }
+}
+
+/// A lifetime that ran out while its rekey was on the way left a deadline in the past: time stood still.
+#[test]
+fn a_deadline_that_cannot_be_met_now_does_not_stop_the_clock() {
+    let soft = Some(SECOND * 3);
+    let (east, west) = sites(|peer| peer.lifetime = Lifetime { soft, ..Lifetime::default() });
+    let mut world = World::new(63, east, west);
+    world.command(A, Command::Up { peer: name("other-site") });
+    world.run(SECOND * 2);
+    let ike = world.ike(A);
+    world.command(A, Command::Rekey { ike });
+    world.network.cut = true;
+    world.run(SECOND * 5);
+    world.network.cut = false;
+    world.run(SECOND * 60);
+    assert_eq!(world.only(A).children.len(), 1);
+}
