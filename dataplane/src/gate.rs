@@ -31,25 +31,31 @@ pub struct Gate {
     bells: Vec<Arc<Bell>>,
     /// The host's own way into tunnels, where there is one.
     detour: Mutex<Option<Detour>>,
-    /// Keeps the prefixes that are guarded.
+    /// Prefixes that are guarded.
+    protected: Mutex<Vec<AddressRange>>,
+    /// Keeps them for the next start.
     file: PathBuf,
 }
 
 impl Gate {
     /// Around these ports. Guards at once what was guarded before a restart.
+    ///
+    /// # Errors
+    /// What that was cannot be read, or a map of an XDP program does not take it.
     pub fn new(
         steerings: Vec<Steering>,
         meters: Vec<Vec<Meter>>,
         bells: Vec<Arc<Bell>>,
         detour: Option<Detour>,
         state: &Path,
-    ) -> Arc<Self> {
+    ) -> Result<Arc<Self>, String> {
         let file = state.join("protected-prefixes");
-        let gate = Self { steerings: Mutex::new(steerings), meters, bells, detour: Mutex::new(detour), file };
-        let kept = gate.kept();
-        gate.steer("protected prefixes", |steering| steering.set_protected(kept.iter().copied()));
+        let kept = kept(&file)?;
+        let (steerings, detour) = (Mutex::new(steerings), Mutex::new(detour));
+        let gate = Self { steerings, meters, bells, detour, protected: Mutex::new(kept.clone()), file };
+        gate.steer("protected prefixes", |steering| steering.set_protected(kept.iter().copied()))?;
         gate.lead(&kept);
-        Arc::new(gate)
+        Ok(Arc::new(gate))
     }
 
     /// The XDP programs.
@@ -74,20 +80,30 @@ impl Gate {
         let own = view.addresses.iter().map(|address| address.address);
         let broadcast = view.routes.iter().filter(|route| route.kind == RouteKind::Broadcast);
         let addresses: Vec<IpAddr> = own.chain(broadcast.map(|route| route.prefix)).collect();
-        self.steer("own addresses", |steering| steering.set_local(addresses.iter().copied()));
+        // Nobody can be refused: an address that the programs do not know is no address of ours.
+        if let Err(error) =
+            self.steer("own addresses", |steering| steering.set_local(addresses.iter().copied()))
+        {
+            error!(%error, "an interface does not follow the kernel");
+        }
     }
 
-    /// A map that cannot be changed leaves the ports as they are: closed for what is new, never open.
+    /// Changes all that can be changed, and says what could not.
     fn steer<E: std::fmt::Display>(
         &self,
         what: &str,
         mut change: impl FnMut(&mut Steering) -> Result<(), E>,
-    ) {
+    ) -> Result<(), String> {
+        let mut result = Ok(());
         for steering in self.steerings().iter_mut() {
             if let Err(error) = change(steering) {
-                error!(interface = steering.interface(), %error, "steering: {what} not set");
+                result = Err(format!(
+                    "the XDP program of {} does not take the {what}: {error}",
+                    steering.interface()
+                ));
             }
         }
+        result
     }
 
     fn detour(&self) -> MutexGuard<'_, Option<Detour>> {
@@ -102,19 +118,30 @@ impl Gate {
         }
     }
 
-    fn kept(&self) -> Vec<AddressRange> {
-        let text = fs::read_to_string(&self.file).unwrap_or_default();
-        text.lines().filter_map(range).collect()
-    }
-
     fn keep(&self, prefixes: &[AddressRange]) -> io::Result<()> {
         let text: String =
             prefixes.iter().map(|range| format!("{} {}\n", range.first(), range.last())).collect();
         let new = self.file.with_extension("new");
         fs::write(&new, text)?;
         fs::File::open(&new)?.sync_all()?;
-        fs::rename(&new, &self.file)
+        fs::rename(&new, &self.file)?;
+        self.file.parent().map_or(Ok(()), |directory| fs::File::open(directory)?.sync_all())
     }
+}
+
+/// What was guarded before a restart; nothing when there is no file. A file that says nothing clear guards nothing, so it is
+/// an error.
+fn kept(file: &Path) -> Result<Vec<AddressRange>, String> {
+    const REMEDY: &str = "what the last policy protected must stay guarded; mend the file, or remove it if nothing was protected";
+    let text = match fs::read_to_string(file) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        read => read.map_err(|error| format!("{}: {error}; {REMEDY}", file.display()))?,
+    };
+    let parsed = text.lines().zip(1..).map(|(line, number)| {
+        range(line)
+            .ok_or_else(|| format!("{}:{number}: not two addresses of a range; {REMEDY}", file.display()))
+    });
+    parsed.collect()
 }
 
 fn range(line: &str) -> Option<AddressRange> {
@@ -125,18 +152,16 @@ fn range(line: &str) -> Option<AddressRange> {
 /// The engine's view of the gate.
 pub struct Walls {
     gate: Arc<Gate>,
-    /// Prefixes that are guarded.
-    protected: Mutex<Vec<AddressRange>>,
 }
 
 impl Walls {
-    /// With the prefixes that were guarded before a restart.
+    /// Of this gate.
     pub fn new(gate: Arc<Gate>) -> Self {
-        Self { protected: Mutex::new(gate.kept()), gate }
+        Self { gate }
     }
 
     fn protected(&self) -> MutexGuard<'_, Vec<AddressRange>> {
-        self.protected.lock().unwrap_or_else(PoisonError::into_inner)
+        self.gate.protected.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -158,21 +183,23 @@ impl Surroundings for Walls {
         Ok(())
     }
 
-    fn protect(&self, prefixes: &[AddressRange]) {
-        self.gate.steer("protected prefixes", |steering| steering.set_protected(prefixes.iter().copied()));
-        if let Err(error) = self.gate.keep(prefixes) {
-            error!(%error, file = %self.gate.file.display(), "protected prefixes are not kept for the next start");
-        }
+    fn protect(&self, prefixes: &[AddressRange]) -> Result<(), String> {
+        self.gate.steer("protected prefixes", |steering| steering.set_protected(prefixes.iter().copied()))?;
+        let file = self.gate.file.display();
+        self.gate.keep(prefixes).map_err(|error| {
+            format!("protected prefixes cannot be kept in {file} for the next start: {error}")
+        })?;
         *self.protected() = prefixes.to_vec();
         self.gate.lead(prefixes);
+        Ok(())
     }
 
-    fn encapsulation_ports(&self, ports: &[u16]) {
-        self.gate.steer("UDP ports of ESP", |steering| steering.set_natt_ports(ports.iter().copied()));
+    fn encapsulation_ports(&self, ports: &[u16]) -> Result<(), String> {
+        self.gate.steer("UDP ports of ESP", |steering| steering.set_natt_ports(ports.iter().copied()))
     }
 
-    fn peers(&self, peers: &[IpAddr]) {
-        self.gate.steer("peers", |steering| steering.set_peers(peers.iter().copied()));
+    fn peers(&self, peers: &[IpAddr]) -> Result<(), String> {
+        self.gate.steer("peers", |steering| steering.set_peers(peers.iter().copied()))
     }
 
     fn wake(&self) {
@@ -181,5 +208,39 @@ impl Surroundings for Walls {
 
     fn interfaces(&self) -> Vec<InterfaceStatus> {
         self.gate.interfaces()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_guarded_is_found_again_and_what_is_unclear_stops_the_start() {
+        let place = tempfile::tempdir().unwrap();
+        let start = || Gate::new(vec![], vec![], vec![], None, place.path());
+        let prefixes =
+            ["10.2.0.0", "10.3.0.0"].map(|prefix| AddressRange::prefix(prefix.parse().unwrap(), 16).unwrap());
+        let gate = start().unwrap();
+        assert_eq!(*gate.protected.lock().unwrap(), []);
+        Walls::new(gate).protect(&prefixes).unwrap();
+        assert_eq!(*start().unwrap().protected.lock().unwrap(), prefixes);
+
+        let file = place.path().join("protected-prefixes");
+        fs::write(&file, "10.2.0.0 10.2.255.255\n10.3.0.0\n").unwrap();
+        let said = start().err().unwrap();
+        assert!(said.contains("protected-prefixes:2: ") && said.contains("mend the file"), "{said}");
+        fs::write(&file, [0xff, 0xfe]).unwrap();
+        assert!(start().err().unwrap().contains("protected-prefixes: "));
+    }
+
+    #[test]
+    fn prefixes_that_cannot_be_kept_are_refused() {
+        let place = tempfile::tempdir().unwrap();
+        let state = place.path().join("state");
+        let walls = Walls::new(Gate::new(vec![], vec![], vec![], None, &state).unwrap());
+        let prefix = AddressRange::prefix("10.2.0.0".parse().unwrap(), 16).unwrap();
+        assert!(walls.protect(&[prefix]).unwrap_err().contains("cannot be kept"), "there is no directory");
+        assert_eq!(*walls.protected(), [], "what is not kept is not counted on");
     }
 }

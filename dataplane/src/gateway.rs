@@ -85,7 +85,8 @@ impl Gateway {
         let bells = crew.bells.clone();
         let (host, detour) = open_stack(&appliance, &bells)?;
         let meters = crew.meters().context("AF_XDP sockets")?;
-        let gate = Gate::new(steerings, meters, bells.clone(), detour, &appliance.dataplane.state);
+        let gate = Gate::new(steerings, meters, bells.clone(), detour, &appliance.dataplane.state)
+            .map_err(|error| anyhow!(error))?;
         let (engine, readers) = engine(&appliance, defaults, &crew, &gate);
         engine.guard_host().map_err(|refusal| anyhow!("{refusal}"))?;
         let asks = asks();

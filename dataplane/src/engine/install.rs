@@ -70,12 +70,16 @@ impl Engine {
         // While workers change over, and when they do not, both the old and the new prefixes are guarded.
         let (both, both_ends) = union(previous.as_deref(), &next);
         self.guard_host_for(&next.policy.filters, &sorted_ranges(&both))?;
-        self.guard(&both, &both_ends);
+        if let Err(refusal) = self.guard(&both, &both_ends) {
+            // Maps may guard more than before, never less.
+            self.try_guard_host();
+            return Err(refusal);
+        }
         let in_force = self.state().put_in_force(Arc::clone(&next));
         match in_force {
             Ok(_) => {
                 self.builder().adopt(&sas, &built);
-                self.guard(&next.policy.prefixes, &next.ends);
+                complain(self.guard(&next.policy.prefixes, &next.ends));
                 self.end_orphans(&mut children, &next.policy);
             }
             Err(_) => self.builder().remember(&sas, &built),
@@ -89,7 +93,7 @@ impl Engine {
     /// Puts the negotiated SAs in force beside a policy that is.
     ///
     /// # Errors
-    /// A worker lags; what was in force is in force again.
+    /// A worker lags, or packets of new SAs would not reach the workers; what was in force is in force again.
     pub(super) fn put_children_in_force(
         &self,
         previous: &Installed,
@@ -97,27 +101,43 @@ impl Engine {
     ) -> Result<Reply, Refusal> {
         let next = Arc::new(Installed::of(Arc::clone(&previous.policy), children));
         let both = previous.ends.clone().and(&next.ends);
-        self.announce_ends(&previous.ends, &both);
+        self.announce_ends(&previous.ends, &both)?;
         let in_force = self.state().put_in_force(Arc::clone(&next));
         let now = if in_force.is_ok() { &next.ends } else { &previous.ends };
-        self.announce_ends(&both, now);
+        complain(self.announce_ends(&both, now));
         in_force
     }
 
-    fn guard(&self, prefixes: &HashSet<AddressRange>, ends: &Ends) {
-        self.surroundings.encapsulation_ports(&sorted(&ends.ports));
-        self.surroundings.peers(&sorted(&ends.peers));
-        self.surroundings.protect(&sorted_ranges(prefixes));
+    fn guard(&self, prefixes: &HashSet<AddressRange>, ends: &Ends) -> Result<(), Refusal> {
+        self.announce_ports(ends)?;
+        self.announce_peers(ends)?;
+        self.surroundings.protect(&sorted_ranges(prefixes)).map_err(Refusal::Unenforceable)
     }
 
     /// Tells only what is new.
-    fn announce_ends(&self, before: &Ends, now: &Ends) {
+    fn announce_ends(&self, before: &Ends, now: &Ends) -> Result<(), Refusal> {
         if before.ports != now.ports {
-            self.surroundings.encapsulation_ports(&sorted(&now.ports));
+            self.announce_ports(now)?;
         }
         if before.peers != now.peers {
-            self.surroundings.peers(&sorted(&now.peers));
+            self.announce_peers(now)?;
         }
+        Ok(())
+    }
+
+    fn announce_ports(&self, ends: &Ends) -> Result<(), Refusal> {
+        self.surroundings.encapsulation_ports(&sorted(&ends.ports)).map_err(Refusal::Unenforceable)
+    }
+
+    fn announce_peers(&self, ends: &Ends) -> Result<(), Refusal> {
+        self.surroundings.peers(&sorted(&ends.peers)).map_err(Refusal::Unenforceable)
+    }
+}
+
+/// What is no longer needed may stay guarded: that closes more than it must.
+fn complain(narrowed: Result<(), Refusal>) {
+    if let Err(error) = narrowed {
+        tracing::error!(%error, "what was guarded before stays guarded too");
     }
 }
 

@@ -43,11 +43,20 @@ pub trait Surroundings: Send + Sync {
     /// Why the kernel does not keep to them; it keeps to those before.
     fn host(&self, in_force: &InForce<'_>) -> Result<(), String>;
     /// Prefixes whose traffic must not come or go in clear.
-    fn protect(&self, prefixes: &[AddressRange]);
+    ///
+    /// # Errors
+    /// Why some of it may, now or after a restart.
+    fn protect(&self, prefixes: &[AddressRange]) -> Result<(), String>;
     /// UDP ports on which ESP arrives.
-    fn encapsulation_ports(&self, ports: &[u16]);
+    ///
+    /// # Errors
+    /// Why some of it does not.
+    fn encapsulation_ports(&self, ports: &[u16]) -> Result<(), String>;
     /// Peers of SAs: UDP fragments from them belong to the workers.
-    fn peers(&self, peers: &[std::net::IpAddr]);
+    ///
+    /// # Errors
+    /// Why some do not reach them.
+    fn peers(&self, peers: &[std::net::IpAddr]) -> Result<(), String>;
     /// Wakes workers that sleep, so that they take the new generation.
     fn wake(&self);
     /// The physical interfaces, where there are any.

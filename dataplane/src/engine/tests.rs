@@ -18,6 +18,8 @@ use crate::table::publish;
 #[derive(Default)]
 struct Heard {
     refuses: bool,
+    /// Prefixes that its maps have room for, if limited.
+    room: Option<usize>,
     /// Filters of each accepted call: mode, rules, number of prefixes if told.
     host: Vec<(FilterMode, usize, Option<usize>)>,
     protected: Vec<usize>,
@@ -36,11 +38,20 @@ impl Surroundings for Fake {
         heard.host.push((in_force.mode, in_force.policy.rules().len(), prefixes));
         Ok(())
     }
-    fn protect(&self, prefixes: &[AddressRange]) {
-        self.0.lock().unwrap().protected.push(prefixes.len());
+    fn protect(&self, prefixes: &[AddressRange]) -> Result<(), String> {
+        let mut heard = self.0.lock().unwrap();
+        if heard.room.is_some_and(|room| prefixes.len() > room) {
+            return Err("the map is full".to_owned());
+        }
+        heard.protected.push(prefixes.len());
+        Ok(())
     }
-    fn encapsulation_ports(&self, _: &[u16]) {}
-    fn peers(&self, _: &[std::net::IpAddr]) {}
+    fn encapsulation_ports(&self, _: &[u16]) -> Result<(), String> {
+        Ok(())
+    }
+    fn peers(&self, _: &[std::net::IpAddr]) -> Result<(), String> {
+        Ok(())
+    }
     fn wake(&self) {
         self.0.lock().unwrap().woken += 1;
     }
@@ -126,6 +137,23 @@ fn a_policy_is_refused_whole_when_the_kernel_cannot_keep_to_it() {
     // What a policy before a restart protected must not be forgotten for one that was refused.
     let heard = bench.heard();
     assert_eq!((heard.protected.len(), heard.woken), (0, 0));
+}
+
+#[test]
+fn a_policy_is_refused_whole_when_the_xdp_program_does_not_take_its_prefixes() {
+    let bench = Bench::new();
+    bench.engine.install(snapshot(&["10.2.0.0"])).unwrap();
+    let (before, woken) = (bench.engine.status(), bench.heard().woken);
+    bench.heard().room = Some(2);
+    let refused = bench.engine.install(snapshot(&["10.3.0.0", "10.4.0.0"]));
+    assert_eq!(refused, Err(Refusal::Unenforceable("the map is full".to_owned())));
+    let after = bench.engine.status();
+    assert_eq!(
+        (after.generation, after.counts, bench.heard().woken),
+        (before.generation, before.counts, woken)
+    );
+    // The second line goes back to the policy that is in force.
+    assert_eq!(bench.heard().host.last(), Some(&(FilterMode::Policy, 1, None)));
 }
 
 #[test]

@@ -106,16 +106,19 @@ impl Surroundings for Listener {
         Ok(())
     }
 
-    fn protect(&self, prefixes: &[AddressRange]) {
+    fn protect(&self, prefixes: &[AddressRange]) -> Result<(), String> {
         self.0.lock().unwrap().prefixes = prefixes.to_vec();
+        Ok(())
     }
 
-    fn encapsulation_ports(&self, ports: &[u16]) {
+    fn encapsulation_ports(&self, ports: &[u16]) -> Result<(), String> {
         self.0.lock().unwrap().ports = ports.to_vec();
+        Ok(())
     }
 
-    fn peers(&self, peers: &[IpAddr]) {
+    fn peers(&self, peers: &[IpAddr]) -> Result<(), String> {
         self.0.lock().unwrap().peers = peers.to_vec();
+        Ok(())
     }
 
     fn wake(&self) {
