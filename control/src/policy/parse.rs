@@ -36,16 +36,6 @@ const TUNNEL_KEYS: &[&str] = &[
     "clamp_mss",
     "selectors",
 ];
-const SELECTOR_KEYS: &[&str] = &[
-    "source",
-    "destination",
-    "service",
-    "protocol",
-    "source_port",
-    "destination_port",
-    "icmp_type",
-    "icmp_code",
-];
 const MANUAL_KEYS: &[&str] = &["algorithm", "outbound_spi", "inbound_spi", "keys"];
 /// Keys that shape an outer header, which transport mode does not have.
 const OUTER_KEYS: [&str; 3] = ["df", "dscp", "hop_limit"];
@@ -226,7 +216,7 @@ fn read_anti_replay(table: &Table<'_>) -> Option<(bool, u32)> {
 
 fn read_selectors(table: &Table<'_>) -> Option<Option<Vec<ravelin_config::filter::Traffic>>> {
     let Some(value) = table.get("selectors") else { return Some(None) };
-    let tables = value.one_or_more().into_iter().map(|item| item.table("a selector", SELECTOR_KEYS));
+    let tables = value.one_or_more().into_iter().map(|item| item.table("a selector", &read::TRAFFIC_KEYS));
     let list: Vec<_> = tables.map(|table| table.and_then(|table| read::traffic(&table))).collect();
     let list: Option<Vec<_>> = list.into_iter().collect();
     list.filter(|list| !list.is_empty()).map(Some)

@@ -8,33 +8,17 @@ use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::process::Command;
 use std::time::Duration;
 
-use ravelin_config::diagnostic::Collector;
-use ravelin_config::document;
-use ravelin_config::filter::compile::{Scope, Tunnels, compile};
-use ravelin_config::filter::objects::Objects;
-use ravelin_config::filter::read::{self, Kind, Names};
-use ravelin_config::source::Source;
 use ravelin_contract::address::AddressRange;
-use ravelin_contract::name::Name;
 use ravelin_dataplane::kernel::guard::{self, Guarded};
 use ravelin_dataplane::table::PortInfo;
 use ravelin_dataplane::table::policy::{Policy, PolicySource};
 
 use crate::lab::{Lab, Namespace, ip};
+use crate::written;
 
 /// Rules of a policy with one tunnel, "site-b", and the zones of [`ports`].
 pub(crate) fn policy(text: &str) -> Policy {
-    let zones = ["lan", "wan"].map(|zone| Name::new(zone).unwrap()).to_vec();
-    let tunnel = Name::new("site-b").unwrap();
-    let notes = Collector::default();
-    let source = Source::from_text("ipsec.toml", text);
-    let written = document::read(&source, &notes, &["rule"], |file| {
-        Some(read::rules(file, Kind::Policy, 0, &mut Names::default()))
-    });
-    let objects = Objects::default();
-    let tunnels = Tunnels::new([&tunnel]);
-    let scope = Scope { objects: &objects, zones: &zones, tunnels: &tunnels, notes: &notes };
-    let rules = written.unwrap().iter().flat_map(|rule| compile(rule, &scope).unwrap()).collect();
+    let (rules, zones) = written::rules(text);
     Policy::compile(PolicySource { rules, zones, ..PolicySource::default() }, 1, None)
 }
 

@@ -7,3 +7,5 @@
 mod host;
 mod lab;
 mod netns;
+#[path = "../support/written.rs"]
+mod written;

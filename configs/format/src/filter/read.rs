@@ -12,9 +12,8 @@ use crate::service;
 use crate::source::Place;
 use crate::value::Value;
 
-/// Keys of a rule of a policy.
-const POLICY_KEYS: &[&str] = &[
-    "name",
+/// Keys that say which packets are meant.
+pub const TRAFFIC_KEYS: [&str; 8] = [
     "source",
     "destination",
     "service",
@@ -23,35 +22,30 @@ const POLICY_KEYS: &[&str] = &[
     "destination_port",
     "icmp_type",
     "icmp_code",
-    "direction",
-    "connect",
-    "routing",
-    "zone",
-    "fragments_only",
-    "log",
-    "action",
-    "discard",
-    "tunnel",
 ];
 /// Keys of a default filter: it permits, so there is nothing to say about denying or protecting.
-const DEFAULT_KEYS: &[&str] = &[
-    "name",
-    "source",
-    "destination",
-    "service",
-    "protocol",
-    "source_port",
-    "destination_port",
-    "icmp_type",
-    "icmp_code",
-    "direction",
-    "connect",
-    "routing",
-    "zone",
-    "fragments_only",
-    "log",
-    "action",
-];
+const DEFAULT_KEYS: [&str; 16] = joined(
+    TRAFFIC_KEYS,
+    ["name", "direction", "connect", "routing", "zone", "fragments_only", "log", "action"],
+);
+/// Keys of a rule of a policy.
+const POLICY_KEYS: [&str; 18] = joined(DEFAULT_KEYS, ["discard", "tunnel"]);
+
+/// `N` is the sum of the other two; anything else does not compile.
+const fn joined<const A: usize, const B: usize, const N: usize>(
+    first: [&'static str; A],
+    second: [&'static str; B],
+) -> [&'static str; N] {
+    assert!(A + B == N);
+    let mut all = [""; N];
+    let mut at = 0;
+    while at < N {
+        all[at] = if at < A { first[at] } else { second[at - A] };
+        at += 1;
+    }
+    all
+}
+
 /// Names that the product gives itself (row B24).
 const RESERVED: &str = "SYSDEFAULT";
 
@@ -71,8 +65,8 @@ pub struct Names(HashMap<Name, Place>);
 /// The rules of a file in order. `before` is how many rules other files had, for the names of those without one.
 pub fn rules(file: &Table<'_>, kind: Kind, before: usize, names: &mut Names) -> Vec<FilterRule> {
     let (what, keys) = match kind {
-        Kind::Policy => ("a rule", POLICY_KEYS),
-        Kind::Default => ("a default filter", DEFAULT_KEYS),
+        Kind::Policy => ("a rule", &POLICY_KEYS[..]),
+        Kind::Default => ("a default filter", &DEFAULT_KEYS[..]),
     };
     let tables = file.tables("rule", what, keys);
     let number = |index: usize| before + index + 1;

@@ -1,13 +1,9 @@
 //! The table as text, for a policy that has one rule of each kind.
 
-use ravelin_config::diagnostic::Collector;
-use ravelin_config::document;
-use ravelin_config::filter::compile::{Scope, Tunnels, compile};
-use ravelin_config::filter::objects::Objects;
-use ravelin_config::filter::read::{self, Kind, Names};
-use ravelin_config::source::Source;
-use ravelin_contract::name::Name;
 use ravelin_contract::rule::{Discard, FilterSettings};
+
+#[path = "../../../tests/support/written.rs"]
+mod written;
 
 use super::*;
 use crate::table::policy::PolicySource;
@@ -17,17 +13,7 @@ fn policy(text: &str) -> Policy {
 }
 
 fn policy_with(text: &str, settings: FilterSettings) -> Policy {
-    let zones = ["lan", "wan"].map(|zone| Name::new(zone).unwrap()).to_vec();
-    let tunnel = Name::new("site-b").unwrap();
-    let notes = Collector::default();
-    let source = Source::from_text("ipsec.toml", text);
-    let written = document::read(&source, &notes, &["rule"], |file| {
-        Some(read::rules(file, Kind::Policy, 0, &mut Names::default()))
-    });
-    let objects = Objects::default();
-    let tunnels = Tunnels::new([&tunnel]);
-    let scope = Scope { objects: &objects, zones: &zones, tunnels: &tunnels, notes: &notes };
-    let rules = written.unwrap().iter().flat_map(|rule| compile(rule, &scope).unwrap()).collect();
+    let (rules, zones) = written::rules(text);
     Policy::compile(PolicySource { rules, zones, settings, ..PolicySource::default() }, 1, None)
 }
 
