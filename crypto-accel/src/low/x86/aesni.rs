@@ -4,7 +4,7 @@
 use std::arch::x86_64::*;
 
 use super::Level;
-use super::features::Aesni;
+use super::features::{Aesni, Vaes512};
 use super::lanes::Lanes;
 
 /// Reverses the octets of a block.
@@ -37,6 +37,14 @@ impl Lanes for Aesni {
     #[inline(always)]
     fn low(self, v: __m128i) -> __m128i {
         v
+    }
+    #[inline(always)]
+    fn four(self) -> Option<Vaes512> {
+        None
+    }
+    #[inline(always)]
+    fn beside(self, _a: __m128i, _b: __m128i) -> Option<__m128i> {
+        None
     }
     #[inline(always)]
     fn fold(self, v: __m128i) -> __m128i {
@@ -195,11 +203,11 @@ impl Aesni {
         octets
     }
 
-    /// Asks for the cache lines of a value that is needed soon.
+    /// Asks for the cache lines of a value that is needed soon, from the one on that holds this octet.
     #[inline(always)]
-    pub(super) fn prefetch<T>(self, value: &T) {
+    pub(super) fn prefetch<T>(self, value: &T, from: usize) {
         let start: *const i8 = std::ptr::from_ref(value).cast();
-        for line in (0..size_of::<T>()).step_by(64) {
+        for line in (from..size_of::<T>()).step_by(64) {
             op!(_mm_prefetch::<_MM_HINT_T0>(start.wrapping_add(line)));
         }
     }

@@ -2,8 +2,9 @@
 
 use std::arch::x86_64::__m128i;
 
-use super::features::Aesni;
+use super::features::{Aesni, Vaes512};
 use super::lanes::Lanes;
+use super::record::Record;
 use super::several::{Item, crypt_four};
 use super::span::Span;
 use super::{Key, gcm};
@@ -45,7 +46,7 @@ impl Job for SealJob<'_> {
         if std::mem::replace(&mut self.done, true) {
             return None;
         }
-        Some(Item { record, nonce: self.nonce.0, aad: self.aad, span: Span::new::<L>(&mut self.text) })
+        Some(Item { record, nonce: &self.nonce.0, aad: self.aad, span: Span::new::<L>(&mut self.text) })
     }
 
     #[inline(always)]
@@ -73,7 +74,7 @@ impl Job for OpenJob<'_> {
         if std::mem::replace(&mut self.done, true) {
             return None;
         }
-        Some(Item { record, nonce: self.nonce.0, aad: self.aad, span: Span::new::<L>(&mut self.text) })
+        Some(Item { record, nonce: &self.nonce.0, aad: self.aad, span: Span::new::<L>(&mut self.text) })
     }
 
     #[inline(always)]
@@ -102,14 +103,22 @@ pub(super) fn leading<L: Lanes, J: Job>(l: L, jobs: &mut [J]) -> usize {
     while done < jobs.len() {
         let rest = &mut jobs[done..];
         let Some(long) = rest[0].key(l).map(|key| key.long) else { break };
-        let alike = rest.first_chunk_mut().and_then(|four| Some((short_alike(l, long, four)?, four)));
-        done += match alike {
-            Some((vectors, four)) => do_four(l, long, vectors, four),
-            None => {
-                prefetch_next(l, rest);
-                do_one(l, long, &mut rest[0])
+        // No closure stands here: it would be compiled for itself, without the instructions.
+        if let Some(wide) = l.four()
+            && let Some(four) = rest.first_chunk()
+            && let Some(alike) = short_alike(wide, long, four)
+        {
+            if !alike.same_key
+                && let Some(next) = rest[4..].first_chunk::<4>()
+            {
+                prefetch_four(l, next, alike.vectors);
             }
-        };
+            let Some(four) = rest.first_chunk_mut() else { break };
+            done += do_four(wide, long, alike, four);
+            continue;
+        }
+        prefetch_next(l, rest);
+        done += do_one(l, long, &mut rest[0]);
     }
     done
 }
@@ -126,46 +135,59 @@ fn prefetch_next<L: Lanes, J: Job>(l: L, jobs: &[J]) {
     if let (true, Some(first), Some(second)) = (long, first.key(l), second.key(l))
         && !std::ptr::eq(first, second)
     {
-        l.narrow().prefetch(&*second.record);
+        l.narrow().prefetch(&*second.record, 0);
     }
 }
 
-/// How many vectors the texts of four fresh jobs fill, if all need the same number, at most two, and all are keyed
-/// alike. Only vectors of 512 bits leave enough registers for four.
+/// Brings the keys of the next four jobs, as far as texts of so many vectors need them.
 #[inline(always)]
-fn short_alike<L: Lanes, J: Job>(l: L, long: bool, jobs: &[J; 4]) -> Option<usize> {
-    if L::N < 4 {
-        return None;
-    }
-    let mut same = None;
+fn prefetch_four<L: Lanes, J: Job>(l: L, jobs: &[J; 4], vectors: usize) {
     for job in jobs {
-        let (aad, text) = job.lengths()?;
-        let vectors = text.div_ceil(L::OCTETS);
-        let fits = aad <= 16 && (vectors == 1 || vectors == 2) && job.key(l)?.long == long;
-        if !fits || vectors != *same.get_or_insert(vectors) {
-            return None;
+        if let Some(key) = job.key(l) {
+            l.narrow().prefetch(&*key.record, Record::begin(vectors * L::N + 2));
         }
     }
-    same
+}
+
+/// What four fresh jobs share.
+struct Alike {
+    /// How many vectors each text fills, at most four.
+    vectors: usize,
+    /// Whether all have the same key.
+    same_key: bool,
+}
+
+/// What four jobs share, if they are fresh, short, and keyed for as many rounds. Only vectors of 512 bits leave enough
+/// registers for four.
+#[inline(always)]
+fn short_alike<J: Job>(l: Vaes512, long: bool, jobs: &[J; 4]) -> Option<Alike> {
+    let first = jobs[0].key(l)?;
+    let vectors = jobs[0].lengths()?.1.div_ceil(Vaes512::OCTETS);
+    let mut same_key = true;
+    for job in jobs {
+        let (aad, text) = job.lengths()?;
+        let key = job.key(l)?;
+        if aad > 16 || key.long != long || text.div_ceil(Vaes512::OCTETS) != vectors {
+            return None;
+        }
+        same_key &= std::ptr::eq(key, first);
+    }
+    (1..=4).contains(&vectors).then_some(Alike { vectors, same_key })
 }
 
 /// Four fresh jobs, keyed alike, whose texts fill as many vectors each.
 #[inline(always)]
-fn do_four<L: Lanes, J: Job>(l: L, long: bool, vectors: usize, jobs: &mut [J; 4]) -> usize {
+fn do_four<J: Job>(l: Vaes512, long: bool, alike: Alike, jobs: &mut [J; 4]) -> usize {
     let [a, b, c, d] = jobs;
     let (Some(w), Some(x), Some(y), Some(z)) = (a.begin(l), b.begin(l), c.begin(l), d.begin(l)) else {
         unreachable!("the jobs are fresh");
     };
     let items = [w, x, y, z];
-    let tags = match (long, vectors, J::SEAL) {
-        (false, 1, true) => crypt_four::<L, 10, 1, true>(l, items),
-        (false, 1, false) => crypt_four::<L, 10, 1, false>(l, items),
-        (false, _, true) => crypt_four::<L, 10, 2, true>(l, items),
-        (false, _, false) => crypt_four::<L, 10, 2, false>(l, items),
-        (true, 1, true) => crypt_four::<L, 14, 1, true>(l, items),
-        (true, 1, false) => crypt_four::<L, 14, 1, false>(l, items),
-        (true, _, true) => crypt_four::<L, 14, 2, true>(l, items),
-        (true, _, false) => crypt_four::<L, 14, 2, false>(l, items),
+    let tags = match (long, J::SEAL) {
+        (false, true) => four_of::<10, true>(l, alike, items),
+        (false, false) => four_of::<10, false>(l, alike, items),
+        (true, true) => four_of::<14, true>(l, alike, items),
+        (true, false) => four_of::<14, false>(l, alike, items),
     };
     let [w, x, y, z] = tags;
     a.finish(l.narrow(), w);
@@ -173,6 +195,20 @@ fn do_four<L: Lanes, J: Job>(l: L, long: bool, vectors: usize, jobs: &mut [J; 4]
     c.finish(l.narrow(), y);
     d.finish(l.narrow(), z);
     4
+}
+
+/// The kernel for their length and keys.
+#[inline(always)]
+fn four_of<const R: usize, const SEAL: bool>(l: Vaes512, alike: Alike, items: [Item<'_>; 4]) -> [__m128i; 4] {
+    match (alike.vectors, alike.same_key) {
+        (1, true) => crypt_four::<R, 1, SEAL, true>(l, items),
+        (2, true) => crypt_four::<R, 2, SEAL, true>(l, items),
+        (4, true) => crypt_four::<R, 4, SEAL, true>(l, items),
+        (1, false) => crypt_four::<R, 1, SEAL, false>(l, items),
+        (2, false) => crypt_four::<R, 2, SEAL, false>(l, items),
+        (3, _) => crypt_four::<R, 3, SEAL, false>(l, items),
+        _ => crypt_four::<R, 4, SEAL, false>(l, items),
+    }
 }
 
 /// One job, unless it was done already.

@@ -14,7 +14,7 @@
 
 use std::arch::x86_64::__m128i;
 
-use super::features::Aesni;
+use super::features::{Aesni, Vaes512};
 use super::here::here;
 use super::lanes::Lanes;
 use super::record::Record;
@@ -26,6 +26,24 @@ use crate::nonce::Octets;
 /// The polynomial of POLYVAL for reduction, `x^127 + x^126 + x^121` and 1, least octet first.
 const POLYNOMIAL: [u8; 16] = [1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xc2];
 
+/// The same block for each round of AES but the last, the round being a constant in it: the compiler keeps 13 rounds in a
+/// loop, and with them what should stand between them.
+macro_rules! each_round {
+    ($round:ident of $rounds:ident => $body:block) => {
+        each_round!(@ $round $body 1 2 3 4 5 6 7 8 9);
+        if $rounds > 10 {
+            each_round!(@ $round $body 10 11 12 13);
+        }
+    };
+    (@ $round:ident $body:block $($number:literal)*) => {
+        $({
+            const $round: usize = $number;
+            $body
+        })*
+    };
+}
+pub(super) use each_round;
+
 /// Encrypts if `SEAL`, else decrypts, and gives the tag of the ciphertext. `R` is the number of AES rounds.
 #[inline(always)]
 pub(super) fn crypt<L: Lanes, const R: usize, const SEAL: bool>(l: L, item: Item<'_>) -> __m128i {
@@ -36,7 +54,8 @@ pub(super) fn crypt<L: Lanes, const R: usize, const SEAL: bool>(l: L, item: Item
     let mut end = End::new(l, aad, length);
     let start = start(l, record, nonce);
     let mut walk = Walk::<L, R>::new(l, record, start);
-    let mask = encrypt::<R>(l.narrow(), record, first(l, start));
+    // Read apart from the wide keys: the compiler would else make those from these by shuffles.
+    let mask = encrypt::<R>(l.narrow(), here(record), first(l, start));
     let mut sums = l.zero();
     if halves == 0 && aad.len() <= 16 {
         end = End::with_early(l, aad, length);
@@ -59,9 +78,14 @@ pub(super) fn crypt<L: Lanes, const R: usize, const SEAL: bool>(l: L, item: Item
     l.narrow().xor(l.narrow().reverse(hashed), mask)
 }
 
+/// The block of lengths in bits (NIST SP 800-38D 7.1), reversed.
+#[inline(always)]
+pub(super) fn lengths<L: Lanes>(l: L, aad: &[u8], text: usize) -> __m128i {
+    l.narrow().block(8 * text as u64, 8 * aad.len() as u64)
+}
+
 /// What is hashed with the rest.
-pub(super) struct End {
-    /// The block of lengths in bits (NIST SP 800-38D 7.1), reversed.
+struct End {
     lengths: __m128i,
     /// The only block of associated data, reversed, if it has not been hashed yet.
     early: Option<__m128i>,
@@ -163,12 +187,15 @@ impl<'a, L: Lanes, const R: usize> Walk<'a, L, R> {
         let hashed = if SEAL { span.written::<L, H>(at - H * L::OCTETS) } else { span.run::<L, H>(at) };
         let mut states = self.next::<K>();
         let powers = here(record);
-        for round in 1..R {
-            rounds::<L, K>(l, record, &mut states, round, round + 1);
-            if round <= H {
-                hash.step::<H>(l, powers, &hashed, round % H);
+        each_round!(ROUND of R => {
+            let key = l.splat(&record.rounds[ROUND]);
+            for state in &mut states {
+                *state = l.hold(l.aes(*state, key));
             }
-        }
+            if ROUND <= H {
+                hash.step::<H>(l, powers, &hashed, ROUND % H);
+            }
+        });
         if H > 0 {
             hash.reduce(l);
         }
@@ -202,7 +229,7 @@ impl<'a, L: Lanes, const R: usize> Walk<'a, L, R> {
         let (l, record) = (self.l, self.record);
         let mut rest = span.rest::<L, T>(self.at());
         let mut states = self.next::<T>();
-        rounds::<L, T>(l, record, &mut states, 1, R);
+        rounds::<L, R, T>(l, record, &mut states);
         let last = l.splat(&record.rounds[R]);
         let before_end = if T == 0 { l.fold(sums) } else { l.narrow().zero() };
         let mut product = end.product(l, record, blocks, before_end);
@@ -242,7 +269,8 @@ const fn with_counter(counter: u32) -> [u8; 16] {
 
 /// Nonce plus first round key, the counter left out (NIST SP 800-38D 7.1, nonces of 96 bits).
 #[inline(always)]
-pub(super) fn start<L: Lanes>(l: L, record: &Record, nonce: Octets) -> __m128i {
+pub(super) fn start<L: Lanes>(l: L, record: &Record, nonce: &Octets) -> __m128i {
+    let nonce = here(nonce); // from memory to a vector register, by no other
     l.narrow().xor(l.narrow().block(nonce.first, nonce.last.into()), l.narrow().splat(&record.rounds[0]))
 }
 
@@ -252,45 +280,46 @@ pub(super) fn first<L: Lanes>(l: L, start: __m128i) -> __m128i {
     l.narrow().xor(start, l.narrow().splat(&const { with_counter(1) }))
 }
 
-/// AES rounds `from` to `to - 1` on each state.
+/// All rounds of AES but the last on each state.
 #[inline(always)]
-fn rounds<L: Lanes, const T: usize>(l: L, record: &Record, states: &mut [L::V; T], from: usize, to: usize) {
-    for round in from..to {
-        let key = l.splat(&record.rounds[round]);
+fn rounds<L: Lanes, const R: usize, const T: usize>(l: L, record: &Record, states: &mut [L::V; T]) {
+    each_round!(ROUND of R => {
+        let key = l.splat(&record.rounds[ROUND]);
         for state in states.iter_mut() {
-            *state = l.aes(*state, key);
+            *state = l.hold(l.aes(*state, key));
         }
-    }
+    });
 }
 
 impl End {
     /// Only the lengths.
     #[inline(always)]
     fn new<L: Lanes>(l: L, aad: &[u8], text: usize) -> Self {
-        Self { lengths: l.narrow().block(8 * text as u64, 8 * aad.len() as u64), early: None }
+        Self { lengths: lengths(l, aad, text), early: None }
     }
 
     /// Lengths and associated data of at most one block.
     #[inline(always)]
-    pub(super) fn with_early<L: Lanes>(l: L, aad: &[u8], text: usize) -> Self {
+    fn with_early<L: Lanes>(l: L, aad: &[u8], text: usize) -> Self {
         let early = l.narrow().reverse(l.short(aad));
         Self { early: Some(early), ..Self::new(l, aad, text) }
     }
 
     /// Their part of the hash; `blocks` blocks stand between them, `sums` is what the lengths follow at once.
     #[inline(always)]
-    pub(super) fn product<L: Lanes>(
-        &self,
-        l: L,
-        record: &Record,
-        blocks: usize,
-        sums: __m128i,
-    ) -> Product<L> {
+    fn product<L: Lanes>(&self, l: L, record: &Record, blocks: usize, sums: __m128i) -> Product<L> {
         let narrow = l.narrow();
         let lengths = narrow.xor(self.lengths, sums);
-        let mut product = Product::of(narrow, lengths, narrow.blocks(record.powers_from(1)));
+        let one = narrow.blocks(record.powers_from(1));
+        let mut product = Product::of(narrow, lengths, one);
         if let Some(block) = self.early {
-            product.add(narrow, block, narrow.blocks(record.powers_from(blocks + 2)));
+            let power = narrow.blocks(record.powers_from(blocks + 2));
+            if let Some(both) = l.beside(lengths, block)
+                && let Some(powers) = l.beside(one, power)
+            {
+                return Product::of(l, both, powers);
+            }
+            product.add(narrow, block, power);
         }
         Product { low: l.widen(product.low), middle: l.widen(product.middle), high: l.widen(product.high) }
     }
@@ -334,9 +363,19 @@ pub(super) struct Product<L: Lanes> {
     high: L::V,
 }
 
+impl Product<Vaes512> {
+    /// Adds the sum over the lanes of product `i` to lane `i`.
+    #[inline(always)]
+    pub(super) fn add_folded(&mut self, l: Vaes512, [a, b, c, d]: [Self; 4]) {
+        self.low = l.xor(self.low, l.fold_each([a.low, b.low, c.low, d.low]));
+        self.middle = l.xor(self.middle, l.fold_each([a.middle, b.middle, c.middle, d.middle]));
+        self.high = l.xor(self.high, l.fold_each([a.high, b.high, c.high, d.high]));
+    }
+}
+
 impl<L: Lanes> Product<L> {
     #[inline(always)]
-    fn zero(l: L) -> Self {
+    pub(super) fn zero(l: L) -> Self {
         Self { low: l.zero(), middle: l.zero(), high: l.zero() }
     }
 
@@ -350,7 +389,7 @@ impl<L: Lanes> Product<L> {
 
     /// `a * b` alone.
     #[inline(always)]
-    fn of(l: L, a: L::V, b: L::V) -> Self {
+    pub(super) fn of(l: L, a: L::V, b: L::V) -> Self {
         let middle = l.xor(l.mul_cross(a, b), l.mul_cross(b, a));
         Self { low: l.mul_low(a, b), middle, high: l.mul_high(a, b) }
     }
@@ -429,7 +468,7 @@ fn expand<L: Lanes, const R: usize>(l: L, rounds: [[u8; 16]; 15]) -> Locked<Reco
 #[inline(always)]
 fn encrypt<const R: usize>(narrow: Aesni, record: &Record, block: __m128i) -> __m128i {
     let mut state = [block];
-    rounds(narrow, record, &mut state, 1, R);
+    rounds::<_, R, 1>(narrow, record, &mut state);
     narrow.aes_last(state[0], narrow.splat(&record.rounds[R]))
 }
 

@@ -9,7 +9,7 @@
 use std::arch::x86_64::__m128i;
 
 use super::Level;
-use super::features::Aesni;
+use super::features::{Aesni, Vaes512};
 
 /// Vectors of blocks.
 pub(super) trait Lanes: Copy {
@@ -28,6 +28,10 @@ pub(super) trait Lanes: Copy {
     fn widen(self, block: __m128i) -> Self::V;
     /// Lane 0.
     fn low(self, v: Self::V) -> __m128i;
+    /// The proof for four blocks, if that is what a vector holds.
+    fn four(self) -> Option<Vaes512>;
+    /// A block in lane 0, one in lane 1, zeros in the others; `None` if there is one lane only.
+    fn beside(self, a: __m128i, b: __m128i) -> Option<Self::V>;
     /// The sum of all lanes.
     fn fold(self, v: Self::V) -> __m128i;
 

@@ -36,6 +36,12 @@ impl Record {
     /// The highest power that it holds.
     pub(super) const HIGHEST: usize = FAR[0];
 
+    /// Where what needs no power above this one begins, in octets.
+    #[inline(always)]
+    pub(super) fn begin(highest: usize) -> usize {
+        16 * POWERS.saturating_sub(highest)
+    }
+
     /// No powers yet. The octets of `rounds` are wiped.
     pub(super) fn new(mut rounds: [[u8; 16]; 15]) -> Locked<Self> {
         let mut record = Locked::new(Self { table: [[0; 16]; POWERS + 4], rounds: [[0; 16]; 15] });

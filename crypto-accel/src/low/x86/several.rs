@@ -1,11 +1,12 @@
 //! Four short texts side by side, each under its own key.
 //!
 //! A short text cannot fill the processor: its rounds wait for each other, then the products for the rounds, then
-//! the reduction for the products. Four of them can. Beyond two vectors a text is long enough by itself.
+//! the reduction for the products. Four of them can. Beyond four vectors a text is long enough by itself.
 
 use std::arch::x86_64::__m128i;
 
-use super::gcm::{End, Walk, first, start};
+use super::features::Vaes512;
+use super::gcm::{Product, Walk, each_round, first, lengths, start};
 use super::here::here;
 use super::lanes::Lanes;
 use super::record::Record;
@@ -15,7 +16,7 @@ use crate::nonce::Octets;
 /// One of the texts.
 pub(super) struct Item<'a> {
     pub(super) record: &'a Record,
-    pub(super) nonce: Octets,
+    pub(super) nonce: &'a Octets,
     /// At most one block.
     pub(super) aad: &'a [u8],
     pub(super) span: Span<'a>,
@@ -28,10 +29,10 @@ impl Item<'_> {
         self.span.len().div_ceil(16)
     }
 
-    /// What is hashed with the text.
+    /// The block of lengths.
     #[inline(always)]
-    fn end<L: Lanes>(&self, l: L) -> End {
-        End::with_early(l, self.aad, self.span.len())
+    fn lengths(&self, l: Vaes512) -> __m128i {
+        lengths(l, self.aad, self.span.len())
     }
 }
 
@@ -59,10 +60,13 @@ macro_rules! four {
     };
 }
 
-/// Encrypts if `SEAL`, else decrypts, texts of `T` vectors; gives the tags.
+/// Encrypts if `SEAL`, else decrypts, texts of `T` vectors; gives the tags. `SAME` if all have one key.
+///
+/// What is one block for each text, the block that hides its hash, its associated data and its lengths, stands side by
+/// side in one vector, and so do the hashes when they are reduced.
 #[inline(always)]
-pub(super) fn crypt_four<L: Lanes, const R: usize, const T: usize, const SEAL: bool>(
-    l: L,
+pub(super) fn crypt_four<const R: usize, const T: usize, const SEAL: bool, const SAME: bool>(
+    l: Vaes512,
     items: [Item<'_>; 4],
 ) -> [__m128i; 4] {
     // All that may panic comes first: a branch further down would make the compiler tear the kernel apart.
@@ -71,32 +75,56 @@ pub(super) fn crypt_four<L: Lanes, const R: usize, const T: usize, const SEAL: b
     let records = [a.record, b.record, c.record, d.record];
     let nonces = [a.nonce, b.nonce, c.nonce, d.nonce];
     let blocks = [a.blocks(), b.blocks(), c.blocks(), d.blocks()];
-    let ends = [a.end(l), b.end(l), c.end(l), d.end(l)];
-    let mut rests =
-        [a.span.rest::<L, T>(0), b.span.rest::<L, T>(0), c.span.rest::<L, T>(0), d.span.rest::<L, T>(0)];
+    let lengths = l.side_by_side([a.lengths(l), b.lengths(l), c.lengths(l), d.lengths(l)]);
+    let aads = l.reverse(l.side_by_side([l.short(a.aad), l.short(b.aad), l.short(c.aad), l.short(d.aad)]));
+    let mut rests = [
+        a.span.rest::<Vaes512, T>(0),
+        b.span.rest::<Vaes512, T>(0),
+        c.span.rest::<Vaes512, T>(0),
+        d.span.rest::<Vaes512, T>(0),
+    ];
 
     let starts = four!(I => start(l, records[I], nonces[I]));
-    let mut states = four!(I => Walk::<L, R>::new(l, records[I], starts[I]).next::<T>());
+    let mut states = four!(I => Walk::<Vaes512, R>::new(l, records[I], starts[I]).next::<T>());
     let mut masks = four!(I => first(l, starts[I]));
-    let mut products = four!(I => ends[I].product(l, records[I], blocks[I], narrow.zero()));
-    for round in 1..R {
+    let mut all_masks = l.side_by_side(masks);
+    each_round!(ROUND of R => {
+        let key = l.splat(&here(records[0]).rounds[ROUND]);
         four!(I => {
-            let key = l.splat(&here(records[I]).rounds[round]);
+            let key = if SAME { key } else { l.splat(&here(records[I]).rounds[ROUND]) };
             for state in &mut states[I] {
                 *state = l.hold(l.aes(*state, key));
             }
-            masks[I] = narrow.hold(narrow.aes(masks[I], l.low(key)));
+            if !SAME {
+                masks[I] = narrow.hold(narrow.aes(masks[I], l.low(key)));
+            }
         });
-    }
-    four!(I => {
-        let record = here(records[I]);
-        let key = l.splat(&record.rounds[R]);
-        masks[I] = narrow.aes_last(masks[I], l.low(key));
-        for (i, state) in states[I].iter().enumerate() {
-            let hashed = rests[I].crypt::<L, SEAL>(l, i, l.aes_last(*state, key));
-            products[I].add(l, hashed, l.blocks(record.powers_from(blocks[I] + 1 - i * L::N)));
+        if SAME {
+            all_masks = l.hold(l.aes(all_masks, key));
         }
     });
-    let sums = four!(I => products[I].reduce(l));
-    four!(I => narrow.xor(narrow.reverse(l.fold(sums[I])), masks[I]))
+    let ones = four!(I => narrow.blocks(records[I].powers_from(1)));
+    let highest = four!(I => narrow.blocks(records[I].powers_from(blocks[I] + 2)));
+    let mut sums = Product::of(l, lengths, l.side_by_side(ones));
+    sums.add(l, aads, l.side_by_side(highest));
+    let products = four!(I => {
+        let record = here(records[I]);
+        let key = l.splat(&record.rounds[R]);
+        if !SAME {
+            masks[I] = narrow.aes_last(masks[I], l.low(key));
+        } else if I == 0 {
+            all_masks = l.aes_last(all_masks, key);
+        }
+        let mut product = Product::zero(l);
+        for (i, state) in states[I].iter().enumerate() {
+            let hashed = rests[I].crypt::<Vaes512, SEAL>(l, i, l.aes_last(*state, key));
+            product.add(l, hashed, l.blocks(record.powers_from(blocks[I] + 1 - i * Vaes512::N)));
+        }
+        product
+    });
+    if !SAME {
+        all_masks = l.side_by_side(masks);
+    }
+    sums.add_folded(l, products);
+    l.apart(l.xor(l.reverse(sums.reduce(l)), all_masks))
 }

@@ -4,7 +4,7 @@
 use std::arch::x86_64::*;
 
 use super::Level;
-use super::features::{Aesni, Vaes256};
+use super::features::{Aesni, Vaes256, Vaes512};
 use super::lanes::Lanes;
 
 /// One instruction that touches no memory.
@@ -34,6 +34,15 @@ impl Lanes for Vaes256 {
     #[inline(always)]
     fn low(self, v: __m256i) -> __m128i {
         op!(_mm256_castsi256_si128(v))
+    }
+    #[inline(always)]
+    fn four(self) -> Option<Vaes512> {
+        None
+    }
+    #[inline(always)]
+    fn beside(self, a: __m128i, b: __m128i) -> Option<__m256i> {
+        let low = op!(_mm256_castsi128_si256(a));
+        Some(op!(_mm256_inserti128_si256::<1>(low, b)))
     }
     #[inline(always)]
     fn fold(self, v: __m256i) -> __m128i {

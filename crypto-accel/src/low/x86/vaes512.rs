@@ -21,6 +21,46 @@ impl Vaes512 {
     fn mask(self, count: usize) -> __mmask64 {
         op!(_bzhi_u64(u64::MAX, count as u32))
     }
+
+    /// One block in each lane.
+    #[inline(always)]
+    pub(super) fn side_by_side(self, [a, b, c, d]: [__m128i; 4]) -> __m512i {
+        let low = op!(_mm256_castsi128_si256(a));
+        let low = op!(_mm256_inserti128_si256::<1>(low, b));
+        let high = op!(_mm256_castsi128_si256(c));
+        let high = op!(_mm256_inserti128_si256::<1>(high, d));
+        let low = op!(_mm512_castsi256_si512(low));
+        op!(_mm512_inserti64x4::<1>(low, high))
+    }
+
+    /// The blocks of each lane.
+    #[inline(always)]
+    pub(super) fn apart(self, v: __m512i) -> [__m128i; 4] {
+        let b = op!(_mm512_extracti32x4_epi32::<1>(v));
+        let c = op!(_mm512_extracti32x4_epi32::<2>(v));
+        let d = op!(_mm512_extracti32x4_epi32::<3>(v));
+        [self.low(v), b, c, d]
+    }
+
+    /// In lane `i` the sum of all lanes of vector `i`.
+    #[inline(always)]
+    pub(super) fn fold_each(self, [a, b, c, d]: [__m512i; 4]) -> __m512i {
+        let ab = self.xor(self.low_halves(a, b), self.high_halves(a, b));
+        let cd = self.xor(self.low_halves(c, d), self.high_halves(c, d));
+        let even = op!(_mm512_shuffle_i32x4::<0x88>(ab, cd));
+        let odd = op!(_mm512_shuffle_i32x4::<0xdd>(ab, cd));
+        self.xor(even, odd)
+    }
+
+    #[inline(always)]
+    fn low_halves(self, a: __m512i, b: __m512i) -> __m512i {
+        op!(_mm512_shuffle_i32x4::<0x44>(a, b))
+    }
+
+    #[inline(always)]
+    fn high_halves(self, a: __m512i, b: __m512i) -> __m512i {
+        op!(_mm512_shuffle_i32x4::<0xee>(a, b))
+    }
 }
 
 impl Lanes for Vaes512 {
@@ -42,6 +82,15 @@ impl Lanes for Vaes512 {
     #[inline(always)]
     fn low(self, v: __m512i) -> __m128i {
         op!(_mm512_castsi512_si128(v))
+    }
+    #[inline(always)]
+    fn four(self) -> Option<Vaes512> {
+        Some(self)
+    }
+    #[inline(always)]
+    fn beside(self, a: __m128i, b: __m128i) -> Option<__m512i> {
+        let low = self.widen(a);
+        Some(op!(_mm512_inserti32x4::<1>(low, b)))
     }
     #[inline(always)]
     fn fold(self, v: __m512i) -> __m128i {
