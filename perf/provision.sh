@@ -56,25 +56,28 @@ install_packages() {
 }
 [ -z "$missing" ] || install_packages
 
-# --- Prometheus and promtool -----------------------------------------------------------------------------------------
+# --- Servers of Debian that are only unpacked ------------------------------------------------------------------------
 
-# Only unpacked: installing the package would start a server on port 9090 of this machine.
-unpack_prometheus() {
-    command -v apt-get >/dev/null || fail "no apt-get here; install prometheus and promtool by hand"
-    echo "provision: unpacking prometheus into $tools"
+# Installing the packages would start services on ports of this machine.
+unpack() {
+    command -v apt-get >/dev/null || fail "no apt-get here; install $1 by hand"
+    echo "provision: unpacking $1 into $tools"
     mkdir -p "$tools"
     (
         cd "$tools"
-        rm -rf prometheus prometheus_*.deb
-        apt-get download -qq prometheus 2>/dev/null ||
-            { apt-get update -qq && apt-get download -qq prometheus; }
-        dpkg-deb --extract prometheus_*.deb prometheus.new
-        mv prometheus.new prometheus
-        rm -f prometheus_*.deb
-    ) || fail "could not fetch the Debian package prometheus: is this machine online?"
+        rm -rf "$1" "$1.new" "$1"_*.deb
+        apt-get download -qq "$1" 2>/dev/null || { apt-get update -qq && apt-get download -qq "$1"; }
+        dpkg-deb --extract "$1"_*.deb "$1.new"
+        mv "$1.new" "$1"
+        rm -f "$1"_*.deb
+    ) || fail "could not fetch the Debian package $1: is this machine online?"
 }
 if ! command -v prometheus >/dev/null || ! command -v promtool >/dev/null; then
-    [ -x "$tools/prometheus/usr/bin/promtool" ] || unpack_prometheus
+    [ -x "$tools/prometheus/usr/bin/promtool" ] || unpack prometheus
+fi
+# Let's Encrypt's ACME server for tests.
+if ! command -v pebble >/dev/null || ! command -v pebble-challtestsrv >/dev/null; then
+    [ -x "$tools/pebble/usr/bin/pebble" ] || unpack pebble
 fi
 
 # --- Python ----------------------------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@
 //! [`signer::Signer`], which looks at the caller's [`access::Caller`] first.
 
 pub mod access;
+pub mod acme;
 pub mod certificate;
 pub mod error;
 pub mod expiry;
