@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use ravelin_config::appliance::Appliance;
+use ravelin_rings::store::Rings;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::{info, warn};
@@ -15,6 +16,7 @@ use crate::api::limit::Limited;
 use crate::api::server::{self, Doors};
 use crate::io::dataplane::Dataplane;
 use crate::policy::management::Site;
+use crate::report::certificates::Certificates;
 
 /// Runs until SIGTERM or SIGINT. SIGHUP applies the configured files again.
 pub async fn run(config: &Path) -> anyhow::Result<()> {
@@ -33,7 +35,9 @@ pub async fn run(config: &Path) -> anyhow::Result<()> {
         )
         .into_future(),
     );
-    let scraper = metrics(&appliance, &agent, doors).await?;
+    let certificates = Arc::new(Certificates::new(Rings::at(&appliance.control.rings)));
+    let scraper = metrics(&appliance, &agent, doors, Arc::clone(&certificates)).await?;
+    let expiry = tokio::spawn(certificates.watch());
     let watch = Arc::clone(&agent);
     let life = tokio::spawn(async move {
         watch.recover().await;
@@ -41,7 +45,7 @@ pub async fn run(config: &Path) -> anyhow::Result<()> {
     });
     info!(socket = %appliance.control.socket.display(), "ravelin-control is ready");
     until_stopped(&agent).await?;
-    [Some(api.abort_handle()), scraper, Some(life.abort_handle())]
+    [Some(api.abort_handle()), scraper, Some(life.abort_handle()), Some(expiry.abort_handle())]
         .into_iter()
         .flatten()
         .for_each(|t| t.abort());
@@ -96,11 +100,14 @@ async fn metrics(
     appliance: &Appliance,
     agent: &Arc<Agent>,
     doors: Arc<Doors>,
+    certificates: Arc<Certificates>,
 ) -> anyhow::Result<Option<tokio::task::AbortHandle>> {
     let Some(address) = appliance.control.metrics else { return Ok(None) };
     let listener = TcpListener::bind(address).await.with_context(|| format!("metrics address {address}"))?;
     let limited = Limited::new(listener, Doors::SCRAPER, Arc::clone(&doors.scraper));
-    let task = tokio::spawn(axum::serve(limited, server::scraper(Arc::clone(agent), doors)).into_future());
+    let task = tokio::spawn(
+        axum::serve(limited, server::scraper(Arc::clone(agent), doors, certificates)).into_future(),
+    );
     info!(%address, "metrics");
     Ok(Some(task.abort_handle()))
 }

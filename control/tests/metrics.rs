@@ -81,7 +81,8 @@ fn text(workers: u32, ports: Vec<PortStatus>, sas: Vec<SaStatus>) -> String {
     };
     let interfaces = ports.iter().map(|port| interface(&port.name)).collect();
     let dataplane = Some(Dataplane { status, ports, interfaces, rules: vec![], sas });
-    let scrape = Scrape { dataplane, applied: 2, failed: 1, operator: (3, 4), scraper: (5, 6) };
+    let scrape =
+        Scrape { dataplane, applied: 2, failed: 1, operator: (3, 4), scraper: (5, 6), expiries: vec![] };
     String::from_utf8(scrape.encode().unwrap_or_default()).unwrap_or_default()
 }
 

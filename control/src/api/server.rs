@@ -20,6 +20,7 @@ use super::view::{InForce, Overview, Port, Problem, Rule, Sa};
 use crate::agent::{Agent, ApplyError, Paths};
 use crate::io::dataplane::LinkError;
 use crate::policy::diff::{Diff, diff};
+use crate::report::certificates::Certificates;
 use crate::report::{gather, metrics};
 
 /// Paths that a request names; those it does not name are the configured ones.
@@ -63,9 +64,16 @@ pub fn operator(agent: Arc<Agent>) -> Router {
         .with_state(agent)
 }
 
+/// What a scrape looks at.
+type Watched = (Arc<Agent>, Arc<Doors>, Arc<Certificates>);
+
 /// The scraper's door.
-pub fn scraper(agent: Arc<Agent>, doors: Arc<Doors>) -> Router {
-    Router::new().route("/metrics", get(scrape)).layer(map_response(close)).with_state((agent, doors))
+pub fn scraper(agent: Arc<Agent>, doors: Arc<Doors>, certificates: Arc<Certificates>) -> Router {
+    Router::new().route("/metrics", get(scrape)).layer(map_response(close)).with_state((
+        agent,
+        doors,
+        certificates,
+    ))
 }
 
 /// One request a connection, so that its life has an end (see [`Limits`]).
@@ -188,12 +196,13 @@ async fn filter_reload(State(agent): State<Arc<Agent>>) -> Answer<InForce> {
     Ok(Json(InForce { generation, took_us, fingerprint: None, warnings: vec![] }))
 }
 
-async fn scrape(State((agent, doors)): State<(Arc<Agent>, Arc<Doors>)>) -> Response {
+async fn scrape(State((agent, doors, certificates)): State<Watched>) -> Response {
     let (applied, failed) = agent.counts();
     let dataplane = gather::everything(&agent.dataplane).await.ok();
     let told = |away: &TurnedAway| (away.full(), away.slow());
     let (operator, scraper) = (told(&doors.operator), told(&doors.scraper));
-    match (metrics::Scrape { dataplane, applied, failed, operator, scraper }).encode() {
+    let expiries = certificates.look_now().await;
+    match (metrics::Scrape { dataplane, applied, failed, operator, scraper, expiries }).encode() {
         Ok(text) => ([("content-type", "text/plain; version=0.0.4")], text).into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
     }

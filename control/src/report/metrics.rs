@@ -9,6 +9,9 @@ use ravelin_contract::report::{
 };
 use ravelin_contract::verdict::Verdict;
 
+use ravelin_rings::expiry::Expiry;
+
+use super::certificates;
 use super::family::Family;
 use crate::api::view;
 
@@ -35,6 +38,8 @@ pub struct Scrape {
     pub operator: (u64, u64),
     /// And the metrics address.
     pub scraper: (u64, u64),
+    /// When certificates end, the first first.
+    pub expiries: Vec<Expiry>,
 }
 
 /// The packet process's report.
@@ -72,7 +77,10 @@ impl Scrape {
         applied.add(&[("result", "installed")], self.applied as f64);
         applied.add(&[("result", "refused")], self.failed as f64);
         let mut families: Vec<_> =
-            [up, build, applied, self.turned_away()].into_iter().filter_map(Family::finish).collect();
+            [up, build, applied, self.turned_away(), certificates::family(&self.expiries)]
+                .into_iter()
+                .filter_map(Family::finish)
+                .collect();
         if let Some(dataplane) = &self.dataplane {
             let parts = [
                 state(&dataplane.status),

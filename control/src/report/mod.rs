@@ -1,5 +1,6 @@
 //! What the outside may see.
 
+pub mod certificates;
 pub mod events;
 pub mod family;
 pub mod gather;
