@@ -7,6 +7,8 @@ use std::sync::Arc;
 use ravelin_rings::access::Owner;
 use ravelin_rings::passphrase::{Passphrase, Source};
 use ravelin_rings::store::Rings;
+use tracing::Dispatch;
+use tracing::instrument::WithSubscriber;
 use tracing_subscriber::layer::SubscriberExt;
 
 use super::{Failure, Session};
@@ -43,19 +45,38 @@ impl Where {
 /// Does `work` while audit events (uses and exports of keys) go, a line of JSON each, to the file `.audit.log` of the
 /// rings' directory. The control process has its own log.
 pub(crate) fn audited<T>(rings: &Rings, work: impl FnOnce() -> Result<T, Failure>) -> Result<T, Failure> {
+    match record(rings)? {
+        Some(record) => tracing::dispatcher::with_default(&record, work),
+        None => work(),
+    }
+}
+
+/// The same for work that waits for the network.
+pub(crate) async fn audited_later<T>(
+    rings: &Rings,
+    work: impl Future<Output = Result<T, Failure>>,
+) -> Result<T, Failure> {
+    match record(rings)? {
+        Some(record) => work.with_subscriber(record).await,
+        None => work.await,
+    }
+}
+
+/// Where audit events go; nowhere while there are no rings.
+fn record(rings: &Rings) -> Result<Option<Dispatch>, Failure> {
     use std::os::unix::fs::OpenOptionsExt;
     let path = rings.root().join(".audit.log");
     let refused =
         |error| Failure::Refused(format!("{}: no key is used without a record: {error}", path.display()));
     if !rings.root().exists() {
-        return work();
+        return Ok(None);
     }
     let file =
         std::fs::OpenOptions::new().append(true).create(true).mode(0o600).open(&path).map_err(refused)?;
     let only = tracing_subscriber::filter::Targets::new().with_target("ravelin::audit", tracing::Level::INFO);
     let lines = tracing_subscriber::fmt::layer().json().flatten_event(true).with_writer(Arc::new(file));
     let subscriber = tracing_subscriber::registry().with(only).with(lines);
-    tracing::subscriber::with_default(subscriber, work)
+    Ok(Some(Dispatch::new(subscriber)))
 }
 
 /// Asks at the terminal, without echo; a new passphrase twice.

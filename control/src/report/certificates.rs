@@ -3,10 +3,12 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use ravelin_rings::acme::Orders;
 use ravelin_rings::expiry::{Expiry, Notice, Watch, expiries};
 use ravelin_rings::ring::Ring;
+use ravelin_rings::signer::Signer;
 use ravelin_rings::store::Rings;
-use tracing::warn;
+use tracing::{info, warn};
 
 use super::family::Family;
 
@@ -42,15 +44,39 @@ impl Certificates {
     /// [`Self::look`] at this moment, on a thread that may wait.
     pub async fn look_now(self: &Arc<Self>) -> Vec<Expiry> {
         let watch = Arc::clone(self);
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-        tokio::task::spawn_blocking(move || watch.look(now)).await.unwrap_or_default()
+        tokio::task::spawn_blocking(move || watch.look(now())).await.unwrap_or_default()
     }
 
-    /// Looks every hour, for ever.
+    /// Looks every hour, for ever, and has renewed what an ACME server is to renew.
     pub async fn watch(self: Arc<Self>) {
         loop {
             self.look_now().await;
+            self.renew_due(now).await;
             tokio::time::sleep(PERIOD).await;
+        }
+    }
+
+    /// Renews what has an order for it and is due. What fails is tried again at the next look.
+    pub async fn renew_due(&self, clock: fn() -> u64) {
+        let orders = Orders::load(&self.rings).unwrap_or_else(|error| {
+            warn!(code = "RVL-CERT-ORDERS", %error, "the standing orders for certificates cannot be read");
+            Orders::default()
+        });
+        for order in orders.order {
+            let place = &order.place;
+            let outcome = match order.is_due(&self.rings, clock()) {
+                Ok(false) => continue,
+                Ok(true) => order.run(&self.rings, &Signer::new(self.rings.clone()), clock).await,
+                Err(error) => Err(error),
+            };
+            match outcome {
+                Ok(made) => {
+                    info!(code = "RVL-CERT-RENEWED", certificate = %place, not_after = made.validity().1, "a certificate was renewed");
+                }
+                Err(error) => {
+                    warn!(code = "RVL-CERT-NOT-RENEWED", certificate = %place, %error, "a certificate was not renewed");
+                }
+            }
         }
     }
 
@@ -68,6 +94,11 @@ impl Certificates {
         };
         names.iter().filter_map(open).collect()
     }
+}
+
+/// Seconds since 1970.
+fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
 fn write(notice: &Notice) {

@@ -7,14 +7,16 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use ravelin_rings::access::{Access, Owner};
-use ravelin_rings::acme::{AcmeServer, Wish, is_due, obtain};
+use ravelin_rings::acme::{AcmeServer, Order, Orders, Wish, is_due, obtain};
+use ravelin_rings::certificate::Certificate;
 use ravelin_rings::io::Challenges;
 use ravelin_rings::issue::parse_alternative_name;
 use ravelin_rings::key::KeyKind;
 use ravelin_rings::name::{Label, RingName};
 use ravelin_rings::passphrase::Source;
+use ravelin_rings::ring::{Trust, Usage};
 use ravelin_rings::signer::Signer;
-use ravelin_rings::store::{NewRing, Rings, StoreKind};
+use ravelin_rings::store::{NewEntry, NewRing, Rings, StoreKind};
 use ravelin_rings::verify::Anchors;
 use rustls_pki_types::CertificateDer;
 
@@ -102,12 +104,15 @@ impl Pebble {
             .concat()
     }
 
-    /// The root that it made for this run.
     fn anchors(&self) -> Anchors {
+        Anchors::from_certificates([&CertificateDer::from(self.anchor())]).expect("an anchor")
+    }
+
+    /// The root that it made for this run.
+    fn anchor(&self) -> Vec<u8> {
         let url = format!("https://127.0.0.1:{}/roots/0", self.management);
         self.bench.ok("curl", &format!("--silent --fail --cacert root.pem --output issued-root.pem {url}"));
-        let root = CertificateDer::from(self.bench.read_pem("issued-root.pem"));
-        Anchors::from_certificates([&root]).expect("an anchor")
+        self.bench.read_pem("issued-root.pem")
     }
 
     fn server(&self) -> AcmeServer {
@@ -120,12 +125,8 @@ impl Pebble {
     }
 }
 
-#[tokio::test]
-async fn pebble_certifies_and_renews_into_a_ring() {
-    let challenges = Challenges::listen(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).await.expect("a port");
-    let pebble = Pebble::start(challenges.address().port());
-    let folder = tempfile::tempdir().expect("a folder");
-    let rings = Rings::at(folder.path());
+/// A ring without anything.
+fn ring(rings: &Rings) -> RingName {
     let ring = RingName::new("web").expect("a name");
     let new = NewRing {
         owner: Owner::Host,
@@ -134,6 +135,16 @@ async fn pebble_certifies_and_renews_into_a_ring() {
         passphrase: Source::stash(),
     };
     rings.create(&ring, new).expect("a ring");
+    ring
+}
+
+#[tokio::test]
+async fn pebble_certifies_and_renews_into_a_ring() {
+    let challenges = Challenges::listen(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).await.expect("a port");
+    let pebble = Pebble::start(challenges.address().port());
+    let folder = tempfile::tempdir().expect("a folder");
+    let rings = Rings::at(folder.path());
+    let ring = ring(&rings);
     let signer = Signer::new(rings.clone());
     let wish = Wish {
         place: "web/main".parse().expect("a place"),
@@ -164,4 +175,42 @@ async fn pebble_certifies_and_renews_into_a_ring() {
     assert_eq!((after.entries.len(), after.pending.len()), (1, 0));
     assert_eq!(after.choose(None).expect("the default").certificate(), &second);
     assert!(after.entries[0].has_key && after.entries[0].chain.len() > 1);
+}
+
+#[tokio::test]
+async fn a_standing_order_is_due_until_it_is_done() {
+    let web = free_port();
+    let pebble = Pebble::start(web);
+    let (folder, root) = (tempfile::tempdir().expect("a folder"), pebble.anchor());
+    let rings = Rings::at(folder.path());
+    let (ring, signer) = (ring(&rings), Signer::new(rings.clone()));
+    let mut orders = Orders::default();
+    orders.put(Order {
+        directory: pebble.server().directory,
+        names: vec!["dns:a.example.test".to_owned()],
+        key: "p384".to_owned(),
+        listen: SocketAddr::from((Ipv4Addr::LOCALHOST, web)),
+        root: pebble.server().root,
+        contact: Vec::new(),
+        trust: Vec::new(),
+        place: "web/main".parse().expect("a place"),
+    });
+    orders.store(&rings).expect("stored");
+    let order = &Orders::load(&rings).expect("loaded").order[0];
+    assert_eq!(order, &orders.order[0]);
+    assert!(order.is_due(&rings, now()).expect("known"));
+    let refused = order.run(&rings, &signer, now).await.expect_err("no anchor").to_string();
+    assert!(refused.contains("no trust anchor"), "{refused}");
+    let anchor = NewEntry {
+        label: Label::new("root").expect("a label"),
+        chain: vec![Certificate::from_der(&root).expect("a certificate")],
+        usage: Usage::TrustAnchor,
+        trust: Trust::Trusted,
+        key: None,
+    };
+    rings.change(&ring, |draft| draft.add(anchor)).expect("added");
+    let made =
+        order.run(&rings, &signer, now).await.unwrap_or_else(|error| panic!("{error}; {}", pebble.log()));
+    assert!(!order.is_due(&rings, now()).expect("known"));
+    assert!(order.is_due(&rings, made.validity().1 - 86_400).expect("known"));
 }

@@ -1,5 +1,6 @@
 //! `ravelin cert`: certificates in rings.
 
+mod acme;
 mod check;
 pub(crate) mod describe;
 mod export;
@@ -14,7 +15,7 @@ use ravelin_rings::ring::{Entry, Ring, Trust, Usage};
 use ravelin_rings::store::Rings;
 use serde_json::json;
 
-use super::keyring::{Where, audited, done};
+use super::keyring::{Where, audited, audited_later, done};
 use super::table::print;
 use super::{Failure, Session};
 pub(crate) use describe::{trust_text, usage_text, value};
@@ -31,6 +32,8 @@ pub(crate) struct Arguments {
 enum Verb {
     /// Say whether certificates would be believed, and if not, why.
     Check(check::Arguments),
+    /// Get a certificate from an ACME server, and have it renewed by itself.
+    Acme(acme::Arguments),
     #[command(flatten)]
     Local(Local),
 }
@@ -113,6 +116,7 @@ pub(crate) async fn run(session: &Session, arguments: Arguments) -> Result<(), F
     let rings = arguments.place.rings(session)?;
     match arguments.verb {
         Verb::Check(arguments) => check::run(session, &rings, &arguments).await,
+        Verb::Acme(arguments) => audited_later(&rings, acme::run(session, &rings, arguments)).await,
         Verb::Local(verb) => audited(&rings, || work(session, &rings, verb)),
     }
 }

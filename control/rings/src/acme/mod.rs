@@ -1,11 +1,13 @@
 //! Certificates from an ACME server (RFC 8555), by http-01, straight into a ring.
 
+mod orders;
+
 use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use instant_acme::{
-    Account, AccountBuilder, AuthorizationStatus, ChallengeType, Identifier, NewAccount, NewOrder, Order,
+    Account, AccountBuilder, AuthorizationStatus, ChallengeType, Identifier, NewAccount, NewOrder,
     OrderStatus, RetryPolicy,
 };
 use x509_cert::ext::pkix::name::GeneralName;
@@ -23,6 +25,8 @@ use crate::store::Rings;
 use crate::verify::Anchors;
 use crate::verify::name::address;
 use crate::{Error, Result};
+
+pub use orders::{Order, Orders};
 
 /// Who is asked, as whom.
 #[derive(Debug, Clone)]
@@ -131,7 +135,7 @@ async fn certified(
 
 /// Answers every challenge, and waits until the server has looked.
 async fn prove(
-    order: &mut Order,
+    order: &mut instant_acme::Order,
     challenges: &Challenges,
     patience: &RetryPolicy,
 ) -> std::result::Result<OrderStatus, instant_acme::Error> {
