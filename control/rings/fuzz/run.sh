@@ -8,11 +8,23 @@ cd "$(dirname "$0")/.."
 rustup toolchain list | grep -q '^nightly' || rustup toolchain install nightly --profile minimal
 cargo fuzz --version >/dev/null 2>&1 || cargo +nightly install cargo-fuzz --locked --version 0.13.2
 
+# What the authority $cert with $key says of revocation: a list with an entry, and an OCSP response.
+authority_seeds() {
+    printf 'R\t401231235959Z\t260101000000Z,keyCompromise\t12\tunknown\t/CN=bad\n' >"$work/index"
+    printf '[ca]\ndefault_ca=a\n[a]\ndatabase=%s\ncrlnumber=%s\ndefault_md=sha256\ncrl_extensions=e\n[e]\nauthorityKeyIdentifier=keyid\n' \
+        "$work/index" "$work/number" >"$work/ca.cnf"
+    echo 01 >"$work/number"
+    openssl ca -config "$work/ca.cnf" -gencrl -keyfile "$key" -cert "$cert" -crldays 9 -out "$work/crl.pem" 2>/dev/null
+    openssl crl -in "$work/crl.pem" -outform DER -out "$corpus/crl/$name"
+    openssl ocsp -index "$work/index" -CA "$cert" -rsigner "$cert" -rkey "$key" -issuer "$cert" -serial 0x12 \
+        -respout "$corpus/ocsp/$name" -ndays 9 >/dev/null 2>&1 || true
+}
+
 seeds() {
     corpus=$PWD/fuzz/corpus
     work=$(mktemp -d)
     trap 'rm -rf "$work"' EXIT
-    for target in pem certificate pkcs7 pkcs8 pkcs8_encrypted pkcs12 pkcs1 sec1; do mkdir -p "$corpus/$target"; done
+    for target in pem certificate pkcs7 pkcs8 pkcs8_encrypted pkcs12 pkcs1 sec1 crl request chain ocsp; do mkdir -p "$corpus/$target"; done
     for kind in "RSA -pkeyopt rsa_keygen_bits:2048" "EC -pkeyopt ec_paramgen_curve:P-256" \
         "EC -pkeyopt ec_paramgen_curve:P-384" "EC -pkeyopt ec_paramgen_curve:P-521" "ED25519"; do
         name=$(echo "$kind" | tr -cd 'A-Z0-9')
@@ -23,6 +35,9 @@ seeds() {
         cat "$cert" "$key" >"$corpus/pem/$name"
         openssl x509 -in "$cert" -outform DER -out "$corpus/certificate/$name"
         openssl req -new -key "$key" -subj "/CN=$name" -outform DER -out "$corpus/certificate/request-$name"
+        cp "$corpus/certificate/request-$name" "$corpus/request/$name"
+        cp "$corpus/certificate/$name" "$corpus/chain/$name"
+        authority_seeds
         openssl crl2pkcs7 -nocrl -certfile "$cert" -outform DER -out "$corpus/pkcs7/$name"
         openssl pkey -in "$key" -outform DER -out "$corpus/pkcs8/$name"
         openssl pkcs8 -topk8 -in "$key" -passout pass:secret -iter 1 -outform DER -out "$corpus/pkcs8_encrypted/$name"

@@ -28,7 +28,8 @@ pub struct Notice {
     pub days_left: Option<u64>,
 }
 
-/// When the certificates of these rings end; those connected from elsewhere count where they lie.
+/// When the certificates of these rings end. Those connected from elsewhere count where they lie; the system looks after
+/// its own bundle.
 pub fn expiries(rings: &[Ring]) -> Vec<Expiry> {
     let of_ring = |ring: &Ring| -> Vec<Expiry> {
         let own = ring.entries.iter().filter(|entry| entry.connected.is_none());
@@ -39,7 +40,7 @@ pub fn expiries(rings: &[Ring]) -> Vec<Expiry> {
         })
         .collect()
     };
-    rings.iter().flat_map(of_ring).collect()
+    rings.iter().filter(|ring| ring.store != "system").flat_map(of_ring).collect()
 }
 
 /// Remembers what was said, so that nothing is said twice.

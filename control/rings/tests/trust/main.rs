@@ -1,7 +1,10 @@
 //! Issuing and judging certificates, with OpenSSL, GnuTLS and Python's cryptography on the other side.
 
 mod acme;
+mod forged;
 mod issued;
+#[path = "../../fuzz/fuzz_targets/judge.rs"]
+mod judge;
 mod judges;
 mod refusals;
 mod revocation;

@@ -1,0 +1,5 @@
+#![no_main]
+
+mod judge;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| assert!(!judge::believed(None, Some(data))));
