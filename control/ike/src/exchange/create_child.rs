@@ -338,7 +338,11 @@ fn respond_rekey(
     }
     let found = this.children.iter().find(|child| ProposalSpi::Child(child.outbound.get()) == spi);
     let Some(old) = found else {
-        return Err(Failure::new(NotifyType::ChildSaNotFound, "no such child"));
+        return Err(match this.doing {
+            // The answer to what we asked for may be lost, and the child be the one that the peer speaks of.
+            Some(Doing::NewChild(_) | Doing::RekeyChild { .. }) => temporary("a child is being made"),
+            _ => Failure::new(NotifyType::ChildSaNotFound, "no such child"),
+        });
     };
     if matches!(old.life, Life::Deleting | Life::Replaced) {
         return Err(temporary("the child is being closed"));

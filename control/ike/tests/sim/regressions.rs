@@ -99,3 +99,23 @@ fn a_deadline_that_cannot_be_met_now_does_not_stop_the_clock() {
     world.run(SECOND * 60);
     assert_eq!(world.only(A).children.len(), 1);
 }
+
+/// The answer that made a child is lost, and the peer, which has it, rekeys it at once. CHILD_SA_NOT_FOUND ended it there, and the
+/// repeated answer made it here.
+#[test]
+fn a_child_whose_making_is_not_known_yet_is_not_called_unknown() {
+    let mut world = up(64);
+    let inbound = world.only(B).children[0].inbound;
+    world.command(B, Command::DownChild { inbound });
+    world.run(SECOND);
+    world.command(B, Command::Up { peer: name("other-site") });
+    world.run(MILLI * 9);
+    world.network.cut = true;
+    world.run(MILLI * 3);
+    world.network.cut = false;
+    let inbound = world.only(A).children[0].inbound;
+    world.command(A, Command::RekeyChild { inbound });
+    world.run(SECOND * 60);
+    world.assert_agreed();
+    assert_eq!(world.only(A).children.len(), 1, "{}", world.log());
+}
