@@ -12,10 +12,10 @@ use ravelin_contract::verdict::Verdict;
 use ravelin_dataplane::table::policy::PolicySource;
 use ravelin_dataplane::wiring::{Place, TrunkIndex};
 use support::esp_support::{Kind, kinds, octets};
-use support::network::{INTERNET, framed, host, lan, neighbour, port_mac, wan};
+use support::network::{self, INTERNET, framed, host, lan, neighbour, port_mac, wan};
 use support::plan::{Plan, both, gcm, rule, sending};
 use support::samples::{Ip, internet_checksum, join, tcp, udp};
-use support::{LAN, Rig, Setup, WAN, across, only};
+use support::{LAN, LINKS, Rig, Setup, WAN, across, only};
 
 /// Data that shows wherever it is in clear.
 const TAG: &[u8] = b"in clear this can be read by anyone";
@@ -121,6 +121,23 @@ fn by_a_tagged_link() {
     assert_eq!(opened[..4], [0, 5, 0x86, 0xdd], "the tag of the LAN");
     assert_eq!(opened[4..], after_hops(&back, 2));
     a.assert_no_frame_lost();
+}
+
+#[test]
+fn nothing_comes_in_while_a_port_does_not_know_its_own_address() {
+    let mut a = Rig::with(Setup::of(1), Plan::of(1).tunnel(2, &gcm()).done());
+    let (view, mut ports) = (network::view(&a.setup), network::ports(&a.setup));
+    ports[LAN].mac = [0; 6];
+    a.meanwhile(|engine| engine.forwarding_changed(|before| before.rebuild(&view, &LINKS), ports));
+    let packet = hello(1, 2, false, 10).octets();
+    let mut to_nobody = framed(&a.setup, LAN, &packet);
+    to_nobody[..6].fill(0);
+    a.receive_frame(LAN, &to_nobody);
+    assert_eq!((a.sent(WAN), a.pass(LAN, &packet)), (vec![], vec![]));
+    assert_eq!(a.counts(), [(Verdict::OtherStation, 2)].into());
+    // The kernel tells it.
+    a.change_routes(|_| {});
+    assert_eq!(a.pass(LAN, &packet).len(), 1);
 }
 
 #[test]
@@ -476,7 +493,7 @@ fn the_surroundings_hear_what_must_not_pass_them_by() {
     let heard = a.heard();
     let far = ["10.2.0.0/24", "2001:db8:2::/64"].map(support::plan::range);
     assert_eq!((&heard.prefixes[..], &heard.ports[..]), (&far[..], &[4500][..]));
-    assert_eq!((heard.peers, heard.wakes), (vec![support::network::ip(&wan(2, false))], 1));
+    assert_eq!((heard.peers, heard.wakes), (vec![network::ip(&wan(2, false))], 1));
 }
 
 #[test]
