@@ -364,6 +364,86 @@ fn a_pair_that_moves_goes_on_where_it_was() {
     assert_eq!(only(&a.counted(|a| a.receive(WAN, &old[0]))), Verdict::Replayed);
 }
 
+/// `sealed`, as if it came from elsewhere.
+fn from_elsewhere(sealed: &[u8], source: &str, port: u16) -> Vec<u8> {
+    let esp = &sealed[28..];
+    Ip::new(source, &wan(2, false), 17, udp(port, 4500, esp)).octets()
+}
+
+#[test]
+fn a_peer_that_moves_is_told_once_and_only_by_what_it_has_sealed_last() {
+    let carrier = Carrier::Udp { local_port: 4500, remote_port: 4500, keepalive: 0 };
+    let in_udp = |site: u8| {
+        let child = child(site, 1);
+        Child { path: Path { carrier, ..child.path }, ..child }
+    };
+    let (mut a, mut b) = (site(1), site(2));
+    change(&mut a, [install(in_udp(1))]);
+    change(&mut b, [install(in_udp(2))]);
+    let sealed: Vec<_> = (0..6).map(|_| a.pass(LAN, &packet(1, 2)).remove(0)).collect();
+    let comes = |b: &mut Rig, packet: &[u8]| b.pass(WAN, packet).len();
+
+    assert_eq!((comes(&mut b, &sealed[1]), look(&mut b)), (1, vec![]), "from where it should");
+    let mut forged = from_elsewhere(&sealed[2], "203.0.113.5", 1);
+    *forged.last_mut().unwrap() ^= 1;
+    assert_eq!((comes(&mut b, &forged), look(&mut b)), (0, vec![]));
+    let replayed = from_elsewhere(&sealed[1], "203.0.113.5", 1);
+    assert_eq!((comes(&mut b, &replayed), look(&mut b)), (0, vec![]));
+    let delayed = from_elsewhere(&sealed[0], "203.0.113.5", 1);
+    assert_eq!((comes(&mut b, &delayed), look(&mut b)), (1, vec![]), "older than another");
+
+    let (remote, port) = ("203.0.113.5".parse().unwrap(), Some(1234));
+    for (number, told) in [(2, vec![Happening::PeerMoved { remote, port }]), (3, vec![])] {
+        b.hand.advance(2000);
+        let moved = from_elsewhere(&sealed[number], "203.0.113.5", 1234);
+        assert_eq!((comes(&mut b, &moved), look(&mut b)), (1, told));
+    }
+    // Control agrees; from now on that is where it should be.
+    let path = Path {
+        remote,
+        carrier: Carrier::Udp { local_port: 4500, remote_port: 1234, keepalive: 0 },
+        ..in_udp(2).path
+    };
+    change(&mut b, [Change::Move { spi: spi(1, 1), path }]);
+    b.hand.advance(2000);
+    let moved = from_elsewhere(&sealed[4], "203.0.113.5", 1234);
+    assert_eq!((comes(&mut b, &moved), look(&mut b)), (1, vec![]));
+    let (remote, port) = (wan(1, false).parse().unwrap(), Some(4500));
+    assert_eq!((comes(&mut b, &sealed[5]), look(&mut b)), (1, vec![Happening::PeerMoved { remote, port }]));
+}
+
+#[test]
+fn few_numbers_left_are_told_once() {
+    let mut a = site(1);
+    change(&mut a, [install(child(1, 1))]);
+    let [inbound, _] = child(1, 1).sas(ravelin_contract::rule::TunnelId(0));
+    let [_, outbound] = child(2, 1).sas(ravelin_contract::rule::TunnelId(0));
+    let mut pair = support::esp_support::Pair::from(&outbound, &inbound, u64::from(u32::MAX) / 4 * 3 - 1);
+    for told in [vec![], vec![Happening::Ageing(Bound::Numbers)], vec![]] {
+        let sealed = pair.seal(&packet(2, 1)).unwrap();
+        assert_eq!((a.pass(WAN, &sealed).len(), look(&mut a)), (1, told));
+    }
+}
+
+#[test]
+fn an_spi_that_is_not_there_is_told_within_limits() {
+    let (mut a, mut b) = joined();
+    let sealed = a.pass(LAN, &packet(1, 2));
+    change(&mut b, [Change::Remove(spi(1, 1))]);
+    let told = |b: &mut Rig| {
+        b.receive(WAN, &sealed[0]);
+        b.engine.take_events()
+    };
+    let [local, remote] = [2, 1].map(|site| wan(site, false).parse().unwrap());
+    let expected = Event::UnknownSpi { spi: spi(1, 1).get(), local, remote, ports: None };
+    assert_eq!((told(&mut b), told(&mut b)), (vec![expected.clone()], vec![]));
+    b.hand.advance(1000);
+    assert_eq!(told(&mut b), [expected]);
+    b.meanwhile(|engine| engine.use_default_filters()).unwrap();
+    b.hand.advance(1000);
+    assert_eq!(told(&mut b), [], "default filters know of no SA at all");
+}
+
 #[test]
 fn use_is_told_for_each_direction() {
     let (mut a, mut b) = joined();

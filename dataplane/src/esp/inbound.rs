@@ -11,7 +11,7 @@ use ravelin_crypto_accel::etm::{self, OpenError};
 use ravelin_crypto_accel::nonce::ReceivedNonce;
 
 use super::claim::{self, paired};
-use super::lookup::Lookup;
+use super::lookup::{End, Lookup};
 use super::parts::{Parts, upper_half};
 use super::sa::InboundSa;
 use super::suite::Cipher;
@@ -55,6 +55,12 @@ impl Claim<'_> {
         if old { Verdict::Replayed } else { Verdict::BadIcv }
     }
 
+    /// Where the packet, not yet stripped, came from.
+    fn end_of(&self, packet: &Packet) -> End {
+        let port = packet.ip.flow.upper.map(|(source, _)| source);
+        (packet.ip.flow.source, port.filter(|_| self.is_in_udp()))
+    }
+
     fn is_in_udp(&self) -> bool {
         self.parts.esp_at > self.header_len
     }
@@ -73,7 +79,7 @@ pub fn open(batch: &mut Batch, sas: &impl Lookup) {
     let mut claims = find(batch, sas);
     check(batch, &mut claims); // cheap: most replays end here
     decrypt(batch, &mut claims); // dear: proves that the number is the peer's
-    commit(batch, &mut claims); // only proved numbers move the window
+    commit(batch, &mut claims, sas); // only proved numbers move the window
     strip(batch, &mut claims);
     count(batch, &claims);
 }
@@ -93,6 +99,14 @@ pub fn is_sealed(packet: &Packet, sas: &impl Lookup) -> bool {
     is_for_us(packet)
         && sas.is_local(packet.ip.flow.destination)
         && matches!(locate(packet, sas), Ok(Some(_)))
+}
+
+/// What an ESP packet names for which there is no SA: its SPI, and the UDP ports where UDP carried it.
+pub fn unknown(packet: &Packet, sas: &impl Lookup) -> Option<(u32, Option<(u16, u16)>)> {
+    let (esp_at, end) = locate(packet, sas).ok()??;
+    let header = packet.frame.bytes().get(esp_at..end).and_then(Header::read)?;
+    let is_in_udp = packet.ip.flow.protocol == protocol::UDP;
+    Some((header.spi, packet.ip.flow.upper.filter(|_| is_in_udp)))
 }
 
 /// Whether the packet is one to look at: from outside, and not opened yet.
@@ -188,10 +202,15 @@ fn check(batch: &mut Batch, claims: &mut Claims<'_>) {
     }
 }
 
-fn commit(batch: &mut Batch, claims: &mut Claims<'_>) {
+fn commit(batch: &mut Batch, claims: &mut Claims<'_>, sas: &impl Lookup) {
     for (packet, claim) in paired(&mut batch.packets, claims) {
-        if !claim.sa.received.window.commit(claim.number) {
+        let window = &claim.sa.received.window;
+        let is_newest = claim.number > window.highest();
+        if !window.commit(claim.number) {
             claim.refuse(packet, Verdict::Replayed);
+        } else if is_newest {
+            // An old packet tells nothing about where the peer is now.
+            claim.sa.notice_end(claim.end_of(packet), |end| sas.moved(claim.sa, end));
         }
     }
 }

@@ -7,6 +7,9 @@ use ravelin_contract::selector::FlowKey;
 
 use super::sa::{InboundSa, OutboundSa};
 
+/// Source address of an ESP packet, and source port where UDP carried it.
+pub type End = (IpAddr, Option<u16>);
+
 /// One generation of tables, as far as ESP needs it.
 pub trait Lookup {
     /// The inbound SA of this SPI and destination, with its position (RFC 4301 4.1).
@@ -14,6 +17,12 @@ pub trait Lookup {
 
     /// The newest outbound SA of the tunnel whose selectors take the packet.
     fn outbound(&self, tunnel: TunnelId, flow: &FlowKey) -> Option<&OutboundSa>;
+
+    /// Told when a packet of a negotiated SA, authentic and newer than all before, came from another end than the SA's.
+    /// Says whether anybody took note; then the same end is not told again.
+    fn moved(&self, _sa: &InboundSa, _from: End) -> bool {
+        false
+    }
 
     /// Whether this host has the address.
     fn is_local(&self, address: IpAddr) -> bool;

@@ -1,6 +1,7 @@
 //! Security associations as workers use them: a part that is only read, and a part that changes with every packet and
 //! outlives the generation.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -16,6 +17,7 @@ use ravelin_crypto_accel::iv;
 
 use super::counter::{Drops, Traffic};
 use super::fingerprint::Fingerprint;
+use super::lookup::End;
 use super::outer::Outer;
 use super::path_mtu::PathMtu;
 use super::replay::Window;
@@ -127,6 +129,8 @@ pub struct Received {
     pub(super) window: Window,
     pub(super) traffic: Traffic,
     pub(super) drops: Drops<7>,
+    /// Where packets came from when that was told last, mixed to a word; 0 while they come from where they should.
+    elsewhere: AtomicU64,
 }
 
 impl Received {
@@ -136,6 +140,7 @@ impl Received {
             window: Window::new(receiving.replay_window, accepted),
             traffic: Traffic::default(),
             drops: Drops::of(RECEIVE_DROPS),
+            elsewhere: AtomicU64::new(0),
         }
     }
 
@@ -152,6 +157,8 @@ pub struct InboundSa {
     pub(super) mode: Mode,
     pub(super) extended: bool,
     pub(super) received: Arc<Received>,
+    /// The peer's end, where somebody wants to hear that it moves: of negotiated SAs whose window tells old from new.
+    watched: Option<End>,
     facts: Facts,
 }
 
@@ -165,6 +172,7 @@ impl InboundSa {
             suite: Suite::new(&sa.transform)?,
             mode: sa.mode,
             extended: sa.extended_sequence,
+            watched: (sa.origin == Origin::Ike && received.window.size() > 0).then(|| peer(sa)),
             received,
             facts: Facts::of(sa),
         })
@@ -173,6 +181,28 @@ impl InboundSa {
     /// What the SA is known by.
     pub fn identity(&self) -> &Identity {
         &self.facts.identity
+    }
+
+    /// The operator's name for the connection.
+    pub fn name(&self) -> &Name {
+        &self.facts.name
+    }
+
+    /// Takes in where the newest packet came from, which is authentic. `tell` is asked once for each new end.
+    pub(super) fn notice_end(&self, from: End, tell: impl FnOnce(End) -> bool) {
+        let Some(watched) = self.watched else { return };
+        let elsewhere = &self.received.elsewhere;
+        let told = elsewhere.load(Relaxed);
+        if from == watched {
+            if told != 0 {
+                elsewhere.store(0, Relaxed);
+            }
+            return;
+        }
+        let word = word(from);
+        if told != word && tell(from) {
+            elsewhere.store(word, Relaxed);
+        }
     }
 
     /// Whether it was made from an equal `sa`, tunnel number aside.
@@ -211,6 +241,21 @@ impl InboundSa {
             ..self.facts.status(tunnel)
         }
     }
+}
+
+/// The peer's end.
+fn peer(sa: &Sa) -> End {
+    match sa.carrier {
+        Carrier::Ip => (sa.remote, None),
+        Carrier::Udp { remote_port, .. } => (sa.remote, Some(remote_port)),
+    }
+}
+
+/// An end as a word that is never 0.
+fn word(end: End) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    end.hash(&mut hasher);
+    hasher.finish() | 1
 }
 
 /// What an outbound SA remembers, apart from its sequence numbers. Its own cache lines; any worker writes.

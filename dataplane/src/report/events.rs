@@ -4,15 +4,18 @@
 //! queue's cache line. What is not admitted is counted and told with the next event of the same rule.
 
 use std::cell::RefCell;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use crossbeam::queue::ArrayQueue;
+use ravelin_contract::child::Happening;
 use ravelin_contract::limits;
 use ravelin_contract::message::Event;
 use ravelin_contract::name::Name;
 use ravelin_contract::rule::{Rule, TunnelId};
+use ravelin_contract::sa::Spi;
 use ravelin_contract::selector::FlowKey;
 use ravelin_contract::verdict::Verdict;
 
@@ -24,7 +27,11 @@ pub const PER_RULE: u32 = 10;
 pub const PER_WORKER: u32 = 200;
 /// Acquires per second, tunnel and worker.
 pub const PER_TUNNEL: u32 = 1;
-/// Rules (or tunnels) of which a worker remembers how many events they had; others share their place.
+/// Notes of a moved peer per second, SA and worker.
+pub const PER_SA: u32 = 1;
+/// Notes of unknown SPIs per second, sender and worker.
+pub const PER_SENDER: u32 = 1;
+/// Rules (or tunnels, SAs, senders) of which a worker remembers how many events they had; others share their place.
 const PLACES: usize = 256;
 /// Key of the implicit deny, which is no rule.
 const IMPLICIT: u32 = u32::MAX;
@@ -105,13 +112,16 @@ pub struct EventSink {
 struct Limits {
     rules: Gate,
     tunnels: Gate,
+    sas: Gate,
+    senders: Gate,
     all: Gate,
 }
 
 impl EventSink {
     /// A sink into `events`.
     pub fn new(events: Arc<Events>) -> Self {
-        let limits = Limits { rules: Gate::new(PLACES), tunnels: Gate::new(PLACES), all: Gate::new(1) };
+        let [rules, tunnels, sas, senders] = [(); 4].map(|()| Gate::new(PLACES));
+        let limits = Limits { rules, tunnels, sas, senders, all: Gate::new(1) };
         Self { events, limits: RefCell::new(limits) }
     }
 
@@ -140,9 +150,24 @@ impl EventSink {
         }
     }
 
-    /// Tells something rare, without a limit.
-    pub fn tell(&self, now: Now, event: Event) {
-        self.events.put(now, event);
+    /// Tells that a peer has moved, within [`PER_SA`]. False when it was not told.
+    pub fn moved(&self, now: Now, spi: u32, name: &Name, happening: Happening) -> bool {
+        let Ok(spi) = Spi::try_from(spi) else { return false };
+        let admitted = self.limits.borrow_mut().sas.admits(spi.get().into(), PER_SA, now);
+        if admitted {
+            self.events.put(now, Event::Child { spi, name: name.clone(), happening });
+        }
+        admitted
+    }
+
+    /// Tells of an unknown SPI that `sender` used, within [`PER_SENDER`] and [`PER_WORKER`].
+    pub fn unknown_spi(&self, now: Now, event: Event, sender: IpAddr) {
+        let mut limits = self.limits.borrow_mut();
+        if limits.senders.admits(address_key(sender), PER_SENDER, now)
+            && limits.all.admits(0, PER_WORKER, now)
+        {
+            self.events.put(now, event);
+        }
     }
 
     fn event(matched: &Matched<'_>, suppressed: u32) -> Event {
@@ -156,6 +181,17 @@ impl EventSink {
             length: matched.length,
             fragment: matched.fragment,
             suppressed,
+        }
+    }
+}
+
+/// Senders that share a key share a limit, no more.
+fn address_key(address: IpAddr) -> u64 {
+    match address {
+        IpAddr::V4(address) => address.to_bits().into(),
+        IpAddr::V6(address) => {
+            let bits = address.to_bits();
+            (bits >> 64) as u64 ^ bits as u64
         }
     }
 }

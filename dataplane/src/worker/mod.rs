@@ -9,8 +9,6 @@ mod view;
 
 use std::sync::Arc;
 
-use ravelin_contract::verdict::Verdict;
-
 use crate::classify::{self, Flows};
 use crate::clock::{Clock, Now};
 use crate::esp;
@@ -18,7 +16,7 @@ use crate::forward::icmp_error::Limiter;
 use crate::forward::neighbour::{Asks, Neighbours};
 use crate::forward::{link, route, size};
 use crate::frame::Pool;
-use crate::packet::{Batch, Decision};
+use crate::packet::Batch;
 use crate::port::Port;
 use crate::reassemble::Reassembly;
 use crate::report::counter::WorkerCounters;
@@ -76,6 +74,7 @@ pub struct Worker {
     host: Arc<Host>,
     pool: Pool,
     batch: Batch,
+    events: EventSink,
     stages: Stages,
 }
 
@@ -87,7 +86,6 @@ struct Stages {
     neighbours: Neighbours,
     reassembly: Reassembly,
     limiter: Limiter,
-    events: EventSink,
     /// Position of the next SA to ask for a keepalive, and when SAs were last asked.
     keepalive: (usize, Now),
 }
@@ -102,7 +100,6 @@ impl Worker {
             neighbours: Neighbours::new(parts.asks),
             reassembly: Reassembly::default(),
             limiter: Limiter::new(now),
-            events: EventSink::new(parts.events),
             keepalive: (0, now),
         };
         Self {
@@ -117,6 +114,7 @@ impl Worker {
             host: parts.host,
             pool: parts.pool,
             batch: Batch::default(),
+            events: EventSink::new(parts.events),
             stages,
         }
     }
@@ -142,25 +140,26 @@ impl Worker {
 
     /// The packet's way, stage by stage. Every packet of the batch has a verdict at its end.
     fn carry(&mut self, now: Now) {
-        let Self { reader, wiring, pool, batch, stages, .. } = self;
+        let Self { reader, wiring, pool, batch, events, stages, .. } = self;
         let tables = reader.current();
-        let view = View::new(tables, now);
+        let view = View::new(tables, now, events);
         stages.notice_filters(tables);
 
         stages.reassembly.collect(batch, now, |packet| view.may_hold_esp(packet));
         view.learn_path_mtu(batch);
         view.hand_over(batch, &self.post, self.index, self.workers);
-        stages.admit_sealed(batch, tables, pool, self.index, &view);
+        stages.admit_sealed(batch, tables, events, &mut *pool, self.index, &view);
         esp::inbound::open(batch, &view);
+        view.tell_unknown(batch);
         route::find(batch, &tables.forwarding);
-        stages.decide(batch, tables, pool, self.index, now);
+        stages.decide(batch, tables, events, &mut *pool, (self.index, now));
         let mut means = size::Means { now, pool, limiter: &mut stages.limiter };
         size::fit(batch, &view, &mut means);
         // What a stage has made, an ICMP error, is routed and judged like any other packet.
         route::find(batch, &tables.forwarding);
-        stages.decide(batch, tables, pool, self.index, now);
+        stages.decide(batch, tables, events, &mut *pool, (self.index, now));
         esp::outbound::seal(batch, &view, pool, now);
-        stages.acquire(batch, tables, now);
+        view.acquire(batch);
         route::find(batch, &tables.forwarding);
         size::cut_sealed(batch, pool);
         link::dress(batch, now, (&tables.forwarding, wiring), pool, &mut stages.neighbours);
@@ -242,34 +241,31 @@ impl Stages {
         }
     }
 
-    /// Asks control for the SAs that packets did not find.
-    fn acquire(&self, batch: &Batch, tables: &Tables, now: Now) {
-        for packet in batch.packets.iter().filter(|packet| packet.verdict == Some(Verdict::NoSa)) {
-            if let Decision::Protect(tunnel) = packet.decision
-                && let Some(name) = tables.policy.tunnel_name(tunnel)
-            {
-                self.events.acquire(now, tunnel, name, packet.ip.flow);
-            }
-        }
-    }
-
     fn admit_sealed(
         &mut self,
         batch: &mut Batch,
         tables: &Tables,
+        events: &EventSink,
         pool: &mut Pool,
         worker: usize,
         view: &View<'_>,
     ) {
-        let (now, limiter, events) = (view.now(), &mut self.limiter, &self.events);
+        let (now, limiter) = (view.now(), &mut self.limiter);
         let mut means = classify::Means { now, worker, pool, limiter, events };
         classify::admit_sealed(batch, tables, &mut self.flows, &mut means, |packet| {
             esp::inbound::is_sealed(packet, view)
         });
     }
 
-    fn decide(&mut self, batch: &mut Batch, tables: &Tables, pool: &mut Pool, worker: usize, now: Now) {
-        let (limiter, events) = (&mut self.limiter, &mut self.events);
+    fn decide(
+        &mut self,
+        batch: &mut Batch,
+        tables: &Tables,
+        events: &EventSink,
+        pool: &mut Pool,
+        (worker, now): (usize, Now),
+    ) {
+        let limiter = &mut self.limiter;
         classify::decide(
             batch,
             tables,

@@ -3,6 +3,9 @@
 use std::net::IpAddr;
 
 use ravelin_contract::address::Family;
+use ravelin_contract::child::Happening;
+use ravelin_contract::message::Event;
+use ravelin_contract::report::FilterMode;
 use ravelin_contract::rule::TunnelId;
 use ravelin_contract::selector::{FlowKey, protocol};
 use ravelin_contract::verdict::Verdict;
@@ -10,10 +13,11 @@ use ravelin_contract::verdict::Verdict;
 use super::handoff::Post;
 use crate::clock::Now;
 use crate::esp::inbound;
-use crate::esp::lookup::Lookup;
+use crate::esp::lookup::{End, Lookup};
 use crate::esp::sa::{InboundSa, OutboundSa};
 use crate::forward::size::{Paths, Room};
 use crate::packet::{Batch, Decision, Packet, PortIndex, Route};
+use crate::report::events::EventSink;
 use crate::table::Tables;
 use crate::wire::icmp::PathMtu;
 
@@ -26,11 +30,36 @@ const USUAL_MTU: u16 = 1500;
 pub(super) struct View<'a> {
     tables: &'a Tables,
     now: Now,
+    events: &'a EventSink,
 }
 
 impl<'a> View<'a> {
-    pub(super) fn new(tables: &'a Tables, now: Now) -> Self {
-        Self { tables, now }
+    pub(super) fn new(tables: &'a Tables, now: Now, events: &'a EventSink) -> Self {
+        Self { tables, now, events }
+    }
+
+    /// Tells of ESP for SAs that are not there. Default filters know of none, so they say nothing.
+    pub(super) fn tell_unknown(&self, batch: &Batch) {
+        if self.tables.mode != FilterMode::Policy {
+            return;
+        }
+        for packet in batch.packets.iter().filter(|packet| packet.verdict == Some(Verdict::NoSuchSa)) {
+            if let Some((spi, ports)) = inbound::unknown(packet, self) {
+                let FlowKey { source: remote, destination: local, .. } = packet.ip.flow;
+                self.events.unknown_spi(self.now, Event::UnknownSpi { spi, local, remote, ports }, remote);
+            }
+        }
+    }
+
+    /// Asks control for the SAs that packets did not find.
+    pub(super) fn acquire(&self, batch: &Batch) {
+        for packet in batch.packets.iter().filter(|packet| packet.verdict == Some(Verdict::NoSa)) {
+            if let Decision::Protect(tunnel) = packet.decision
+                && let Some(name) = self.tables.policy.tunnel_name(tunnel)
+            {
+                self.events.acquire(self.now, tunnel, name, packet.ip.flow);
+            }
+        }
     }
 
     /// The time of the breath.
@@ -88,6 +117,10 @@ impl Lookup for View<'_> {
 
     fn outbound(&self, tunnel: TunnelId, flow: &FlowKey) -> Option<&OutboundSa> {
         self.tables.sas.outbound(tunnel, flow)
+    }
+
+    fn moved(&self, sa: &InboundSa, (remote, port): End) -> bool {
+        self.events.moved(self.now, sa.spi(), sa.name(), Happening::PeerMoved { remote, port })
     }
 
     fn is_local(&self, address: IpAddr) -> bool {
