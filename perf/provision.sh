@@ -43,13 +43,27 @@ want_command valgrind valgrind
 want_command objdump binutils
 want_command nsenter util-linux
 want_command sysctl procps
+want_file /usr/lib/ipsec/charon strongswan-charon
+want_file /usr/lib/ipsec/plugins/libstrongswan-kernel-libipsec.so libcharon-extra-plugins
+want_file /usr/lib/ipsec/plugins/libstrongswan-openssl.so libstrongswan-standard-plugins
+want_file /usr/lib/ipsec/plugins/libstrongswan-eap-mschapv2.so libcharon-extauth-plugins
+want_command swanctl strongswan-swanctl
 /usr/bin/python3 -c 'import ensurepip, venv' 2>/dev/null || missing="$missing python3-venv"
+
+# The tests start what they need by themselves, in namespaces: nothing may start on this machine because it was installed.
+forbid_services() {
+    [ ! -e /usr/sbin/policy-rc.d ] || return 0
+    trap 'rm -f /usr/sbin/policy-rc.d' EXIT
+    printf '#!/bin/sh\nexit 101\n' >/usr/sbin/policy-rc.d
+    chmod 0755 /usr/sbin/policy-rc.d
+}
 
 install_packages() {
     [ "$(id -u)" -eq 0 ] || fail "not root, and these packages are missing:$missing"
     command -v apt-get >/dev/null || fail "no apt-get here; install by hand the equivalent of:$missing"
     echo "provision: installing$missing"
     apt-get update -qq || fail "apt-get update failed: is this machine online? Missing:$missing"
+    forbid_services
     # shellcheck disable=SC2086 # a list of package names
     DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends $missing >/dev/null ||
         fail "apt-get install failed for:$missing"

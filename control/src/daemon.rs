@@ -14,6 +14,7 @@ use crate::agent::{Agent, Paths};
 use crate::api::door::{Door, Peer};
 use crate::api::limit::Limited;
 use crate::api::server::{self, Doors};
+use crate::ike;
 use crate::io::dataplane::Dataplane;
 use crate::policy::management::Site;
 use crate::report::certificates::Certificates;
@@ -24,7 +25,9 @@ pub async fn run(config: &Path) -> anyhow::Result<()> {
     notes.iter().for_each(|note| warn!("{note}"));
     forbid_core_dumps().context("core dumps")?;
     lock_memory();
-    let agent = Arc::new(agent(&appliance));
+    let (ike, doorway) = ike::door();
+    let agent = Arc::new(agent(&appliance, ike));
+    ike::start(&agent.ike, doorway, &agent.dataplane).context("the thread of IKE")?;
     let door = Door::open(&appliance.control.socket, appliance.control.allow.clone())
         .with_context(|| format!("control socket {}", appliance.control.socket.display()))?;
     let doors = Arc::new(Doors::default());
@@ -76,10 +79,10 @@ fn lock_memory() {
     }
 }
 
-fn agent(appliance: &Appliance) -> Agent {
+fn agent(appliance: &Appliance, ike: ike::Door) -> Agent {
     let files = Paths { policy: appliance.control.policy.clone(), keys: appliance.control.keys.clone() };
     let dataplane = Dataplane::new(&appliance.dataplane.socket);
-    Agent::new(dataplane, files, site(appliance), &appliance.dataplane.state.join("control"))
+    Agent::new(dataplane, files, site(appliance), &appliance.dataplane.state.join("control"), ike)
 }
 
 /// Default filters that cannot be read stop the packet process at its start; here they leave one question unasked.

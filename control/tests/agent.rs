@@ -203,7 +203,13 @@ fn agent(place: &Path) -> Arc<Agent> {
     let zones = ["lan", "wan"].map(|zone| Name::new(zone).unwrap());
     let files = Paths { policy: vec![place.join("missing.toml")], keys: place.join("keys.toml") };
     let dataplane = Dataplane::new(place.join("dataplane.sock"));
-    Arc::new(Agent::new(dataplane, files, Site::with(&zones), &place.join("state")))
+    Arc::new(Agent::new(
+        dataplane,
+        files,
+        Site::with(&zones),
+        &place.join("state"),
+        ravelin_control::ike::door().0,
+    ))
 }
 
 fn write_policy(place: &Path, name: &str) -> Paths {

@@ -35,11 +35,16 @@ impl TwoGateways {
 
     /// Like [`TwoGateways::start`], among sites of this shape. Each gateway has a worker per queue.
     pub fn start_in(label: &str, shape: Shape) -> Result<Self> {
+        Self::start_example(label, shape, "site-to-site")
+    }
+
+    /// Like [`TwoGateways::start_in`], with the files of `configs/EXAMPLE`.
+    pub fn start_example(label: &str, shape: Shape, example: &str) -> Result<Self> {
         let sites = TwoSites::build_with(label, shape)?;
         let more = format!("[workers]\ncount = {}\n", shape.queues);
         let gateway = |side: &Side| {
             let name = format!("gw-{}", side.letter);
-            let example = format!("site-to-site/{name}");
+            let example = format!("{example}/{name}");
             let mut gateway = Gateway::lay_out(&sites.lab, &side.gateway, &name, &example, &more)?;
             gateway.start().with_context(|| format!("starting {name}"))?;
             anyhow::Ok(gateway)

@@ -10,6 +10,7 @@ use ravelin_contract::snapshot::Snapshot;
 
 use super::Paths;
 use crate::policy::files::Files;
+use crate::policy::peers::Ike;
 
 /// The keys within a kept policy.
 const KEYS: &str = "keys.toml";
@@ -25,6 +26,8 @@ const PREVIOUS: &str = "previous";
 pub struct Applied {
     /// As it was installed.
     pub snapshot: Snapshot,
+    /// What IKE negotiates by under it.
+    pub ike: Ike,
 }
 
 /// Directories under the state directory: `applied`, and `staged` while an apply runs.

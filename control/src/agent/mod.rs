@@ -13,6 +13,7 @@ use ravelin_contract::message::{Reply, Request};
 use ravelin_contract::snapshot::Snapshot;
 use tokio::sync::Mutex;
 
+use crate::ike::Door;
 use crate::io::dataplane::{Dataplane, LinkError};
 use crate::policy::Compiled;
 use crate::policy::files::Files;
@@ -89,11 +90,13 @@ pub struct Agent {
     doubt: AtomicBool,
     installs: AtomicU64,
     failures: AtomicU64,
+    /// Hears what came into force.
+    pub ike: Door,
 }
 
 impl Agent {
     /// An agent that holds what was applied before its start, if anything.
-    pub fn new(dataplane: Dataplane, files: Paths, site: Site, state: &Path) -> Self {
+    pub fn new(dataplane: Dataplane, files: Paths, site: Site, state: &Path, ike: Door) -> Self {
         Self {
             urgent: dataplane.another(),
             dataplane,
@@ -104,6 +107,7 @@ impl Agent {
             doubt: AtomicBool::new(false),
             installs: AtomicU64::new(0),
             failures: AtomicU64::new(0),
+            ike,
         }
     }
 
@@ -152,7 +156,7 @@ impl Agent {
     }
 
     async fn try_apply(&self, files: &Paths) -> Result<Done, ApplyError> {
-        let (texts, Compiled { snapshot, warnings }) =
+        let (texts, Compiled { snapshot, ike, warnings }) =
             self.read(files, self.site.clone()).await.map_err(ApplyError::Files)?;
         let mut applied = self.applied.lock().await;
         let path = || self.history.directory().to_owned();
@@ -168,9 +172,14 @@ impl Agent {
             }
         };
         let fingerprint = snapshot.fingerprint.clone();
-        *applied = Some(Applied { snapshot });
+        self.announce(applied.insert(Applied { snapshot, ike }));
         self.history.promote().map_err(|source| ApplyError::NotKept { path: path(), source })?;
         Ok(Done { generation, took_us, fingerprint, warnings })
+    }
+
+    /// IKE may negotiate for what the packet process holds now.
+    fn announce(&self, applied: &Applied) {
+        self.ike.in_force(applied.ike.clone(), self.dataplane.incarnation());
     }
 
     /// Installs; when the link broke before the answer came, asks what the packet process holds.

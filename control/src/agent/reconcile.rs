@@ -5,8 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use ravelin_contract::limits;
-use ravelin_contract::message::{Event, Reply, Request};
-use ravelin_contract::snapshot::Snapshot;
+use ravelin_contract::message::{Reply, Request};
 use tracing::{info, warn};
 
 use super::{Agent, Applied};
@@ -52,10 +51,13 @@ impl Agent {
                 return true;
             }
         };
-        let snapshot = &applied.insert(Applied { snapshot: compiled.snapshot }).snapshot;
-        match held.as_deref() == Some(snapshot.fingerprint.as_str()) {
-            true => info!("the packet process already holds the policy"),
-            false => self.install_again(snapshot).await,
+        let applied = applied.insert(Applied { snapshot: compiled.snapshot, ike: compiled.ike });
+        match held.as_deref() == Some(applied.snapshot.fingerprint.as_str()) {
+            true => {
+                info!("the packet process already holds the policy");
+                self.announce(applied);
+            }
+            false => self.install_again(applied).await,
         }
         true
     }
@@ -85,9 +87,12 @@ impl Agent {
         }
     }
 
-    async fn install_again(&self, snapshot: &Snapshot) {
-        match self.install(snapshot).await {
-            Ok((generation, took_us)) => info!(generation, took_us, "policy installed again"),
+    async fn install_again(&self, applied: &Applied) {
+        match self.install(&applied.snapshot).await {
+            Ok((generation, took_us)) => {
+                info!(generation, took_us, "policy installed again");
+                self.announce(applied);
+            }
             Err(error) => {
                 warn!(%error, "the policy could not be installed again");
                 self.doubt.store(true, Ordering::Relaxed);
@@ -121,10 +126,10 @@ impl Agent {
 
     async fn meet_again(&self) {
         let applied = self.applied.lock().await;
-        let Some(Applied { snapshot }) = applied.as_ref() else { return };
+        let Some(applied) = applied.as_ref() else { return };
         match self.dataplane.greet().await {
-            Ok(greeting) if greeting.policy.as_ref() == Some(&snapshot.fingerprint) => {}
-            Ok(_) => self.install_again(snapshot).await,
+            Ok(greeting) if greeting.policy.as_ref() == Some(&applied.snapshot.fingerprint) => {}
+            Ok(_) => self.install_again(applied).await,
             Err(_) => self.doubt.store(true, Ordering::Relaxed),
         }
     }
@@ -134,7 +139,10 @@ impl Agent {
             let Reply::Events(events) = self.dataplane.ask(Request::TakeEvents).await? else {
                 return Err(LinkError::Unexpected("TakeEvents"));
             };
-            events.iter().for_each(|event: &Event| events::write(event));
+            for event in &events {
+                events::write(event);
+                self.ike.hear(event);
+            }
             if events.len() < limits::ENTRIES {
                 return Ok(());
             }

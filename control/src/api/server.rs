@@ -12,12 +12,15 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use ravelin_config::diagnostic::Findings;
+use ravelin_contract::name::Name;
 use serde::{Deserialize, Serialize};
 
 use super::door::Peer;
 use super::limit::{Limits, TurnedAway};
 use super::view::{InForce, Overview, Port, Problem, Rule, Sa};
 use crate::agent::{Agent, ApplyError, Paths};
+use crate::ike::Question;
+use crate::ike::view::IkeSa;
 use crate::io::dataplane::LinkError;
 use crate::policy::diff::{Diff, diff};
 use crate::report::certificates::Certificates;
@@ -58,6 +61,10 @@ pub fn operator(agent: Arc<Agent>) -> Router {
         .route("/v1/sas", get(sas))
         .route("/v1/policy/apply", post(apply))
         .route("/v1/policy/diff", post(difference))
+        .route("/v1/ike", get(ike_list))
+        .route("/v1/ike/up", post(ike_up))
+        .route("/v1/ike/down", post(ike_down))
+        .route("/v1/ike/rekey", post(ike_rekey))
         .route("/v1/filter/default", post(filter_default))
         .route("/v1/filter/reload", post(filter_reload))
         .layer(map_response(close))
@@ -196,6 +203,46 @@ async fn filter_reload(State(agent): State<Arc<Agent>>) -> Answer<InForce> {
     Ok(Json(InForce { generation, took_us, fingerprint: None, warnings: vec![] }))
 }
 
+/// Whom a request is about.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct PeerName {
+    /// The `[[peer]]`.
+    pub peer: Name,
+}
+
+async fn ike_list(State(agent): State<Arc<Agent>>) -> Answer<Vec<IkeSa>> {
+    ask_ike(&agent, Question::List).await
+}
+
+async fn ike_up(
+    State(agent): State<Arc<Agent>>,
+    Json(PeerName { peer }): Json<PeerName>,
+) -> Answer<Vec<IkeSa>> {
+    ask_ike(&agent, Question::Up(peer)).await
+}
+
+async fn ike_down(
+    State(agent): State<Arc<Agent>>,
+    Json(PeerName { peer }): Json<PeerName>,
+) -> Answer<Vec<IkeSa>> {
+    ask_ike(&agent, Question::Down(peer)).await
+}
+
+async fn ike_rekey(
+    State(agent): State<Arc<Agent>>,
+    Json(PeerName { peer }): Json<PeerName>,
+) -> Answer<Vec<IkeSa>> {
+    ask_ike(&agent, Question::Rekey(peer)).await
+}
+
+async fn ask_ike(agent: &Agent, question: Question) -> Answer<Vec<IkeSa>> {
+    let problem = |error| {
+        let problem = Problem { error, findings: serde_json::json!([]), rendered: String::new() };
+        Failure(StatusCode::CONFLICT, problem)
+    };
+    agent.ike.ask(question).await.map(Json).map_err(problem)
+}
+
 async fn scrape(State((agent, doors, certificates)): State<Watched>) -> Response {
     let (applied, failed) = agent.counts();
     let dataplane = gather::everything(&agent.dataplane).await.ok();
@@ -224,6 +271,7 @@ mod tests {
             configured.clone(),
             Site::default(),
             Path::new("/nonexistent"),
+            crate::ike::door().0,
         );
         let naming = || PolicyFiles { policy: vec!["/etc/shadow".into()], keys: None };
         let (root, guest) = (Peer { may_name_files: true }, Peer { may_name_files: false });

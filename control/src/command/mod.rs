@@ -2,6 +2,7 @@
 
 mod ca;
 mod cert;
+mod ike;
 mod keyring;
 mod policy;
 mod ring;
@@ -55,6 +56,9 @@ enum Verb {
     /// Security associations.
     #[command(subcommand)]
     Sa(show::SaVerb),
+    /// IKE SAs: list, up, down, rekey.
+    #[command(subcommand)]
+    Ike(ike::Verb),
     /// Filters in force.
     #[command(subcommand)]
     Filter(show::FilterVerb),
@@ -145,6 +149,7 @@ pub async fn main() -> ExitCode {
     let result = match verb {
         Verb::Policy(verb) => policy::run(&session, verb).await,
         Verb::Sa(verb) => show::sa(&session, verb).await,
+        Verb::Ike(verb) => ike::run(&session, verb).await,
         Verb::Filter(verb) => show::filter(&session, verb).await,
         Verb::Ring(arguments) => ring::run(&session, arguments),
         Verb::Cert(arguments) => cert::run(&session, arguments).await,

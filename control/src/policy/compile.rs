@@ -14,12 +14,14 @@ use ravelin_contract::sa::{Mode, Origin, Receiving, Sa, Side, Spi};
 use ravelin_contract::selector::Selector;
 use ravelin_contract::snapshot::{self, Snapshot};
 
+use crate::policy::algorithm::Algorithm;
 use crate::policy::keys::{Entry, Keys};
-use crate::policy::model::{Model, Tunnel};
-use crate::policy::{fingerprint, lint, model};
+use crate::policy::model::{Keying, Manual, Model, Tunnel};
+use crate::policy::peers::Ike;
+use crate::policy::{fingerprint, lint, model, peers};
 
 /// The snapshot of `model`; `None` when anything of it cannot be enforced as it is written.
-pub fn compile(model: &Model, keys: &Keys, zones: &[Name], notes: &Collector) -> Option<Snapshot> {
+pub fn compile(model: &Model, keys: &Keys, zones: &[Name], notes: &Collector) -> Option<(Snapshot, Ike)> {
     let tunnels = Tunnels::new(model.tunnels.iter().map(|tunnel| &tunnel.name).chain(&model.broken));
     let scope = Scope { objects: &model.objects, zones, tunnels: &tunnels, notes };
     let compiled: Vec<_> = model.rules.iter().map(|rule| compile_rule(rule, &scope)).collect();
@@ -28,12 +30,17 @@ pub fn compile(model: &Model, keys: &Keys, zones: &[Name], notes: &Collector) ->
     let named = Named::of(&rules);
     check_spis(&model.tunnels, notes);
     let ids = (0..).map(TunnelId);
-    let sas: Vec<_> = model
-        .tunnels
-        .iter()
-        .zip(ids)
-        .map(|(tunnel, id)| compile_tunnel(tunnel, id, &named, keys, &scope))
-        .collect();
+    let mut children = HashMap::new();
+    let mut sas = Vec::new();
+    for (tunnel, id) in model.tunnels.iter().zip(ids) {
+        match &tunnel.keying {
+            Keying::Manual(manual) => sas.push(compile_manual(tunnel, manual, id, &named, keys, &scope)),
+            Keying::Negotiated(_) => {
+                children.extend(traffic(tunnel, id, &named, &scope).map(|outbound| (&tunnel.name, outbound)));
+            }
+        }
+    }
+    let ike = peers::compile(model, &children, keys, notes);
     model.objects.check(notes);
     if !whole || notes.has_errors() {
         return None;
@@ -49,7 +56,7 @@ pub fn compile(model: &Model, keys: &Keys, zones: &[Name], notes: &Collector) ->
         sas: sas.into_iter().flatten().flatten().collect(),
     };
     snapshot.fingerprint = fingerprint::of(&snapshot);
-    Some(snapshot)
+    Some((snapshot, ike?))
 }
 
 /// Selectors of the rules that name each tunnel, by direction, each once.
@@ -86,67 +93,97 @@ fn reversed(selectors: &[Selector]) -> Vec<Selector> {
     selectors.iter().map(Selector::reversed).collect()
 }
 
-/// Both SAs, or none when no rule sends anything through the tunnel.
-fn compile_tunnel(
+/// Outbound and inbound selectors of a tunnel; `None` when no rule sends anything through it, or a mistake was told.
+fn both_ways(
     tunnel: &Tunnel,
     id: TunnelId,
     named: &Named,
-    keys: &Keys,
     scope: &Scope<'_>,
-) -> Option<Vec<Sa>> {
-    let entry = keys.take(&tunnel.manual.keys.0, &tunnel.manual.keys.1, scope.notes);
-    let transforms = entry.and_then(|entry| transforms(entry, tunnel, scope.notes));
-    let from_rules = named.both(id);
-    let Some(from_rules) = from_rules else {
+) -> Option<(Vec<Selector>, Vec<Selector>)> {
+    let Some(from_rules) = named.both(id) else {
         if !scope.notes.has_errors() {
-            let message = format!("no rule uses the tunnel `{}`, so its SAs are left out", tunnel.name);
+            let message = format!("no rule uses the tunnel `{}`, so it is left out", tunnel.name);
             scope.notes.warning(
                 tunnel.place.clone(),
                 message,
                 "add a rule with action = \"ipsec\" for it, or remove it",
             );
         }
-        return Some(Vec::new());
+        return None;
     };
-    let (outbound, inbound) = match &tunnel.selectors {
-        None => from_rules,
-        Some(written) => {
-            let lists: Vec<_> = written.iter().map(|traffic| selectors(traffic, scope)).collect();
-            let outbound: Vec<_> = lists.into_iter().collect::<Option<Vec<_>>>()?.concat();
-            let inbound = reversed(&outbound);
-            (outbound, inbound)
+    let Some(written) = &tunnel.selectors else { return Some(from_rules) };
+    let lists: Vec<_> = written.iter().map(|traffic| selectors(traffic, scope)).collect();
+    let outbound: Vec<_> = lists.into_iter().collect::<Option<Vec<_>>>()?.concat();
+    let inbound = reversed(&outbound);
+    Some((outbound, inbound))
+}
+
+/// What a negotiated tunnel is for, as our side sends it: what rules send through it, and answers to what they let in.
+fn traffic(tunnel: &Tunnel, id: TunnelId, named: &Named, scope: &Scope<'_>) -> Option<Vec<Selector>> {
+    let (mut outbound, inbound) = both_ways(tunnel, id, named, scope)?;
+    for selector in reversed(&inbound) {
+        if !outbound.contains(&selector) {
+            outbound.push(selector);
         }
+    }
+    let most = limits::SELECTORS;
+    if outbound.len() > most {
+        let message = format!(
+            "the rules of tunnel `{}` have {} selectors, at most {most}",
+            tunnel.name,
+            outbound.len()
+        );
+        let remedy = "write `selectors` that cover them with fewer";
+        scope.notes.error(tunnel.place.clone(), message, remedy);
+        return None;
+    }
+    Some(outbound)
+}
+
+/// Both SAs of a tunnel with manual keys, or none when no rule sends anything through it.
+fn compile_manual(
+    tunnel: &Tunnel,
+    manual: &Manual,
+    id: TunnelId,
+    named: &Named,
+    keys: &Keys,
+    scope: &Scope<'_>,
+) -> Option<Vec<Sa>> {
+    let entry = keys.take(&manual.keys.0, &manual.keys.1, scope.notes);
+    let transforms = entry.and_then(|entry| transforms(entry, manual.algorithm, scope.notes));
+    let Some((outbound, inbound)) = both_ways(tunnel, id, named, scope) else {
+        return (!scope.notes.has_errors()).then(Vec::new);
     };
-    check_selectors(tunnel, &outbound, &inbound, scope.notes)?;
+    let ends = (manual.local, manual.remote);
+    check_selectors(tunnel, ends, &outbound, &inbound, scope.notes)?;
     let (seal, open) = transforms?;
     let sa = |spi: &(Spi, Place), transform, selectors, side| Sa {
         name: tunnel.name.clone(),
         tunnel: id,
         spi: spi.0,
         mode: tunnel.mode,
-        local: tunnel.local,
-        remote: tunnel.remote,
-        carrier: tunnel.carrier,
+        local: manual.local,
+        remote: manual.remote,
+        carrier: manual.carrier,
         transform,
-        extended_sequence: tunnel.extended_sequence,
+        extended_sequence: tunnel.extended_sequence.unwrap_or(true),
         selectors,
         origin: Origin::Manual,
         side,
     };
     let receiving = Receiving { replay_window: tunnel.replay_window };
     Some(vec![
-        sa(&tunnel.manual.outbound_spi, seal, outbound, Side::Outbound(tunnel.sending.clone())),
-        sa(&tunnel.manual.inbound_spi, open, inbound, Side::Inbound(receiving)),
+        sa(&manual.outbound_spi, seal, outbound, Side::Outbound(tunnel.sending.clone())),
+        sa(&manual.inbound_spi, open, inbound, Side::Inbound(receiving)),
     ])
 }
 
 /// Both directions are asked, so that the faults of both are told.
 fn transforms(
     entry: &Entry,
-    tunnel: &Tunnel,
+    algorithm: &Algorithm,
     notes: &Collector,
 ) -> Option<(ravelin_contract::sa::Transform, ravelin_contract::sa::Transform)> {
-    let algorithm = tunnel.manual.algorithm;
     let (seal, open) =
         (entry.outbound.transform(algorithm, notes), entry.inbound.transform(algorithm, notes));
     seal.zip(open)
@@ -154,6 +191,7 @@ fn transforms(
 
 fn check_selectors(
     tunnel: &Tunnel,
+    (local, remote): (IpAddr, IpAddr),
     outbound: &[Selector],
     inbound: &[Selector],
     notes: &Collector,
@@ -165,14 +203,12 @@ fn check_selectors(
         notes.error(place.clone(), message, "write `selectors` that cover them with fewer");
         return None;
     }
-    let local = (AddressRange::single(tunnel.local), AddressRange::single(tunnel.remote));
-    let stray =
-        outbound.iter().find(|s| tunnel.mode == Mode::Transport && (s.source, s.destination) != local);
+    let ends = (AddressRange::single(local), AddressRange::single(remote));
+    let stray = outbound.iter().find(|s| tunnel.mode == Mode::Transport && (s.source, s.destination) != ends);
     if let Some(stray) = stray {
         let (source, destination) = (stray.source, stray.destination);
         let message = format!(
-            "transport mode carries packets of {} and {} alone, not from {source} to {destination}",
-            tunnel.local, tunnel.remote
+            "transport mode carries packets of {local} and {remote} alone, not from {source} to {destination}"
         );
         let remedy = "write the two endpoints as source and destination of the rule, or mode = \"tunnel\"";
         notes.error(place.clone(), message, remedy);
@@ -185,10 +221,10 @@ fn check_selectors(
 fn check_spis(tunnels: &[Tunnel], notes: &Collector) {
     let mut seen: HashMap<(Direction, IpAddr, Spi), &Name> = HashMap::new();
     for tunnel in tunnels {
-        let manual = &tunnel.manual;
+        let Keying::Manual(manual) = &tunnel.keying else { continue };
         let sides = [
-            (Direction::Outbound, tunnel.remote, &manual.outbound_spi),
-            (Direction::Inbound, tunnel.local, &manual.inbound_spi),
+            (Direction::Outbound, manual.remote, &manual.outbound_spi),
+            (Direction::Inbound, manual.local, &manual.inbound_spi),
         ];
         for (direction, to, (spi, place)) in sides {
             if let Some(first) = seen.insert((direction, to, *spi), &tunnel.name) {

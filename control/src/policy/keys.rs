@@ -1,4 +1,4 @@
-//! `keys.toml`: manual keys in hexadecimal, apart from the policy so that it may be shown to anybody.
+//! `keys.toml`: manual keys in hexadecimal and shared keys of IKE, apart from the policy so that it may be shown to anybody.
 //!
 //! No finding about this file shows any of its text.
 
@@ -22,13 +22,22 @@ use crate::policy::algorithm::{Algorithm, Cipher};
 #[derive(Debug, Default)]
 pub struct Keys {
     /// `None` for an entry that could not be read, which was told already.
-    entries: HashMap<Name, Option<Entry>>,
+    entries: HashMap<Name, Option<Held>>,
     taken: RefCell<HashMap<Name, Place>>,
     /// Whether there is a file at all.
     exists: bool,
 }
 
-/// One entry: the keys of one tunnel.
+/// One entry.
+#[derive(Debug)]
+enum Held {
+    /// The keys of one tunnel.
+    Manual(Box<Entry>),
+    /// What IKE peers know each other by, as any number of peers may.
+    Shared(Secret, Place),
+}
+
+/// The keys of one tunnel.
 #[derive(Debug)]
 pub struct Entry {
     place: Place,
@@ -47,7 +56,9 @@ pub struct Material {
     integrity: Option<(Secret, Place)>,
 }
 
-const ENTRY_KEYS: &[&str] = &["outbound", "inbound"];
+const ENTRY_KEYS: &[&str] = &["outbound", "inbound", "shared"];
+/// Fewest octets of a shared key.
+const SHARED_MIN: usize = 16;
 const MATERIAL_KEYS: &[&str] = &["key", "salt", "integrity"];
 
 /// Reads the file. A key that stands twice anywhere in it is an error: two SAs would use the same numbers under it.
@@ -67,6 +78,37 @@ pub fn read(source: &Source, notes: &Collector) -> Option<Keys> {
 impl Keys {
     /// The entry `name`, for the one tunnel that may name it at `place`.
     pub fn take(&self, name: &Name, place: &Place, notes: &Collector) -> Option<&Entry> {
+        let taken_before = self.taken.borrow().contains_key(name);
+        let Held::Manual(entry) = self.find(name, place, notes)? else {
+            notes.error(
+                place.clone(),
+                format!("`{name}` holds a shared key of IKE"),
+                "name an entry with two directions",
+            );
+            return None;
+        };
+        if taken_before {
+            let message =
+                format!("another tunnel uses the keys `{name}`, so numbers would repeat under them");
+            notes.error(place.clone(), message, "give each tunnel keys of its own");
+            return None;
+        }
+        Some(entry)
+    }
+
+    /// The shared key `name`, for a peer that names it at `place`.
+    pub fn shared(&self, name: &Name, place: &Place, notes: &Collector) -> Option<&Secret> {
+        match self.find(name, place, notes)? {
+            Held::Shared(secret, _) => Some(secret),
+            Held::Manual(_) => {
+                let message = format!("`{name}` holds the keys of a manual tunnel");
+                notes.error(place.clone(), message, "name an entry with `shared`");
+                None
+            }
+        }
+    }
+
+    fn find(&self, name: &Name, place: &Place, notes: &Collector) -> Option<&Held> {
         if !self.exists {
             notes.error(place.clone(), "there is no file of keys", "write keys.toml with mode 0600");
             return None;
@@ -77,12 +119,7 @@ impl Keys {
             notes.error(place.clone(), format!("the file of keys has no entry `{name}`"), remedy);
             return None;
         };
-        if self.taken.borrow_mut().insert(name.clone(), place.clone()).is_some() {
-            let message =
-                format!("another tunnel uses the keys `{name}`, so numbers would repeat under them");
-            notes.error(place.clone(), message, "give each tunnel keys of its own");
-            return None;
-        }
+        self.taken.borrow_mut().entry(name.clone()).or_insert_with(|| place.clone());
         entry.as_ref()
     }
 
@@ -92,10 +129,19 @@ impl Keys {
         for (name, entry) in self.entries.iter().filter(|(name, _)| !taken.contains_key(name)) {
             let Some(entry) = entry else { continue };
             notes.warning(
-                entry.place.clone(),
-                format!("no tunnel uses the keys `{name}`"),
+                entry.place().clone(),
+                format!("nothing uses the keys `{name}`"),
                 "remove the entry",
             );
+        }
+    }
+}
+
+impl Held {
+    fn place(&self) -> &Place {
+        match self {
+            Self::Manual(entry) => &entry.place,
+            Self::Shared(_, place) => place,
         }
     }
 }
@@ -189,15 +235,33 @@ fn name_of(place: &Place, value: &Value<'_>) -> Option<Name> {
     name
 }
 
-fn read_entry(place: Place, value: &Value<'_>) -> Option<Entry> {
+fn read_entry(place: Place, value: &Value<'_>) -> Option<Held> {
     let table = value.table("an entry of keys", ENTRY_KEYS)?;
+    if let Some(shared) = table.get("shared") {
+        if let Some(stray) = ["outbound", "inbound"].iter().find_map(|key| table.get(key)) {
+            stray.error("a shared key of IKE has no directions", "remove the line, or make two entries");
+        }
+        return read_shared(&shared).map(|secret| Held::Shared(secret, place));
+    }
     let example = |side| format!("{side} = {{ key = \"...\", salt = \"...\" }}");
     let side = |key| {
         let value = table.need(key, &example(key))?;
         value.table("keys of one direction", MATERIAL_KEYS).and_then(|table| read_material(&table))
     };
     let (outbound, inbound) = (side("outbound"), side("inbound"));
-    Some(Entry { place, outbound: outbound?, inbound: inbound? })
+    Some(Held::Manual(Box::new(Entry { place, outbound: outbound?, inbound: inbound? })))
+}
+
+/// The octets of the text itself, as other IKE programs take it. A short one can be guessed by whoever records an
+/// exchange as a false responder (RFC 7296 2.15).
+fn read_shared(value: &Value<'_>) -> Option<Secret> {
+    let text = value.text()?;
+    if text.len() < SHARED_MIN {
+        let message = format!("`{}` has fewer than {SHARED_MIN} octets, so it can be guessed", value.key());
+        value.error(message, "make one with: openssl rand -base64 32");
+        return None;
+    }
+    Some(Secret::new(text.as_bytes().to_vec()))
 }
 
 fn read_material(table: &Table<'_>) -> Option<Material> {
@@ -260,8 +324,12 @@ fn check_random(octets: &[u8], value: &Value<'_>) {
     }
 }
 
-fn check_reuse(entries: &HashMap<Name, Option<Entry>>, notes: &Collector) {
-    let sides = entries.values().flatten().flat_map(|entry| [&entry.outbound, &entry.inbound]);
+fn check_reuse(entries: &HashMap<Name, Option<Held>>, notes: &Collector) {
+    let manual = entries.values().flatten().filter_map(|held| match held {
+        Held::Manual(entry) => Some(entry),
+        Held::Shared(..) => None,
+    });
+    let sides = manual.flat_map(|entry| [&entry.outbound, &entry.inbound]);
     let mut all: Vec<_> = sides.flat_map(Material::secrets).collect();
     all.sort_by_key(|(_, place)| place.span.as_ref().map(|span| span.start));
     let mut seen = HashSet::new();

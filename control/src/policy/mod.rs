@@ -7,7 +7,6 @@
 //! values or findings out.
 
 use ravelin_config::diagnostic::{Collector, Findings};
-use ravelin_config::filter::read::Names;
 use ravelin_config::source::Source;
 use ravelin_contract::snapshot::Snapshot;
 
@@ -23,13 +22,18 @@ pub mod keys;
 pub mod lint;
 pub mod management;
 pub mod model;
+pub mod negotiated;
+pub mod offer;
 pub mod parse;
+pub mod peers;
 
 /// A policy that can be installed.
 #[derive(Debug, Clone)]
 pub struct Compiled {
     /// What to install; consistent, and with its fingerprint.
     pub snapshot: Snapshot,
+    /// What IKE negotiates by.
+    pub ike: peers::Ike,
     /// Findings, none of them an error.
     pub warnings: Findings,
 }
@@ -38,17 +42,22 @@ pub struct Compiled {
 /// Every mistake of every file is told at once; with one error nothing is compiled.
 pub fn load(files: &[Source], keys: Option<&Source>, site: &Site) -> Result<Compiled, Findings> {
     let notes = Collector::default();
-    let snapshot = build(files, keys, site, &notes);
-    let (snapshot, warnings) = notes.conclude(snapshot)?;
-    Ok(Compiled { snapshot, warnings })
+    let built = build(files, keys, site, &notes);
+    let ((snapshot, ike), warnings) = notes.conclude(built)?;
+    Ok(Compiled { snapshot, ike, warnings })
 }
 
-fn build(files: &[Source], keys: Option<&Source>, site: &Site, notes: &Collector) -> Option<Snapshot> {
+fn build(
+    files: &[Source],
+    keys: Option<&Source>,
+    site: &Site,
+    notes: &Collector,
+) -> Option<(Snapshot, peers::Ike)> {
     let mut model = model::Model::default();
-    let (mut rules, mut tunnels) = (Names::default(), Names::default());
+    let mut names = parse::Unique::default();
     let mut whole = true;
     for file in files {
-        whole &= parse::add(file, &mut model, &mut rules, &mut tunnels, notes).is_some();
+        whole &= parse::add(file, &mut model, &mut names, notes).is_some();
     }
     let keys = match keys {
         Some(source) => keys::read(source, notes),
@@ -62,12 +71,12 @@ fn build(files: &[Source], keys: Option<&Source>, site: &Site, notes: &Collector
         let remedy = "add a [[rule]]; to deny everything, use default filters";
         notes.error(file.whole(), "the policy has no rule", remedy);
     }
-    let snapshot = compile::compile(&model, &keys?, &site.zones, notes)?;
+    let (snapshot, ike) = compile::compile(&model, &keys?, &site.zones, notes)?;
     if let (Some(managed), Some(file)) = (&site.managed, files.first()) {
         management::check(&snapshot.rules, file.whole(), managed, notes);
     }
     if let (Err(problem), Some(file)) = (snapshot.check(), files.first()) {
         notes.error(file.whole(), problem.to_string(), "change the policy so that it fits");
     }
-    Some(snapshot)
+    Some((snapshot, ike))
 }

@@ -13,9 +13,10 @@ use ravelin_contract::rule::FilterSettings;
 use ravelin_contract::sa::{Carrier, DontFragment, Dscp, Mode, Sending, Spi};
 
 use crate::policy::algorithm::{ALGORITHMS, Algorithm};
-use crate::policy::model::{FILTER, Manual, Model, Tunnel};
+use crate::policy::model::{FILTER, Keying, Manual, Model, Tunnel};
+use crate::policy::negotiated;
 
-const KEYS: &[&str] = &["filter", "rule", "tunnel", "addresses", "services"];
+const KEYS: &[&str] = &["filter", "rule", "tunnel", "peer", "addresses", "services"];
 const FILTER_KEYS: &[&str] = &["log", "log_implicit", "implicit_discard", "pre_decap"];
 const TUNNEL_KEYS: &[&str] = &[
     "name",
@@ -27,6 +28,12 @@ const TUNNEL_KEYS: &[&str] = &[
     "remote_port",
     "keepalive",
     "manual",
+    "peer",
+    "algorithms",
+    "pfs",
+    "start",
+    "narrowing",
+    "rekey",
     "extended_sequence",
     "replay_window",
     "df",
@@ -42,20 +49,23 @@ const OUTER_KEYS: [&str; 3] = ["df", "dscp", "hop_limit"];
 /// Keys of UDP encapsulation.
 const UDP_KEYS: [&str; 3] = ["local_port", "remote_port", "keepalive"];
 
+/// Names given so far, over all files.
+#[derive(Default)]
+pub struct Unique {
+    rules: Names,
+    tunnels: Names,
+    peers: Names,
+}
+
 /// Adds one file to `model`; `None` when it is not TOML.
-pub fn add(
-    source: &Source,
-    model: &mut Model,
-    rules: &mut Names,
-    tunnels: &mut Names,
-    notes: &Collector,
-) -> Option<()> {
+pub fn add(source: &Source, model: &mut Model, names: &mut Unique, notes: &Collector) -> Option<()> {
     document::read(source, notes, KEYS, |file| {
         read_filter(file, model);
         model.objects.read(file);
-        model.rules.extend(read::rules(file, Kind::Policy, model.rules.len(), rules));
+        model.rules.extend(read::rules(file, Kind::Policy, model.rules.len(), &mut names.rules));
         let tables = file.tables("tunnel", "a tunnel", TUNNEL_KEYS);
-        tables.iter().for_each(|table| add_tunnel(table, model, tunnels));
+        tables.iter().for_each(|table| add_tunnel(table, model, &mut names.tunnels));
+        negotiated::add_peers(file, model, &mut names.peers);
         Some(())
     })
 }
@@ -93,6 +103,29 @@ fn add_tunnel(table: &Table<'_>, model: &mut Model, names: &mut Names) {
 
 /// Every part is read before any is asked for, so that all mistakes of a tunnel are told at once.
 fn read_tunnel(table: &Table<'_>, name: Option<Name>) -> Option<Tunnel> {
+    let mode = read_mode(table);
+    let sending = read_sending(table);
+    let anti_replay = read_anti_replay(table);
+    let selectors = read_selectors(table);
+    let keying = match table.get("peer") {
+        Some(_) => negotiated::of_tunnel(table).map(Keying::Negotiated),
+        None => read_manual(table).map(Keying::Manual),
+    };
+    let (extended_sequence, replay_window) = anti_replay?;
+    Some(Tunnel {
+        name: name?,
+        place: table.place(),
+        mode: mode?,
+        sending: sending?,
+        replay_window,
+        extended_sequence,
+        selectors: selectors?,
+        keying: keying?,
+    })
+}
+
+/// Both security endpoints, written out.
+fn read_endpoints(table: &Table<'_>) -> Option<(std::net::IpAddr, std::net::IpAddr)> {
     let local = table.need("local", "local = \"192.0.2.1\"").and_then(|value| value.address());
     let remote = table.need("remote", "remote = \"198.51.100.1\"").and_then(|value| value.address());
     if let (Some(local), Some(remote), Some(value)) = (local, remote, table.get("remote")) {
@@ -102,26 +135,7 @@ fn read_tunnel(table: &Table<'_>, name: Option<Name>) -> Option<Tunnel> {
             value.error("`local` and `remote` are one address", "write the peer's address");
         }
     }
-    let mode = read_mode(table);
-    let carrier = read_carrier(table);
-    let sending = read_sending(table);
-    let anti_replay = read_anti_replay(table);
-    let selectors = read_selectors(table);
-    let manual = read_manual(table);
-    let (extended_sequence, replay_window) = anti_replay?;
-    Some(Tunnel {
-        name: name?,
-        place: table.place(),
-        local: local?,
-        remote: remote?,
-        mode: mode?,
-        carrier: carrier?,
-        sending: sending?,
-        replay_window,
-        extended_sequence,
-        selectors: selectors?,
-        manual: manual?,
-    })
+    local.zip(remote)
 }
 
 fn read_mode(table: &Table<'_>) -> Option<Mode> {
@@ -195,8 +209,8 @@ fn number(table: &Table<'_>, key: &'static str, bounds: RangeInclusive<u64>, def
 }
 
 /// Whether numbers are extended, and the window (RFC 4303 3.4.3).
-fn read_anti_replay(table: &Table<'_>) -> Option<(bool, u32)> {
-    let extended = table.get("extended_sequence").map_or(Some(true), |value| value.flag());
+fn read_anti_replay(table: &Table<'_>) -> Option<(Option<bool>, u32)> {
+    let extended = table.optional("extended_sequence", |value| value.flag());
     let Some(value) = table.get("replay_window") else { return Some((extended?, 4096)) };
     let window = value.number(0..=u64::from(REPLAY_WINDOW_MAX))? as u32;
     let (low, high) = (REPLAY_WINDOW_MIN, REPLAY_WINDOW_MAX);
@@ -206,7 +220,7 @@ fn read_anti_replay(table: &Table<'_>) -> Option<(bool, u32)> {
         return None;
     }
     let extended = extended?;
-    if window == 0 && extended {
+    if window == 0 && extended != Some(false) {
         let message = "no window with extended sequence numbers, whose upper half it finds";
         value.error(message, "write a window, or extended_sequence = false");
         return None;
@@ -223,8 +237,12 @@ fn read_selectors(table: &Table<'_>) -> Option<Option<Vec<ravelin_config::filter
 }
 
 fn read_manual(table: &Table<'_>) -> Option<Manual> {
+    let ends = read_endpoints(table);
+    let carrier = read_carrier(table);
+    negotiated::refuse_stray(table);
     if table.get("manual").is_none() {
-        table.error("a tunnel has no keys", "add [tunnel.manual] with algorithm, SPIs and keys");
+        let remedy = "add peer = \"name of a [[peer]]\", or [tunnel.manual] with algorithm, SPIs and keys";
+        table.error("a tunnel has no keys", remedy);
     }
     let manual = table.table("manual", "[tunnel.manual]", MANUAL_KEYS)?;
     let algorithm = manual.need("algorithm", "algorithm = \"aes256-gcm16\"").and_then(|v| read_algorithm(&v));
@@ -239,7 +257,11 @@ fn read_manual(table: &Table<'_>) -> Option<Manual> {
         }
         Some((value.name()?, value.place()))
     });
+    let (local, remote) = ends?;
     Some(Manual {
+        local,
+        remote,
+        carrier: carrier?,
         algorithm: algorithm?,
         outbound_spi: outbound_spi?,
         inbound_spi: inbound_spi?,

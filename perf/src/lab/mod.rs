@@ -18,6 +18,7 @@ mod namespace;
 pub mod pcap;
 mod ping;
 mod process;
+mod strongswan;
 mod two_sites;
 
 pub use capture::{Capture, Captured};
@@ -27,6 +28,7 @@ pub use link::{End, Link};
 pub use namespace::Namespace;
 pub use ping::{Ping, PingReport};
 pub use process::Process;
+pub use strongswan::StrongSwan;
 pub use two_sites::{Shape, Side, TwoSites};
 
 use janitor::Janitor;

@@ -1,0 +1,90 @@
+//! IKE at work: the protocol core of `ravelin-ike` with sockets, a clock, and the packet process to hand SAs to.
+//!
+//! One thread drives the core: [`driver`]. [`sockets`] read datagrams for it; [`children`] makes contract messages of what the
+//! core negotiated. Everything else reaches it by the [`Door`].
+
+mod children;
+mod driver;
+mod sockets;
+pub mod view;
+
+use std::sync::mpsc::{self, Receiver, Sender};
+
+use ravelin_contract::message::Event;
+use ravelin_contract::name::Name;
+use tokio::sync::oneshot;
+
+use crate::io::dataplane::Dataplane;
+use crate::policy::peers::Ike;
+
+/// What reaches the driver.
+enum Knock {
+    /// A policy came into force in this run of the packet process.
+    InForce { ike: Ike, incarnation: u64 },
+    /// The packet process tells.
+    Heard(Event),
+    /// A datagram came.
+    Datagram { path: ravelin_ike::Path, bytes: Vec<u8> },
+    /// The operator asks.
+    Asked(Question, oneshot::Sender<Result<Vec<view::IkeSa>, String>>),
+}
+
+/// What an operator asks of IKE. The answer is what stands afterwards.
+#[derive(Debug, Clone)]
+pub enum Question {
+    /// Nothing.
+    List,
+    /// Bring up every tunnel of this peer.
+    Up(Name),
+    /// End every IKE SA of this peer.
+    Down(Name),
+    /// New keys for every IKE SA of this peer and their children.
+    Rekey(Name),
+}
+
+/// The way to the driver. It may be held by many.
+#[derive(Debug, Clone)]
+pub struct Door(Sender<Knock>);
+
+/// The driver's end of the [`Door`].
+pub struct Doorway(Receiver<Knock>);
+
+/// Both ends.
+pub fn door() -> (Door, Doorway) {
+    let (sender, receiver) = mpsc::channel();
+    (Door(sender), Doorway(receiver))
+}
+
+impl Door {
+    /// A policy came into force in this run of the packet process.
+    pub fn in_force(&self, ike: Ike, incarnation: u64) {
+        self.knock(Knock::InForce { ike, incarnation });
+    }
+
+    /// What the packet process told, where it matters to IKE.
+    pub fn hear(&self, event: &Event) {
+        if matches!(event, Event::Acquire { .. } | Event::Child { .. }) {
+            self.knock(Knock::Heard(event.clone()));
+        }
+    }
+
+    /// Asks, and waits for what stands then.
+    pub async fn ask(&self, question: Question) -> Result<Vec<view::IkeSa>, String> {
+        let (sender, answer) = oneshot::channel();
+        self.knock(Knock::Asked(question, sender));
+        answer.await.unwrap_or_else(|_| Err("IKE is not running".to_owned()))
+    }
+
+    /// Nobody is there while the process ends.
+    fn knock(&self, knock: Knock) {
+        let _ = self.0.send(knock);
+    }
+}
+
+/// Drives IKE for the life of the process, in a thread of its own.
+pub fn start(door: &Door, doorway: Doorway, dataplane: &Dataplane) -> std::io::Result<()> {
+    let runtime = tokio::runtime::Handle::current();
+    let (door, link) = (door.clone(), children::Link::new(dataplane.another(), runtime));
+    let life = move || driver::Driver::new(door, link).run(&doorway.0);
+    std::thread::Builder::new().name("ike".to_owned()).spawn(life).map(drop)
+}

@@ -1,0 +1,245 @@
+//! What IKEv2 negotiates by: `[[peer]]`, and the keys of a `[[tunnel]]` that names one.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use ravelin_config::document::Table;
+use ravelin_config::filter::read::Names;
+use ravelin_config::value::Value;
+use ravelin_contract::address::AddressRange;
+use ravelin_contract::name::Name;
+use ravelin_ike::policy::{Identity, IdentityPattern, Lifetime, Narrowing, Start};
+
+use crate::policy::model::{Model, Negotiated, Peer};
+use crate::policy::offer;
+
+const PEER_KEYS: &[&str] = &[
+    "name",
+    "local",
+    "remote",
+    "local_id",
+    "remote_id",
+    "shared_key",
+    "ciphers",
+    "integrity",
+    "prfs",
+    "groups",
+    "additional_groups",
+    "rekey",
+    "reauthenticate",
+    "liveness",
+    "nat",
+    "force_udp",
+    "mobike",
+    "unique",
+];
+const REKEY_KEYS: &[&str] = &["seconds", "octets", "packets"];
+const REKEY_IKE_KEYS: &[&str] = &["seconds"];
+/// Keys of a tunnel that only mean something beside `peer`.
+const NEGOTIATED_KEYS: [&str; 5] = ["algorithms", "pfs", "start", "narrowing", "rekey"];
+/// Keys of a tunnel that the peer decides.
+const MANUAL_KEYS: [&str; 7] =
+    ["local", "remote", "encapsulation", "local_port", "remote_port", "keepalive", "manual"];
+
+/// Child keys are renewed after four hours, IKE's own after a day, where nothing is written (rows B30, B32).
+const CHILD_SECONDS: u64 = 4 * 3600;
+const IKE_SECONDS: u64 = 24 * 3600;
+const YEAR: u64 = 365 * 24 * 3600;
+
+/// Adds the peers of one file.
+pub fn add_peers(file: &Table<'_>, model: &mut Model, names: &mut Names) {
+    for table in file.tables("peer", "a peer", PEER_KEYS) {
+        let name = table.need("name", "name = \"gw-b\"").and_then(|value| {
+            let name = value.name()?;
+            names.take(&name, "peer", &value);
+            Some(name)
+        });
+        match read_peer(&table, name.clone()) {
+            Some(peer) => model.peers.push(peer),
+            None => model.broken_peers.extend(name),
+        }
+    }
+}
+
+/// Every part is read before any is asked for, so that all mistakes are told at once.
+fn read_peer(table: &Table<'_>, name: Option<Name>) -> Option<Peer> {
+    let local = table.need("local", "local = \"192.0.2.1\"").and_then(|value| value.address());
+    let remote =
+        table.need("remote", "remote = \"198.51.100.1\", or \"any\"").and_then(|value| place(&value));
+    let local_identity = table.optional("local_id", |value| identity(value, value.text()?));
+    let remote_identity = table.optional("remote_id", pattern);
+    let shared_key = table
+        .need("shared_key", "shared_key = \"site-b\", an entry of keys.toml")
+        .and_then(|value| Some((value.name()?, value.place())));
+    let offer = offer::ike(table);
+    let lifetime = lifetime(table, REKEY_IKE_KEYS, IKE_SECONDS);
+    let reauthenticate = table.optional("reauthenticate", |value| seconds(value, 60));
+    let liveness = table.optional("liveness", |value| seconds(value, 1));
+    let flag = |key, default| table.get(key).map_or(Some(default), |value| value.flag());
+    let (allow_nat, force_udp) = (flag("nat", true), flag("force_udp", false));
+    let (mobike, unique) = (flag("mobike", true), flag("unique", true));
+    let (local, remote) = (local?, remote?);
+    if let (Some(range), Some(value)) = (remote, table.get("remote"))
+        && range.first().is_ipv4() != local.is_ipv4()
+    {
+        value.error("`local` and `remote` mix IPv4 and IPv6", "use addresses of one family");
+        return None;
+    }
+    Some(Peer {
+        name: name?,
+        place: table.place(),
+        local,
+        remote,
+        local_identity: local_identity?.unwrap_or(Identity::Address(local)),
+        remote_identity: remote_identity?.unwrap_or_else(|| default_pattern(remote)),
+        shared_key: shared_key?,
+        offer: offer?,
+        lifetime: lifetime?,
+        reauthenticate: reauthenticate?,
+        liveness: liveness?.or(Some(Duration::from_secs(30))),
+        allow_nat: allow_nat?,
+        force_udp: force_udp?,
+        mobike: mobike?,
+        unique: unique?,
+    })
+}
+
+/// Without a word on who the peer may be, it is its address; from anywhere, anybody who has the key.
+fn default_pattern(remote: Option<AddressRange>) -> IdentityPattern {
+    match remote {
+        None => IdentityPattern::Any,
+        Some(range) if range.first() == range.last() => {
+            IdentityPattern::Exactly(Identity::Address(range.first()))
+        }
+        Some(range) => IdentityPattern::Within(range),
+    }
+}
+
+/// An address, a prefix, or `any`, which is `Some(None)`.
+fn place(value: &Value<'_>) -> Option<Option<AddressRange>> {
+    let text = value.text()?;
+    if text == "any" {
+        return Some(None);
+    }
+    let range = range(text);
+    if range.is_none() {
+        let message = format!("`{}` is not an address, a prefix or \"any\"", value.key());
+        value.error(message, "write \"198.51.100.1\", \"198.51.100.0/24\" or \"any\"");
+    }
+    range.map(Some)
+}
+
+fn range(text: &str) -> Option<AddressRange> {
+    match text.split_once('/') {
+        None => text.parse().ok().map(AddressRange::single),
+        Some((address, length)) => AddressRange::prefix(address.parse().ok()?, length.parse().ok()?).ok(),
+    }
+}
+
+/// An address, a mail address, `keyid:` with hexadecimal digits, or a host name (RFC 7296 3.5).
+fn identity(value: &Value<'_>, text: &str) -> Option<Identity> {
+    if let Ok(address) = text.parse::<IpAddr>() {
+        return Some(Identity::Address(address));
+    }
+    if let Some(digits) = text.strip_prefix("keyid:") {
+        let octets = hex(digits).filter(|octets| !octets.is_empty());
+        if octets.is_none() {
+            value.error(format!("`{}` is not hexadecimal after keyid:", value.key()), "write keyid:c0ffee");
+        }
+        return octets.map(Identity::KeyId);
+    }
+    if text.is_empty() || !text.bytes().all(|octet| octet.is_ascii_graphic()) || text.contains('*') {
+        let message = format!("`{}` is nobody's identity", value.key());
+        value.error(message, "write an address, a name, a mail address, or keyid: and hexadecimal digits");
+        return None;
+    }
+    Some(match text.contains('@') {
+        true => Identity::Email(text.to_owned()),
+        false => Identity::Fqdn(text.to_owned()),
+    })
+}
+
+fn hex(digits: &str) -> Option<Vec<u8>> {
+    let pairs = digits.as_bytes().chunks(2);
+    pairs
+        .map(|pair| u8::from_str_radix(str::from_utf8(pair).ok().filter(|p| p.len() == 2)?, 16).ok())
+        .collect()
+}
+
+/// An identity, or `*`, `*.example.com`, `*@example.com`, a prefix of addresses (row B37).
+fn pattern(value: &Value<'_>) -> Option<IdentityPattern> {
+    let text = value.text()?;
+    let part =
+        |prefix| text.strip_prefix(prefix).filter(|rest: &&str| !rest.is_empty() && !rest.contains('*'));
+    if text == "*" {
+        return Some(IdentityPattern::Any);
+    }
+    if let Some(domain) = part("*.") {
+        return Some(IdentityPattern::Below(domain.to_owned()));
+    }
+    if let Some(domain) = part("*@") {
+        return Some(IdentityPattern::MailOf(domain.to_owned()));
+    }
+    if let Some(range) = text.contains('/').then(|| range(text)).flatten() {
+        return Some(IdentityPattern::Within(range));
+    }
+    identity(value, text).map(IdentityPattern::Exactly)
+}
+
+fn seconds(value: &Value<'_>, least: u64) -> Option<Duration> {
+    value.number(least..=YEAR).map(Duration::from_secs)
+}
+
+/// `rekey = { seconds = .., octets = .., packets = .. }`. Keys are gone a quarter later, renewed or not.
+fn lifetime(table: &Table<'_>, keys: &'static [&'static str], default: u64) -> Option<Lifetime> {
+    let of = |soft: u64| {
+        let soft = Duration::from_secs(soft);
+        Lifetime { soft: Some(soft), hard: Some(soft + soft / 4), octets: None, packets: None }
+    };
+    let Some(value) = table.get("rekey") else { return Some(of(default)) };
+    let written = value.table("`rekey`", keys)?;
+    let seconds = written.optional("seconds", |value| value.number(2..=YEAR));
+    let count = |key| match keys.contains(&key) {
+        true => written.optional(key, |value| value.number(1..=u64::MAX / 2)),
+        false => Some(None),
+    };
+    let (octets, packets) = (count("octets"), count("packets"));
+    Some(Lifetime { octets: octets?, packets: packets?, ..of(seconds?.unwrap_or(default)) })
+}
+
+/// What a tunnel with a `peer` says of its keys.
+pub fn of_tunnel(table: &Table<'_>) -> Option<Negotiated> {
+    if let Some(stray) = MANUAL_KEYS.iter().find_map(|key| table.get(key)) {
+        let message = format!("`{}` beside `peer`, which decides it", stray.key());
+        stray.error(message, "remove the line; addresses are those of the [[peer]]");
+    }
+    let peer = table.get("peer").and_then(|value| Some((value.name()?, value.place())));
+    let offer = offer::esp(table);
+    let start = table.optional("start", |value| {
+        value.choice(&[
+            ("at-once", Start::AtOnce),
+            ("on-demand", Start::OnDemand),
+            ("on-command", Start::OnCommand),
+            ("remote", Start::Remote),
+        ])
+    });
+    let narrowing = table.optional("narrowing", |value| {
+        value.choice(&[("rule", Narrowing::Rule), ("packet", Narrowing::Packet)])
+    });
+    let lifetime = lifetime(table, REKEY_KEYS, CHILD_SECONDS);
+    Some(Negotiated {
+        peer: peer?,
+        offer: offer?,
+        start: start?,
+        narrowing: narrowing?.unwrap_or_default(),
+        lifetime: lifetime?,
+    })
+}
+
+/// Tells of keys that mean nothing without `peer`.
+pub fn refuse_stray(table: &Table<'_>) {
+    if let Some(stray) = NEGOTIATED_KEYS.iter().find_map(|key| table.get(key)) {
+        let message = format!("`{}` in a tunnel with manual keys", stray.key());
+        stray.error(message, "remove the line, or name a peer");
+    }
+}

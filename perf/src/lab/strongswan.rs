@@ -1,0 +1,79 @@
+//! strongSwan in a namespace, as a foreign IKE peer: its own files, its own /run, ESP in user space (kernel-libipsec).
+//!
+//! Limits of kernel-libipsec 5.9: ESP in UDP only, tunnel mode, no extended sequence numbers.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+
+use super::{Lab, MOMENT, Namespace, Process, check};
+
+/// The daemon, where Debian has it.
+const CHARON: &str = "/usr/lib/ipsec/charon";
+/// How long it may take to start.
+const START: Duration = Duration::from_secs(30);
+/// Plugins in the order in which they are asked: ESP in user space before that of a kernel which has none.
+const PLUGINS: &str = "random nonce openssl kdf pem pkcs1 pkcs8 x509 pubkey constraints revocation kernel-libipsec \
+                       kernel-netlink socket-default vici eap-identity eap-mschapv2 eap-tls";
+
+/// One daemon. Dropping it ends it.
+#[derive(Debug)]
+pub struct StrongSwan {
+    namespace: Namespace,
+    directory: PathBuf,
+    process: Process,
+}
+
+impl StrongSwan {
+    /// Starts it in a namespace with this `swanctl.conf`. The namespace's kernel forwards from now on, as a gateway's does.
+    pub fn start(lab: &Lab, namespace: &Namespace, configuration: &str) -> Result<Self> {
+        namespace.forward(true)?;
+        let directory = lab.make_directory(&format!("{}-swan", namespace.name()))?;
+        let settings = directory.join("strongswan.conf");
+        fs::write(&settings, daemon_settings(&directory))?;
+        fs::write(directory.join("swanctl.conf"), configuration)?;
+        // The path of its pid file is compiled in, so each daemon gets a /run of its own.
+        let mut command = namespace.command("unshare");
+        command.args(["--mount", "--propagation", "private", "sh", "-c"]);
+        command.arg(format!("mount -t tmpfs tmpfs /run && exec {CHARON}"));
+        command.env("STRONGSWAN_CONF", &settings);
+        let process = Process::spawn("charon", &mut command, &directory.join("charon.log"))?;
+        process.wait_for_socket(&directory.join("vici"), START)?;
+        let swan = Self { namespace: namespace.clone(), directory, process };
+        swan.load()?;
+        Ok(swan)
+    }
+
+    /// Loads its `swanctl.conf`.
+    fn load(&self) -> Result<()> {
+        let file = self.directory.join("swanctl.conf");
+        let file = file.to_str().context("the directory's name is not text")?;
+        self.swanctl(&["--load-all", "--noprompt", "--file", file]).map(drop)
+    }
+
+    /// Runs `swanctl`, which has to succeed, and returns what it printed.
+    pub fn swanctl(&self, arguments: &[&str]) -> Result<String> {
+        let (verb, rest) = arguments.split_first().context("swanctl needs a verb")?;
+        let mut command = self.namespace.command("swanctl");
+        command.env("STRONGSWAN_CONF", self.directory.join("strongswan.conf"));
+        command.arg(verb).arg("--uri").arg(format!("unix://{}", self.directory.join("vici").display()));
+        check(command.args(rest), MOMENT)
+    }
+
+    /// What it logged.
+    pub fn log(&self) -> String {
+        self.process.log()
+    }
+}
+
+fn daemon_settings(directory: &Path) -> String {
+    let vici = directory.join("vici");
+    format!(
+        "charon {{\n  load = {PLUGINS}\n  install_virtual_ip = no\n  retransmit_tries = 3\n\
+         \x20 plugins {{ vici {{ socket = unix://{} }}\n    openssl {{ load_legacy = yes }} }}\n\
+         \x20 filelog {{ stderr {{ default = 1\n    ike = 2\n    cfg = 2\n    knl = 2\n    flush_line = yes }} }}\n}}\n",
+        vici.display()
+    )
+}
