@@ -155,7 +155,14 @@ fn port(name: &str, ifindex: u32, mac: [u8; 6], protected: bool) -> PortInfo {
 }
 
 fn view(here: u8, there: u8) -> View {
-    let link = |index, mac| Link { index, name: format!("p{index}"), mac: Some(mac), mtu: 1600, up: true };
+    let link = |index, mac| Link {
+        index,
+        name: format!("p{index}"),
+        mac: Some(mac),
+        mtu: 1600,
+        up: true,
+        vlan: None,
+    };
     let route = |prefix: IpAddr, length, link, gateway| KernelRoute {
         prefix,
         length,

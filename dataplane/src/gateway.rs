@@ -11,7 +11,7 @@ use ravelin_config::default_filters;
 use ravelin_contract::limits;
 use ravelin_contract::report::FilterMode;
 use ravelin_contract::rule::FilterSettings;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use crate::clock::Clock;
 use crate::engine::{Carried, Engine, ModeFile, Parts};
@@ -23,6 +23,7 @@ use crate::gate::{Gate, Walls};
 use crate::inbox;
 use crate::kernel;
 use crate::kernel::detour::Detour;
+use crate::kernel::ports::Agreed;
 use crate::kernel::tun::Tun;
 use crate::pin;
 use crate::port::Port;
@@ -362,14 +363,25 @@ fn follow(
 ) -> anyhow::Result<kernel::Follower> {
     let names = appliance.ports.iter().map(|port| port.interface.clone()).collect();
     let (engine, gate, appliance) = (Arc::clone(engine), Arc::clone(gate), appliance.clone());
+    let (tell, told) = mpsc::channel();
+    let mut known = Vec::new();
     let publish = move |view: &View, indexes: &[u32]| {
+        let Agreed { indexes, mistakes } = kernel::ports::agreed(&appliance.ports, view, indexes);
+        mistakes.iter().filter(|mistake| !known.contains(*mistake)).for_each(|mistake| error!("{mistake}"));
+        known.clone_from(&mistakes);
         gate.follow(view);
         engine.forwarding_changed(
-            |before: &Forwarding| before.rebuild(view, indexes),
-            ports(&appliance, view, indexes),
+            |before: &Forwarding| before.rebuild(view, &indexes),
+            ports(&appliance, view, &indexes),
         );
+        // Only the start listens.
+        let _ = tell.send(mistakes);
     };
-    kernel::follow(names, Arc::clone(asks), Box::new(publish)).context("netlink")
+    let follower = kernel::follow(names, Arc::clone(asks), Box::new(publish)).context("netlink")?;
+    match told.try_recv() {
+        Ok(mistakes) if !mistakes.is_empty() => Err(anyhow!("{}", mistakes.join("\n"))),
+        _ => Ok(follower),
+    }
 }
 
 /// Takes the XDP programs off all interfaces of the appliance file.

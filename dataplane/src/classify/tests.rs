@@ -134,7 +134,8 @@ fn inbound_sa() -> Arc<InboundSa> {
 
 /// Every port has an own address to speak with.
 fn forwarding() -> Forwarding {
-    let link = |index: u32| Link { index, name: format!("port{index}"), mac: None, mtu: 1500, up: true };
+    let link =
+        |index: u32| Link { index, name: format!("port{index}"), mac: None, mtu: 1500, up: true, vlan: None };
     let address = |link: u32| Address { link, address: [192, 0, 2, link as u8].into(), global: true };
     let view = View {
         links: (1..5).map(link).collect(),

@@ -37,7 +37,14 @@ impl Gateway {
         let (mut view, mut routes) = (View::default(), Vec::new());
         for (port, link) in LINKS.into_iter().enumerate() {
             let mac = Some(port_mac(PortIndex(port as u8)));
-            view.links.push(Link { index: link, name: format!("port{port}"), mac, mtu: 1500, up: true });
+            view.links.push(Link {
+                index: link,
+                name: format!("port{port}"),
+                mac,
+                mtu: 1500,
+                up: true,
+                vlan: None,
+            });
             let net = port + 1;
             for (own, prefix, length) in [
                 (format!("10.{net}.0.1"), format!("10.{net}.0.0"), 24),

@@ -11,6 +11,7 @@ mod host_filter;
 mod mirror;
 mod neighbour;
 mod netlink;
+pub(crate) mod ports;
 mod read;
 pub mod tun;
 

@@ -4,7 +4,9 @@ use std::net::IpAddr;
 
 use netlink_packet_route::AddressFamily;
 use netlink_packet_route::address::{AddressAttribute, AddressHeaderFlags, AddressMessage, AddressScope};
-use netlink_packet_route::link::{LinkAttribute, LinkFlags, LinkMessage};
+use netlink_packet_route::link::{
+    InfoData, InfoVlan, LinkAttribute, LinkFlags, LinkInfo, LinkMessage, VlanProtocol,
+};
 use netlink_packet_route::neighbour::{
     NeighbourAddress, NeighbourAttribute, NeighbourMessage, NeighbourState,
 };
@@ -13,7 +15,7 @@ use netlink_packet_route::route::{
     RouteNextHopFlags, RouteType, RouteVia,
 };
 
-use crate::table::forwarding::view::{Address, Hop, KernelRoute, Link, RouteKind};
+use crate::table::forwarding::view::{Address, Hop, KernelRoute, Link, RouteKind, Vlan};
 
 /// The local table, which the kernel asks first, and the main table. Others need policy routing, which is not followed.
 const TABLE_LOCAL: u32 = 255;
@@ -38,16 +40,37 @@ pub(super) fn link(message: &LinkMessage) -> Option<Link> {
         return None;
     }
     let up = message.header.flags.contains(LinkFlags::Up);
-    let mut link = Link { index: message.header.index, name: String::new(), mac: None, mtu: 0, up };
+    let mut link =
+        Link { index: message.header.index, name: String::new(), mac: None, mtu: 0, up, vlan: None };
+    let mut parent = 0;
     for attribute in &message.attributes {
         match attribute {
             LinkAttribute::IfName(name) => link.name.clone_from(name),
             LinkAttribute::Mtu(mtu) => link.mtu = *mtu,
             LinkAttribute::Address(octets) => link.mac = octets.as_slice().try_into().ok(),
+            LinkAttribute::Link(index) => parent = *index,
+            LinkAttribute::LinkInfo(infos) => link.vlan = infos.iter().find_map(vlan),
             _ => {}
         }
     }
+    if let Some(vlan) = &mut link.vlan {
+        vlan.parent = parent;
+    }
     Some(link)
+}
+
+/// Without the interface below, which stands elsewhere in the message.
+fn vlan(info: &LinkInfo) -> Option<Vlan> {
+    let LinkInfo::Data(InfoData::Vlan(attributes)) = info else { return None };
+    let mut vlan = Vlan { parent: 0, number: 0, service: false };
+    for attribute in attributes {
+        match attribute {
+            InfoVlan::Id(number) => vlan.number = *number,
+            InfoVlan::Protocol(protocol) => vlan.service = *protocol != VlanProtocol::Ieee8021Q,
+            _ => {}
+        }
+    }
+    Some(vlan)
 }
 
 /// An address that may be used: not tentative and not found to be a duplicate (RFC 4862 5.4).

@@ -352,7 +352,7 @@ mod tests {
     }
 
     fn link(index: u32, mtu: u32) -> Link {
-        Link { index, name: format!("l{index}"), mac: Some([index as u8; 6]), mtu, up: true }
+        Link { index, name: format!("l{index}"), mac: Some([index as u8; 6]), mtu, up: true, vlan: None }
     }
 
     fn hop(link: u32, gateway: Option<&str>) -> Hop {

@@ -71,7 +71,7 @@ pub fn view(setup: &Setup) -> View {
     for (port, name) in ["lan", "wan"].into_iter().enumerate() {
         let mac = Some(port_mac(site, port));
         let mtu = setup.mtu[port].into();
-        view.links.push(Link { index: LINKS[port], name: name.to_owned(), mac, mtu, up: true });
+        view.links.push(Link { index: LINKS[port], name: name.to_owned(), mac, mtu, up: true, vlan: None });
     }
     for v6 in [false, true] {
         let bits = if v6 { 128 } else { 32 };

@@ -30,6 +30,19 @@ pub struct Link {
     pub mtu: u32,
     /// Whether it is administratively up.
     pub up: bool,
+    /// What it is a VLAN of, when it is one.
+    pub vlan: Option<Vlan>,
+}
+
+/// A VLAN sub-interface.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Vlan {
+    /// Index of the interface below.
+    pub parent: u32,
+    /// VLAN number.
+    pub number: u16,
+    /// Whether its tag is a service tag (802.1ad), not a customer's.
+    pub service: bool,
 }
 
 /// An address of this host.
