@@ -32,6 +32,10 @@ fn a_prometheus_server_scrapes_it_and_promtool_finds_nothing_to_say() {
     let sealed = || query(&stand, "sum(ravelin_packets_total{verdict=\"protected\"})");
     wait_until("Prometheus to have the pings", 15 * SECOND, || sealed().is_some_and(|n| n >= 100.0)).unwrap();
     assert_eq!(query(&stand, "up"), Some(1.0));
+    let steered = "sum(ravelin_xdp_frames_total{interface=\"wan0\",class=\"ring_esp\"})";
+    assert!(query(&stand, steered).is_some_and(|n| n >= 100.0));
+    assert_eq!(query(&stand, "count(ravelin_interface_zero_copy)"), Some(2.0));
+    assert_eq!(query(&stand, "sum(ravelin_socket_lost_total{cause=\"refused\"})"), Some(0.0));
     assert_eq!(query(&stand, "count(ravelin_build_info)"), Some(2.0));
     assert!(query(&stand, "count({job=\"ravelin\"})").unwrap() < 5_000.0);
 }
