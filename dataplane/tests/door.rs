@@ -53,6 +53,6 @@ fn a_foreign_user_is_refused_and_a_named_one_is_not() {
     codec::write(&mut octets, &Request::Hello { version: ravelin_contract::VERSION }).unwrap();
     let greeting: String = octets.iter().map(|octet| format!("{octet:02x}")).collect();
     let got = [0, ALLOWED, STRANGER].map(|user| answered(user, &socket, &greeting));
-    assert!(got[0] > 4 && got[1] > 4, "{got:?}");
+    assert!(got[0] > 0 && got[1] > 0, "{got:?}");
     assert_eq!(got[2], 0, "a stranger got an answer");
 }
