@@ -25,6 +25,7 @@ const REST: Duration = Duration::from_secs(3600);
 /// Everything that IKE needs of the world.
 pub(super) struct Driver {
     endpoint: Endpoint,
+    door: Door,
     ike: Ike,
     sockets: Sockets,
     link: Link,
@@ -41,7 +42,8 @@ impl Driver {
         Self {
             endpoint: Endpoint::new(Time::from_micros(0), ike.policy.clone(), &mut random),
             ike,
-            sockets: Sockets::new(door),
+            sockets: Sockets::new(door.clone()),
+            door,
             link,
             begun: Instant::now(),
             timer: None,
@@ -72,7 +74,10 @@ impl Driver {
         match knock {
             Knock::InForce { ike, incarnation } => self.take_policy(ike, incarnation),
             Knock::Heard(event) => self.hear(event),
-            Knock::Datagram { path, bytes } => self.handle(Input::Datagram { path, bytes }),
+            Knock::Datagram { path, bytes } => {
+                self.door.taken();
+                self.handle(Input::Datagram { path, bytes });
+            }
             Knock::Asked(question, answer) => {
                 let result = self.obey(question);
                 // Whoever asked may be gone.

@@ -8,6 +8,8 @@ mod driver;
 mod sockets;
 pub mod view;
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
 
 use ravelin_contract::message::Event;
@@ -42,9 +44,17 @@ pub enum Question {
     Rekey(Name),
 }
 
+/// Most datagrams that may wait: what strangers send must not fill the memory. More are dropped, and sent again by
+/// whoever means them.
+const WAITING: usize = 1024;
+
 /// The way to the driver. It may be held by many.
 #[derive(Debug, Clone)]
-pub struct Door(Sender<Knock>);
+pub struct Door {
+    sender: Sender<Knock>,
+    /// Datagrams that wait.
+    waiting: Arc<AtomicUsize>,
+}
 
 /// The driver's end of the [`Door`].
 pub struct Doorway(Receiver<Knock>);
@@ -52,7 +62,7 @@ pub struct Doorway(Receiver<Knock>);
 /// Both ends.
 pub fn door() -> (Door, Doorway) {
     let (sender, receiver) = mpsc::channel();
-    (Door(sender), Doorway(receiver))
+    (Door { sender, waiting: Arc::default() }, Doorway(receiver))
 }
 
 impl Door {
@@ -75,9 +85,24 @@ impl Door {
         answer.await.unwrap_or_else(|_| Err("IKE is not running".to_owned()))
     }
 
+    /// A datagram came. False when too many wait.
+    fn deliver(&self, path: ravelin_ike::Path, bytes: Vec<u8>) -> bool {
+        if self.waiting.fetch_add(1, Ordering::Relaxed) >= WAITING {
+            self.taken();
+            return false;
+        }
+        self.knock(Knock::Datagram { path, bytes });
+        true
+    }
+
+    /// A datagram waits no longer.
+    fn taken(&self) {
+        self.waiting.fetch_sub(1, Ordering::Relaxed);
+    }
+
     /// Nobody is there while the process ends.
     fn knock(&self, knock: Knock) {
-        let _ = self.0.send(knock);
+        let _ = self.sender.send(knock);
     }
 }
 
@@ -87,4 +112,24 @@ pub fn start(door: &Door, doorway: Doorway, dataplane: &Dataplane) -> std::io::R
     let (door, link) = (door.clone(), children::Link::new(dataplane.another(), runtime));
     let life = move || driver::Driver::new(door, link).run(&doorway.0);
     std::thread::Builder::new().name("ike".to_owned()).spawn(life).map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flood_of_datagrams_fills_no_memory_and_keeps_nobody_else_out() {
+        let (door, doorway) = door();
+        let end = "192.0.2.1:500".parse().expect("an address");
+        let path = ravelin_ike::Path { local: end, remote: end };
+        let taken = (0..10 * WAITING).filter(|_| door.deliver(path, vec![0; 28])).count();
+        assert_eq!(taken, WAITING);
+        door.in_force(Ike::default(), 7);
+        let first = doorway.0.recv().expect("a knock");
+        assert!(matches!(first, Knock::Datagram { .. }));
+        door.taken();
+        assert!(door.deliver(path, vec![0; 28]) && !door.deliver(path, vec![0; 28]));
+        assert_eq!(doorway.0.try_iter().filter(|knock| matches!(knock, Knock::InForce { .. })).count(), 1);
+    }
 }

@@ -11,7 +11,7 @@ use ravelin_ike::Path;
 use rustix::net::{AddressFamily, SocketType, socket, sockopt};
 use tracing::{debug, warn};
 
-use super::{Door, Knock};
+use super::Door;
 use crate::policy::peers::PORT;
 
 /// Where IKE goes on once a NAT is found, and where ESP in UDP comes (RFC 7296 2.23).
@@ -115,8 +115,10 @@ fn read(local: SocketAddr, socket: &UdpSocket, wanted: &AtomicBool, door: &Door)
             // Without the marker it is ESP that the packet process left, or a keepalive.
             _ => buffer[..length].strip_prefix(&MARKER),
         };
-        if let Some(message) = message {
-            door.knock(Knock::Datagram { path: Path { local, remote }, bytes: message.to_vec() });
+        if let Some(message) = message
+            && !door.deliver(Path { local, remote }, message.to_vec())
+        {
+            debug!(%local, %remote, "an IKE message was dropped: too many wait");
         }
     }
 }
