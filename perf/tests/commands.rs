@@ -56,7 +56,7 @@ const ANSWERS: [(&str, &str, &str); 17] = [
          source zone",
     ),
     ("--config ravelin.toml policy check site-to-site.toml", "", "findings ok"),
-    ("policy diff default-filters.toml", "/0", "details kind name object"),
+    ("policy diff other.toml", "/0", "details kind name object"),
     ("policy apply site-to-site.toml", "", "fingerprint generation took_us warnings"),
     ("filter default", "", "fingerprint generation took_us warnings"),
     ("filter reload", "", "fingerprint generation took_us warnings"),
@@ -66,6 +66,8 @@ const ANSWERS: [(&str, &str, &str); 17] = [
 fn every_answer_has_the_keys_that_scripts_know() {
     let stand = TwoGateways::start("commands").unwrap();
     stand.protect().unwrap();
+    let other = "[[rule]]\naction = \"deny\"\n";
+    std::fs::write(stand.a.file("other.toml"), other).unwrap();
     for (line, place, expected) in ANSWERS {
         let answer = stand.a.ask(line).unwrap();
         let keys = match answer.pointer(place) {
