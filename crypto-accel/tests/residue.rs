@@ -284,6 +284,8 @@ fn registers_are_zero_after_a_batch() {
 #[test]
 fn nothing_secret_is_left_by_encrypt_then_mac() {
     let note = &mut *note();
+    // The first key of a process finds its memory; what that leaves depends on no secret, and on no second key.
+    drop(etm::Key::new(Cipher::AesCbc, &[1; 32], Hash::Sha256, &[2; 32]).expect("the lengths are right"));
     for hash in [Hash::Sha256, Hash::Sha384, Hash::Sha512] {
         let (mut octets, mut icv) = (vec![0; 1424], vec![0; hash.icv_len()]);
         let [one, other] = [1, 2].map(|seed| {
