@@ -4,12 +4,10 @@
 
 use std::time::Duration;
 
-use ravelin_perf::lab::{Capture, Shape, wait_until};
+use ravelin_perf::lab::{Capture, NOT_IPSEC, Shape, wait_until};
 use ravelin_perf::two_gateways::TwoGateways;
 
 const MILLISECOND: Duration = Duration::from_millis(1);
-/// All that may cross the wan beside ESP.
-const NOT_IKE: &str = "not (udp port 500 or udp port 4500) and not esp and not arp and not icmp6";
 
 fn start(label: &str) -> TwoGateways {
     TwoGateways::start_example(label, Shape::default(), "site-to-site-ike").unwrap()
@@ -18,7 +16,7 @@ fn start(label: &str) -> TwoGateways {
 /// What the wan gets from each gateway that is neither IKE nor ESP.
 fn watch(stand: &TwoGateways) -> [Capture; 2] {
     ["to-a", "to-b"].map(|interface| {
-        Capture::start_received(&stand.sites.lab, &stand.sites.wan, interface, interface, NOT_IKE).unwrap()
+        Capture::start_received(&stand.sites.lab, &stand.sites.wan, interface, interface, NOT_IPSEC).unwrap()
     })
 }
 

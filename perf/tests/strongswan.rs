@@ -6,13 +6,11 @@ use std::time::Duration;
 
 use ravelin_perf::gateway::Gateway;
 use ravelin_perf::lab::{
-    Capture, Fetch, FileServer, Ping, PingReport, StrongSwan, TwoSites, marked_file, wait_until,
+    Capture, Fetch, FileServer, NOT_IPSEC, Ping, PingReport, StrongSwan, TwoSites, marked_file, wait_until,
 };
 
 const PATIENCE: Duration = Duration::from_secs(60);
 const HTTP: u16 = 8080;
-/// What may cross the wan, strongSwan's ESP in UDP included.
-const NOT_IPSEC: &str = "not (udp port 500 or udp port 4500) and not esp and not arp and not icmp6";
 /// Of the example in `configs/site-to-site-ike`.
 const SECRET: &str = "4m0OZ2cHqlw3cTnXSB9cEXAMPLEEXAMPLEEXAMPLE0Q=";
 

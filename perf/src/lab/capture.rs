@@ -13,6 +13,11 @@ use super::pcap::{Kind, Pcap};
 use super::process::Process;
 use super::{Lab, MARK, MOMENT};
 
+/// A tcpdump filter for all that IPsec gateways with IKE have no business to send: not IKE, not ESP plain or in UDP, not the
+/// neighbours' own talk, of which multicast listener reports have a hop-by-hop header before ICMPv6 (RFC 3810 5).
+pub const NOT_IPSEC: &str = "not (udp port 500 or udp port 4500) and not esp and not arp and not icmp6 \
+                             and not (ip6[6] == 0 and ip6[40] == 58)";
+
 /// Kernel memory for packets that tcpdump did not fetch yet, in KiB.
 const BUFFER: &str = "65536";
 

@@ -21,7 +21,7 @@ mod process;
 mod strongswan;
 mod two_sites;
 
-pub use capture::{Capture, Captured};
+pub use capture::{Capture, Captured, NOT_IPSEC};
 pub use command::{MOMENT, Output, check, run, wait_until};
 pub use http::{Download, Fetch, FileServer, MARK, marked_file, sha256};
 pub use link::{End, Link};
