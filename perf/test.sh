@@ -9,8 +9,9 @@ if [ "$(id -u)" -ne 0 ]; then
     exit 1
 fi
 
-# The end-to-end tests start the programs as processes, so these must stand before any test runs.
-cargo build --workspace --bins --locked
+# The end-to-end tests start the programs as processes, so these must stand before any test runs. Together with the tests, because
+# programs alone would be built with other features of their dependencies, and half of those once more for the tests.
+cargo build --workspace --bins --tests --locked
 
 # First, so that what stands last on the screen is the result that counts.
 cargo test --workspace --locked --doc
