@@ -46,6 +46,12 @@ impl Fingerprint {
         }
     }
 
+    /// Enough of it to tell a million keys apart.
+    pub(super) fn short(&self) -> u64 {
+        let [a, b, c, d, e, f, g, h, ..] = self.0;
+        u64::from_be_bytes([a, b, c, d, e, f, g, h])
+    }
+
     /// The lengths keep the parts apart.
     fn of(parts: &[&[u8]]) -> Self {
         let mut hash = Sha256::new();

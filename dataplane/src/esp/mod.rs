@@ -22,6 +22,7 @@ pub mod reservation;
 mod room;
 pub mod sa;
 pub mod sequence;
+mod spent;
 mod suite;
 pub mod trailer;
 mod transport;

@@ -14,6 +14,7 @@ use super::fingerprint::Fingerprint;
 use super::reservation::{Directory, Disk, Error, Store};
 use super::sa::Received;
 use super::sequence::Sequence;
+use super::spent::Spent;
 
 /// The numbers of all keys in use.
 #[derive(Debug)]
@@ -27,6 +28,8 @@ pub struct Numbers<D = Directory> {
     sequences: HashMap<Fingerprint, (Weak<Sequence>, Origin)>,
     /// Those of `sequences` that draw on the store.
     reserved: Vec<(Fingerprint, Weak<Sequence>)>,
+    /// Negotiated keys, in use or not any more.
+    spent: Spent,
     /// Inbound SAs whose highest number is noted, with what was noted last.
     watched: Vec<(Fingerprint, Weak<Received>, u64)>,
 }
@@ -35,17 +38,17 @@ impl<D: Disk> Numbers<D> {
     /// Draws on `store`, where there is one, in steps of `step` (see [`super::reservation::STEP`]).
     pub fn new(store: Result<Store<D>, Error>, step: u64) -> Self {
         let (sequences, reserved, watched) = (HashMap::new(), Vec::new(), Vec::new());
-        Self { store, step: step.max(1), sequences, reserved, watched }
+        Self { store, step: step.max(1), sequences, reserved, spent: Spent::default(), watched }
     }
 
     /// The sequence for an outbound SA. While any SA holds it, every SA with the same key gets the same one.
     ///
-    /// A negotiated key begins at 1, so it must not come back once all its SAs are gone; the key exchange sees to that. A
-    /// manual key goes on where its reservation ends.
+    /// A negotiated key begins at 1, so it must not come back once all its SAs are gone: the last million of them are
+    /// remembered and refused. A manual key goes on where its reservation ends.
     ///
     /// # Errors
-    /// `NotReservable`: a repeated number would repeat a nonce, and the store does not work, or a negotiated SA has used the
-    /// key without reservation.
+    /// `NotReservable`: the key was negotiated and is spent; or a repeated number would repeat a nonce, and the store does
+    /// not work, or a negotiated SA uses the key without reservation.
     pub fn sequence(&mut self, sa: &Sa) -> Result<Arc<Sequence>, Refusal> {
         let key = Fingerprint::of_numbers(sa);
         let refuse = |reason| Refusal::NotReservable { name: sa.name.to_string(), reason };
@@ -57,6 +60,9 @@ impl<D: Disk> Numbers<D> {
                 return Err(refuse("a negotiated SA uses the same key".into()));
             }
             Some((sequence, _)) => return Ok(sequence),
+            None if self.spent.knows(&key) => {
+                return Err(refuse("this key was negotiated and used before: numbers would repeat".into()));
+            }
             None => {}
         }
         let sequence = Arc::new(match sa.origin {
@@ -68,8 +74,9 @@ impl<D: Disk> Numbers<D> {
                 Err(_) => Sequence::unbounded(),
             },
         });
-        if sa.origin == Origin::Manual {
-            self.reserved.push((key, Arc::downgrade(&sequence)));
+        match sa.origin {
+            Origin::Manual => self.reserved.push((key, Arc::downgrade(&sequence))),
+            Origin::Ike => self.spent.note(&key),
         }
         self.sequences.insert(key, (Arc::downgrade(&sequence), sa.origin));
         Ok(sequence)
@@ -256,7 +263,23 @@ mod tests {
         let negotiated = numbers.sequence(&outbound(gcm(1, 0), 256, Origin::Ike)).unwrap();
         assert!(numbers.sequence(&outbound(gcm(1, 0), 257, Origin::Manual)).is_err());
         drop(negotiated);
-        assert!(numbers.sequence(&outbound(gcm(1, 0), 257, Origin::Manual)).is_ok());
+        assert!(numbers.sequence(&outbound(gcm(1, 0), 257, Origin::Manual)).is_err(), "nor when it is gone");
+    }
+
+    #[test]
+    fn a_negotiated_key_that_has_gone_does_not_come_back() {
+        let place = tempfile::tempdir().unwrap();
+        let mut numbers = numbers(place.path());
+        let sa = outbound(gcm(1, 0), 256, Origin::Ike);
+        let sequence = numbers.sequence(&sa).unwrap();
+        assert!(Arc::ptr_eq(&sequence, &numbers.sequence(&sa).unwrap()), "while it lives it goes on");
+        drop(sequence);
+        numbers.note_accepted().unwrap();
+        let Err(Refusal::NotReservable { reason, .. }) = numbers.sequence(&sa) else { panic!("taken again") };
+        assert!(reason.contains("used before"), "{reason}");
+        let other_spi = outbound(gcm(1, 0), 999, Origin::Ike);
+        assert!(numbers.sequence(&other_spi).is_err(), "another SPI is no other space of nonces");
+        assert!(numbers.sequence(&outbound(gcm(1, 1), 256, Origin::Ike)).is_ok(), "another salt is");
     }
 
     #[test]
