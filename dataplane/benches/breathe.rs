@@ -209,7 +209,7 @@ fn sa_table(here: u8, there: u8, tunnels: usize) -> SaTable {
                 inbound.push(InboundEntry { spi, destination: sa.local, tunnel, sa: sa_in });
             }
             Built::Outbound(sa) => {
-                outbound.push(OutboundEntry { spi, destination, tunnel, selectors: vec![], sa })
+                outbound.push(OutboundEntry { spi, destination, tunnel, selectors: Arc::default(), sa })
             }
         }
     }

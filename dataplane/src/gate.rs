@@ -202,6 +202,11 @@ impl Surroundings for Walls {
         self.gate.steer("peers", |steering| steering.set_peers(peers.iter().copied()))
     }
 
+    fn peers_changed(&self, come: &[IpAddr], gone: &[IpAddr]) -> Result<(), String> {
+        let (come, gone) = (come.iter().copied(), gone.iter().copied());
+        self.gate.steer("peers", |steering| steering.change_peers(come.clone(), gone.clone()))
+    }
+
     fn wake(&self) {
         self.gate.bells.iter().for_each(|bell| bell.ring());
     }

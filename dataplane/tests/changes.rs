@@ -206,7 +206,7 @@ fn pages_of_sas_join_to_the_whole_list() {
     let (mut all, mut from) = (Vec::new(), Some(0));
     while let Some(position) = from {
         let Reply::Sas { sas, next } = rig.engine.list_sas(position) else { panic!("no SAs") };
-        assert!(next.is_none_or(|next| next as usize == position as usize + sas.len()));
+        assert!(next.is_none_or(|next| next > position && sas.len() == 256));
         all.extend(sas);
         from = next;
     }

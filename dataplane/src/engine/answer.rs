@@ -31,8 +31,8 @@ impl Engine {
             policy: state.fingerprint(),
             counts: (
                 newest.policy.rules().len() as u64,
-                newest.sas.all_inbound().len() as u64,
-                newest.sas.all_outbound().len() as u64,
+                newest.sas.counts().0 as u64,
+                newest.sas.counts().1 as u64,
             ),
             publish_us: state.took.as_micros() as u64,
             crypto: self.crypto.clone(),
@@ -94,18 +94,14 @@ impl Engine {
         };
         let Some((sas, policy)) = held else { return Reply::Sas { sas: vec![], next: None } };
         let tunnel = |id| policy.tunnel_name(id).map(ToString::to_string).unwrap_or_default();
-        let (inbound, outbound) = (sas.all_inbound(), sas.all_outbound());
-        let until = (from as usize + SAS).min(inbound.len() + outbound.len());
-        let page = (from as usize..until).map(|position| match inbound.get(position) {
-            Some(entry) => entry.sa.status(&tunnel(entry.tunnel)),
-            None => {
-                let entry = &outbound[position - inbound.len()];
-                entry.sa.status(&tunnel(entry.tunnel), now)
-            }
-        });
-        let page: Vec<SaStatus> = page.collect();
-        let next = (until < inbound.len() + outbound.len()).then_some(until as u32);
-        Reply::Sas { sas: page, next }
+        // Positions of outbound SAs come after all that inbound ones may have.
+        let end = sas.inbound_end();
+        let inbound = sas.inbound_from(from).map(|(at, entry)| (at, entry.sa.status(&tunnel(entry.tunnel))));
+        let outbound = sas.outbound_from(from.saturating_sub(end));
+        let outbound = outbound.map(|(at, entry)| (end + at, entry.sa.status(&tunnel(entry.tunnel), now)));
+        let mut rest = inbound.chain(outbound);
+        let page: Vec<SaStatus> = rest.by_ref().take(SAS).map(|(_, status)| status).collect();
+        Reply::Sas { sas: page, next: rest.next().map(|(at, _)| at) }
     }
 
     /// Events that wait.

@@ -8,10 +8,11 @@ use ravelin_contract::address::AddressRange;
 use ravelin_contract::message::{Refusal, Reply};
 use ravelin_contract::name::Name;
 use ravelin_contract::rule::{Action, Direction, TunnelId};
-use ravelin_contract::sa::{Carrier, Sa};
+use ravelin_contract::sa::Sa;
 use ravelin_contract::snapshot::Snapshot;
 
-use super::children::Children;
+use super::children::{Children, Delta};
+use super::ends::{End, Ends};
 use super::{Engine, State};
 use crate::esp::builder::Built;
 use crate::esp::sa::{InboundSa, OutboundSa};
@@ -25,8 +26,8 @@ pub(super) struct Installed {
     pub(super) policy: Arc<Compiled>,
     /// SAs of both directions, those of the policy and those that were negotiated.
     pub(super) sas: Arc<SaTable>,
-    /// Of all SAs.
-    ends: Ends,
+    /// UDP ports of ours that carry ESP.
+    pub(super) encapsulation_ports: Arc<[u16]>,
 }
 
 /// A policy that control installed, compiled.
@@ -40,15 +41,11 @@ pub(super) struct Compiled {
     /// SAs of its own.
     inbound: Vec<InboundEntry<InboundSa>>,
     outbound: Vec<OutboundEntry<OutboundSa>>,
-    ends: Ends,
+    /// Under which its own SAs receive, and where.
+    receives: HashSet<(u32, IpAddr)>,
+    /// Of its own SAs.
+    pub(super) ends: Ends,
     prefixes: HashSet<AddressRange>,
-}
-
-/// Where SAs end: what the surroundings must know, so that no packet of them passes by.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Ends {
-    ports: HashSet<u16>,
-    peers: HashSet<IpAddr>,
 }
 
 impl Engine {
@@ -67,10 +64,14 @@ impl Engine {
         let (policy, sas) = compile(snapshot, &built, self.counters.len(), before);
         let next = Arc::new(Installed::of(Arc::new(policy), &children));
 
-        // While workers change over, and when they do not, both the old and the new prefixes are guarded.
-        let (both, both_ends) = union(previous.as_deref(), &next);
+        // While workers change over, and when they do not, both the old and the new are guarded.
+        let both = union(previous.as_deref(), &next);
+        let staying = children.ends_in(&next.policy);
+        let next_ends = [&next.policy.ends, &staying];
+        let before = previous.as_deref().map(|previous| &previous.policy.ends);
+        let all_ends: Vec<&Ends> = next_ends.into_iter().chain(before).chain([&children.ends]).collect();
         self.guard_host_for(&next.policy.filters, &sorted_ranges(&both))?;
-        if let Err(refusal) = self.guard(&both, &both_ends) {
+        if let Err(refusal) = self.guard(&both, &all_ends) {
             // Maps may guard more than before, never less.
             self.try_guard_host();
             return Err(refusal);
@@ -79,7 +80,7 @@ impl Engine {
         match in_force {
             Ok(_) => {
                 self.builder().adopt(&sas, &built);
-                complain(self.guard(&next.policy.prefixes, &next.ends));
+                complain(self.guard(&next.policy.prefixes, &next_ends));
                 self.end_orphans(&mut children, &next.policy);
             }
             Err(_) => self.builder().remember(&sas, &built),
@@ -90,47 +91,60 @@ impl Engine {
         in_force
     }
 
-    /// Puts the negotiated SAs in force beside a policy that is.
+    /// Puts changes of negotiated SAs in force beside a policy that is.
     ///
     /// # Errors
     /// A worker lags, or packets of new SAs would not reach the workers; what was in force is in force again.
     pub(super) fn put_children_in_force(
         &self,
         previous: &Installed,
-        children: &Children,
+        children: &mut Children,
+        delta: Delta,
     ) -> Result<Reply, Refusal> {
-        let next = Arc::new(Installed::of(Arc::clone(&previous.policy), children));
-        let both = previous.ends.clone().and(&next.ends);
-        self.announce_ends(&previous.ends, &both)?;
-        let in_force = self.state().put_in_force(Arc::clone(&next));
-        let now = if in_force.is_ok() { &next.ends } else { &previous.ends };
-        complain(self.announce_ends(&both, now));
+        let (come, gone) = delta.ends();
+        let announced = self.shift_ends(children, &previous.policy, &come, &[]);
+        let in_force = announced.and_then(|()| {
+            let mut sas = SaTable::clone(&previous.sas);
+            delta.apply(&mut sas);
+            let ports = Ends::ports(&[&previous.policy.ends, &children.ends]);
+            let next = Installed {
+                policy: Arc::clone(&previous.policy),
+                sas: Arc::new(sas),
+                encapsulation_ports: ports.into(),
+            };
+            self.state().put_in_force(Arc::new(next))
+        });
+        let over = if in_force.is_ok() { gone } else { come };
+        complain(self.shift_ends(children, &previous.policy, &[], &over));
         in_force
     }
 
-    fn guard(&self, prefixes: &HashSet<AddressRange>, ends: &Ends) -> Result<(), Refusal> {
+    /// Counts the ends of negotiated SAs, and tells the surroundings what is new or over.
+    pub(super) fn shift_ends(
+        &self,
+        children: &mut Children,
+        policy: &Compiled,
+        come: &[End],
+        gone: &[End],
+    ) -> Result<(), Refusal> {
+        let shift = children.ends.shift(come, gone, &policy.ends);
+        if shift.ports {
+            self.announce_ports(&[&policy.ends, &children.ends])?;
+        }
+        if shift.come.is_empty() && shift.gone.is_empty() {
+            return Ok(());
+        }
+        self.surroundings.peers_changed(&shift.come, &shift.gone).map_err(Refusal::Unenforceable)
+    }
+
+    fn guard(&self, prefixes: &HashSet<AddressRange>, ends: &[&Ends]) -> Result<(), Refusal> {
         self.announce_ports(ends)?;
-        self.announce_peers(ends)?;
+        self.surroundings.peers(&Ends::peers(ends)).map_err(Refusal::Unenforceable)?;
         self.surroundings.protect(&sorted_ranges(prefixes)).map_err(Refusal::Unenforceable)
     }
 
-    /// Tells only what is new.
-    fn announce_ends(&self, before: &Ends, now: &Ends) -> Result<(), Refusal> {
-        if before.ports != now.ports {
-            self.announce_ports(now)?;
-        }
-        if before.peers != now.peers {
-            self.announce_peers(now)?;
-        }
-        Ok(())
-    }
-
-    fn announce_ports(&self, ends: &Ends) -> Result<(), Refusal> {
-        self.surroundings.encapsulation_ports(&sorted(&ends.ports)).map_err(Refusal::Unenforceable)
-    }
-
-    fn announce_peers(&self, ends: &Ends) -> Result<(), Refusal> {
-        self.surroundings.peers(&sorted(&ends.peers)).map_err(Refusal::Unenforceable)
+    fn announce_ports(&self, ends: &[&Ends]) -> Result<(), Refusal> {
+        self.surroundings.encapsulation_ports(&Ends::ports(ends)).map_err(Refusal::Unenforceable)
     }
 }
 
@@ -155,13 +169,15 @@ fn compile(
     let source =
         PolicySource { rules: snapshot.rules, zones: snapshot.zones, tunnels, settings: snapshot.filter };
     let filters = Policy::compile(source, workers, previous.map(|previous| &*previous.filters));
+    let receives = inbound.iter().map(|entry| (entry.spi, entry.destination)).collect();
     let compiled = Compiled {
         fingerprint: snapshot.fingerprint,
         filters: Arc::new(filters),
         tunnels: numbered,
         inbound,
         outbound,
-        ends: snapshot.sas.iter().map(|sa| (sa.remote, sa.carrier)).collect(),
+        receives,
+        ends: Ends::of(snapshot.sas.iter().map(|sa| (sa.remote, sa.carrier))),
         prefixes,
     };
     (compiled, snapshot.sas)
@@ -175,7 +191,7 @@ impl Compiled {
 
     /// Whether an SA of the policy itself receives under this SPI at this address.
     pub(super) fn receives(&self, spi: u32, local: IpAddr) -> bool {
-        self.inbound.iter().any(|entry| (entry.spi, entry.destination) == (spi, local))
+        self.receives.contains(&(spi, local))
     }
 
     /// SAs of its own.
@@ -190,13 +206,9 @@ impl Installed {
         let (mut inbound, mut outbound) = (policy.inbound.clone(), policy.outbound.clone());
         inbound.extend(children.inbound(&policy));
         outbound.extend(children.outbound(&policy));
-        let ends = policy.ends.clone().and(&children.ends(&policy).collect());
-        Self { policy, sas: Arc::new(SaTable::new(inbound, outbound)), ends }
-    }
-
-    /// UDP ports of ours that carry ESP.
-    pub(super) fn encapsulation_ports(&self) -> Arc<[u16]> {
-        sorted(&self.ends.ports).into()
+        let ports = Ends::ports(&[&policy.ends, &children.ends_in(&policy)]);
+        let sas = Arc::new(SaTable::new(inbound, outbound));
+        Self { policy, sas, encapsulation_ports: ports.into() }
     }
 }
 
@@ -232,7 +244,7 @@ fn entries(sas: &[Sa], built: &[Built]) -> Entries {
                 inbound.push(InboundEntry { spi, destination: sa.local, tunnel, sa: built });
             }
             Built::Outbound(built) => {
-                let (destination, selectors) = (sa.remote, sa.selectors.clone());
+                let (destination, selectors) = (sa.remote, sa.selectors.as_slice().into());
                 outbound.push(OutboundEntry { spi, destination, tunnel, selectors, sa: built });
             }
         }
@@ -250,46 +262,13 @@ fn prefixes(snapshot: &Snapshot) -> HashSet<AddressRange> {
     protected.collect()
 }
 
-impl FromIterator<(IpAddr, Carrier)> for Ends {
-    fn from_iter<I: IntoIterator<Item = (IpAddr, Carrier)>>(all: I) -> Self {
-        let mut ends = Self::default();
-        for (remote, carrier) in all {
-            ends.peers.insert(remote);
-            if let Carrier::Udp { local_port, .. } = carrier {
-                ends.ports.insert(local_port);
-            }
-        }
-        ends
-    }
-}
-
-impl Ends {
-    /// What either has.
-    fn and(mut self, other: &Self) -> Self {
-        self.ports.extend(&other.ports);
-        self.peers.extend(&other.peers);
-        self
-    }
-}
-
-fn union(previous: Option<&Installed>, next: &Installed) -> (HashSet<AddressRange>, Ends) {
-    match previous {
-        None => (next.policy.prefixes.clone(), next.ends.clone()),
-        Some(previous) => {
-            let prefixes = previous.policy.prefixes.union(&next.policy.prefixes).copied().collect();
-            (prefixes, previous.ends.clone().and(&next.ends))
-        }
-    }
+fn union(previous: Option<&Installed>, next: &Installed) -> HashSet<AddressRange> {
+    let before = previous.iter().flat_map(|previous| &previous.policy.prefixes);
+    before.chain(&next.policy.prefixes).copied().collect()
 }
 
 fn sorted_ranges(prefixes: &HashSet<AddressRange>) -> Vec<AddressRange> {
     let mut prefixes: Vec<AddressRange> = prefixes.iter().copied().collect();
     prefixes.sort_unstable_by_key(|range| (range.first(), range.last()));
     prefixes
-}
-
-fn sorted<T: Ord + Copy>(all: &HashSet<T>) -> Vec<T> {
-    let mut list: Vec<T> = all.iter().copied().collect();
-    list.sort_unstable();
-    list
 }

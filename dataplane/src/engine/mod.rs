@@ -7,10 +7,12 @@
 
 mod answer;
 mod children;
+mod ends;
 mod host;
 mod install;
 mod mode;
 
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -56,7 +58,12 @@ pub trait Surroundings: Send + Sync {
     ///
     /// # Errors
     /// Why some do not reach them.
-    fn peers(&self, peers: &[std::net::IpAddr]) -> Result<(), String>;
+    fn peers(&self, peers: &[IpAddr]) -> Result<(), String>;
+    /// Peers that have come, and such as are none any more, since the last call of this or [`Self::peers`].
+    ///
+    /// # Errors
+    /// As [`Self::peers`].
+    fn peers_changed(&self, come: &[IpAddr], gone: &[IpAddr]) -> Result<(), String>;
     /// Wakes workers that sleep, so that they take the new generation.
     fn wake(&self);
     /// The physical interfaces, where there are any.
@@ -317,7 +324,9 @@ impl State {
         let mode = self.mode();
         let policy = self.filters(mode);
         let (sas, encapsulation_ports) = match (&self.installed, mode) {
-            (Some(installed), FilterMode::Policy) => (&installed.sas, installed.encapsulation_ports()),
+            (Some(installed), FilterMode::Policy) => {
+                (&installed.sas, Arc::clone(&installed.encapsulation_ports))
+            }
             _ => (&self.no_sas, Arc::default()),
         };
         let ports =

@@ -49,7 +49,10 @@ impl Surroundings for Fake {
     fn encapsulation_ports(&self, _: &[u16]) -> Result<(), String> {
         Ok(())
     }
-    fn peers(&self, _: &[std::net::IpAddr]) -> Result<(), String> {
+    fn peers(&self, _: &[IpAddr]) -> Result<(), String> {
+        Ok(())
+    }
+    fn peers_changed(&self, _: &[IpAddr], _: &[IpAddr]) -> Result<(), String> {
         Ok(())
     }
     fn wake(&self) {

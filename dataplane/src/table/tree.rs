@@ -275,6 +275,11 @@ impl<C: Coordinate> Tree<C> {
 
     /// The lowest rank among the entries that hold `key`.
     pub(super) fn first_match(&self, key: &Key<C>) -> Option<u32> {
+        self.first_match_among(key, |_| true)
+    }
+
+    /// The same among those ranks that count.
+    pub(super) fn first_match_among(&self, key: &Key<C>, counts: impl Fn(u32) -> bool) -> Option<u32> {
         let mut best = u32::MAX;
         // At most two per level wait: the walk goes on with a third.
         let mut waiting: ArrayVec<u32, { 2 * DEPTH + 2 }> = ArrayVec::new();
@@ -283,7 +288,7 @@ impl<C: Coordinate> Tree<C> {
             while let Some(node) = self.nodes.get(at as usize).filter(|node| node.lowest < best) {
                 match node.what {
                     What::Leaf { start, end } => {
-                        best = self.scan(start, end, key, best);
+                        best = self.scan(start, end, key, best, &counts);
                         break;
                     }
                     What::Split { dimension, threshold, below, above, across } => {
@@ -326,10 +331,13 @@ impl<C: Coordinate> Tree<C> {
         if key.at[dimension as usize] < threshold { below } else { above }
     }
 
-    fn scan(&self, start: u32, end: u32, key: &Key<C>, best: u32) -> u32 {
+    fn scan(&self, start: u32, end: u32, key: &Key<C>, best: u32, counts: &impl Fn(u32) -> bool) -> u32 {
         let leaf = self.entries.get(start as usize..end as usize).unwrap_or_default();
         let better = leaf.iter().take_while(|entry| entry.rank < best);
-        better.into_iter().find(|entry| entry.matches(key)).map_or(best, |entry| entry.rank)
+        better
+            .into_iter()
+            .find(|entry| entry.matches(key) && counts(entry.rank))
+            .map_or(best, |entry| entry.rank)
     }
 }
 

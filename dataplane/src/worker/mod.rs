@@ -87,7 +87,7 @@ struct Stages {
     reassembly: Reassembly,
     limiter: Limiter,
     /// Position of the next SA to ask for a keepalive, and when SAs were last asked.
-    keepalive: (usize, Now),
+    keepalive: (u32, Now),
 }
 
 impl Worker {
@@ -170,21 +170,21 @@ impl Worker {
     /// room for more, the rest has its turn in the next breath.
     fn make_keepalives(&mut self, now: Now) {
         let Self { reader, stages, batch, pool, index, workers, .. } = self;
-        let all = reader.current().sas.all_outbound();
+        let sas = &reader.current().sas;
         let (from, asked) = stages.keepalive;
-        let due = (all.len() as u64).saturating_mul(now.since(asked)) / KEEPALIVE_ROUND;
-        let mut rest = all.get(from..).unwrap_or_default().iter();
-        for entry in rest.by_ref().take(due.max(1) as usize) {
+        let due = (sas.counts().1 as u64).saturating_mul(now.since(asked)) / KEEPALIVE_ROUND;
+        let mut rest = sas.outbound_from(from);
+        for (at, entry) in rest.by_ref().take(due.max(1) as usize) {
             if batch.packets.is_full() || pool.free() == 0 {
                 return;
             }
-            stages.keepalive.0 += 1;
+            stages.keepalive.0 = at + 1;
             if entry.sa.spi() as usize % *workers == *index {
                 esp::keepalive::keepalives(std::iter::once(&*entry.sa), batch, pool, now);
             }
         }
         stages.keepalive.1 = now;
-        if rest.len() == 0 {
+        if rest.next().is_none() {
             stages.keepalive.0 = 0;
         }
     }

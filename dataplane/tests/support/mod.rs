@@ -121,6 +121,14 @@ impl Surroundings for Listener {
         Ok(())
     }
 
+    fn peers_changed(&self, come: &[IpAddr], gone: &[IpAddr]) -> Result<(), String> {
+        let peers = &mut self.0.lock().unwrap().peers;
+        peers.extend(come);
+        peers.retain(|peer| !gone.contains(peer));
+        peers.sort_unstable();
+        Ok(())
+    }
+
     fn wake(&self) {
         self.0.lock().unwrap().wakes += 1;
     }

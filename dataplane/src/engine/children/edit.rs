@@ -9,7 +9,7 @@ use ravelin_contract::rule::TunnelId;
 use ravelin_contract::sa::{Sa, Spi};
 use ravelin_contract::snapshot::Inconsistency;
 
-use super::{Children, Held};
+use super::{Children, Delta, Held};
 use crate::clock::Now;
 use crate::engine::install::Compiled;
 use crate::engine::random;
@@ -22,9 +22,11 @@ pub(super) struct Edit<'a> {
     children: &'a mut Children,
     policy: &'a Compiled,
     now: Now,
-    /// What was there before each change, in order.
-    before: Vec<(Spi, Option<Held>)>,
+    before: Before,
 }
+
+/// What was there before each change, in their order.
+pub(super) type Before = Vec<(Spi, Option<Held>)>;
 
 /// What a pair remembers while its SAs are made anew.
 struct Memory {
@@ -38,9 +40,10 @@ impl<'a> Edit<'a> {
         Self { children, policy, now, before: Vec::new() }
     }
 
-    /// With the changes made so far.
-    pub(super) fn children(&self) -> &Children {
-        self.children
+    /// What was there before, and what the changes mean for the table of SAs.
+    pub(super) fn done(self) -> (Before, Delta) {
+        let delta = Delta::between(&self.before, &self.children.held, self.policy);
+        (self.before, delta)
     }
 
     /// Makes one change.
@@ -58,19 +61,6 @@ impl<'a> Edit<'a> {
                 let held = self.children.held.remove(&spi);
                 self.before.push((spi, held));
                 Ok(())
-            }
-        }
-    }
-
-    /// As if nothing had been changed. Numbers that workers may have used are not forgotten.
-    pub(super) fn take_back(self) {
-        for (spi, before) in self.before.into_iter().rev() {
-            let after = match before {
-                Some(held) => self.children.held.insert(spi, held),
-                None => self.children.held.remove(&spi),
-            };
-            if let Some(held) = after.filter(|held| !self.children.held.contains_key(&held.child.spi())) {
-                self.children.abandoned.push(Arc::clone(held.outbound.sequence()));
             }
         }
     }

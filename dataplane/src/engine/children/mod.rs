@@ -2,27 +2,32 @@
 //!
 //! What is held is what is in force: an edit that does not come into force is taken back, before anybody else looks.
 
+mod delta;
 mod edit;
 mod look;
 
-use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::collections::{BTreeMap, VecDeque};
 use std::ops::Bound;
 use std::sync::{Arc, MutexGuard, PoisonError};
 
 use ravelin_contract::child::{Change, Child, ChildFault, ChildStatus, Happening};
 use ravelin_contract::limits;
 use ravelin_contract::message::{Event, Refusal, Reply};
-use ravelin_contract::sa::{Carrier, Spi};
+use ravelin_contract::sa::Spi;
 
 use super::Engine;
+use super::ends::{End, Ends};
 use super::install::{Compiled, Installed};
 use crate::clock::Now;
 use crate::esp::sa::{InboundSa, OutboundSa};
 use crate::esp::sequence::Sequence;
 use crate::table::sa_table::{InboundEntry, OutboundEntry};
-use edit::Edit;
+pub(super) use delta::Delta;
+use edit::{Before, Edit};
 use look::Seen;
+
+/// Most sequences kept of pairs that were refused: control gives such a child back, and rarely tries again.
+const ABANDONED: usize = 1024;
 
 /// All negotiated SAs.
 #[derive(Debug, Default)]
@@ -31,7 +36,9 @@ pub(super) struct Children {
     /// Pairs that began to send so far.
     turns: u64,
     /// Of pairs that workers may have used although they were refused. Should a key come again, its numbers go on.
-    abandoned: Vec<Arc<Sequence>>,
+    abandoned: VecDeque<Arc<Sequence>>,
+    /// Of all that are held.
+    pub(super) ends: Ends,
 }
 
 /// One pair.
@@ -91,6 +98,8 @@ impl Engine {
         for held in gone.iter().filter_map(|spi| children.held.remove(spi)) {
             self.tell_of(&held, Happening::Orphaned);
         }
+        // What the surroundings must know was told with the policy.
+        children.ends = children.ends_in(policy);
     }
 
     fn edit(
@@ -104,9 +113,10 @@ impl Engine {
             let mut builder = self.builder();
             changes.into_iter().try_for_each(|change| edit.make(change, &mut builder))
         };
-        let in_force = made.and_then(|()| self.put_children_in_force(installed, edit.children()));
+        let (before, delta) = edit.done();
+        let in_force = made.and_then(|()| self.put_children_in_force(installed, children, delta));
         if in_force.is_err() {
-            edit.take_back();
+            children.take_back(before);
         }
         in_force
     }
@@ -120,28 +130,34 @@ impl Engine {
 impl Children {
     /// Those under which we receive.
     pub(super) fn inbound(&self, policy: &Compiled) -> impl Iterator<Item = InboundEntry<InboundSa>> {
-        self.standing(policy).filter_map(|held| {
-            let (child, tunnel) = (&held.child, policy.tunnel(&held.child.tunnel)?);
-            let (spi, destination) = (child.spi().get(), child.path.local);
-            Some(InboundEntry { spi, destination, tunnel, sa: Arc::clone(&held.inbound) })
-        })
+        self.standing(policy).filter_map(|held| held.inbound_entry(policy))
     }
 
     /// Those under which we send, the newest last.
     pub(super) fn outbound(&self, policy: &Compiled) -> impl Iterator<Item = OutboundEntry<OutboundSa>> {
-        let mut sending: Vec<&Held> = self.standing(policy).filter(|held| held.turn.is_some()).collect();
+        let mut sending: Vec<&Held> = self.standing(policy).collect();
         sending.sort_unstable_by_key(|held| held.turn);
-        sending.into_iter().filter_map(|held| {
-            let (child, tunnel) = (&held.child, policy.tunnel(&held.child.tunnel)?);
-            let (spi, destination) = (child.outbound.spi.get(), child.path.remote);
-            let selectors = child.selectors.clone();
-            Some(OutboundEntry { spi, destination, tunnel, selectors, sa: Arc::clone(&held.outbound) })
-        })
+        sending.into_iter().filter_map(|held| held.outbound_entry(policy))
     }
 
-    /// Where they run to.
-    pub(super) fn ends(&self, policy: &Compiled) -> impl Iterator<Item = (IpAddr, Carrier)> {
-        self.standing(policy).map(|held| (held.child.path.remote, held.child.path.carrier))
+    /// Where those run to that this policy has a place for.
+    pub(super) fn ends_in(&self, policy: &Compiled) -> Ends {
+        Ends::of(self.standing(policy).map(Held::end))
+    }
+
+    /// As if nothing had been changed. Numbers that workers may have used are not forgotten.
+    fn take_back(&mut self, before: Before) {
+        for (spi, before) in before.into_iter().rev() {
+            let after = match before {
+                Some(held) => self.held.insert(spi, held),
+                None => self.held.remove(&spi),
+            };
+            if let Some(held) = after.filter(|held| !self.held.contains_key(&held.child.spi())) {
+                self.abandoned.push_back(Arc::clone(held.outbound.sequence()));
+            }
+        }
+        let over = self.abandoned.len().saturating_sub(ABANDONED);
+        self.abandoned.drain(..over);
     }
 
     fn standing(&self, policy: &Compiled) -> impl Iterator<Item = &Held> {
@@ -154,6 +170,24 @@ impl Held {
     fn stands(&self, policy: &Compiled) -> bool {
         policy.tunnel(&self.child.tunnel).is_some()
             && !policy.receives(self.child.spi().get(), self.child.path.local)
+    }
+
+    fn inbound_entry(&self, policy: &Compiled) -> Option<InboundEntry<InboundSa>> {
+        let tunnel = policy.tunnel(&self.child.tunnel)?;
+        let (spi, destination) = (self.child.spi().get(), self.child.path.local);
+        Some(InboundEntry { spi, destination, tunnel, sa: Arc::clone(&self.inbound) })
+    }
+
+    /// `None` while it only receives.
+    fn outbound_entry(&self, policy: &Compiled) -> Option<OutboundEntry<OutboundSa>> {
+        let tunnel = policy.tunnel(&self.child.tunnel).filter(|_| self.turn.is_some())?;
+        let (spi, destination) = (self.child.outbound.spi.get(), self.child.path.remote);
+        let selectors = self.child.selectors.as_slice().into();
+        Some(OutboundEntry { spi, destination, tunnel, selectors, sa: Arc::clone(&self.outbound) })
+    }
+
+    fn end(&self) -> End {
+        (self.child.path.remote, self.child.path.carrier)
     }
 
     fn status(&self, now: Now) -> ChildStatus {

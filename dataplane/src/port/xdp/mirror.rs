@@ -36,17 +36,24 @@ impl<M: KeySet<K> + TryFrom<Map, Error = MapError>, K: Copy + Eq + Hash> Mirror<
     /// Makes `wanted` the content: first what is new goes in, then what is old goes out, so that a key in both is
     /// never missing.
     pub(super) fn set(&mut self, wanted: HashSet<K>) -> Result<(), SteeringError> {
+        let old = self.present.difference(&wanted).copied().collect();
+        self.change(wanted, old)
+    }
+
+    /// Puts these in, then takes those out.
+    pub(super) fn change(&mut self, come: HashSet<K>, gone: HashSet<K>) -> Result<(), SteeringError> {
         let failed = |error| SteeringError::Map(self.name, error);
-        for key in &wanted {
-            if !self.present.contains(key) {
-                self.map.put(*key).map_err(failed)?;
-                self.present.insert(*key);
+        for key in come {
+            if !self.present.contains(&key) {
+                self.map.put(key).map_err(failed)?;
+                self.present.insert(key);
             }
         }
-        let old: Vec<K> = self.present.difference(&wanted).copied().collect();
-        for key in old {
-            self.map.delete(key).map_err(failed)?;
-            self.present.remove(&key);
+        for key in gone {
+            if self.present.contains(&key) {
+                self.map.delete(key).map_err(failed)?;
+                self.present.remove(&key);
+            }
         }
         Ok(())
     }

@@ -216,6 +216,17 @@ impl Steering {
         self.peers6.set(v6)
     }
 
+    /// Says which of these have come and gone since.
+    pub fn change_peers(
+        &mut self,
+        come: impl IntoIterator<Item = IpAddr>,
+        gone: impl IntoIterator<Item = IpAddr>,
+    ) -> Result<(), SteeringError> {
+        let ((come4, come6), (gone4, gone6)) = (split(come), split(gone));
+        self.peers4.change(come4, gone4)?;
+        self.peers6.change(come6, gone6)
+    }
+
     /// Gives the frames of a receive queue to an AF_XDP socket that is bound to it. When the socket is closed, the
     /// queue's frames are dropped again.
     pub fn set_socket(&mut self, queue: u32, socket: BorrowedFd<'_>) -> Result<(), SteeringError> {
