@@ -20,7 +20,7 @@
 
 use crate::error::{BadTag, KeyError};
 use crate::low::{self, BackEnd};
-use crate::nonce::{Nonce, ReceivedNonce};
+use crate::nonce::{Nonce, Octets, ReceivedNonce};
 use crate::text::Text;
 
 /// Octets of a tag.
@@ -94,13 +94,8 @@ impl std::fmt::Debug for Key {
 
 /// One text to seal.
 pub struct SealJob<'a> {
-    pub(crate) nonce: Nonce,
-    pub(crate) key: &'a Key,
-    pub(crate) aad: &'a [u8],
-    pub(crate) text: Text<'a>,
+    pub(crate) work: Work<'a>,
     pub(crate) tag: &'a mut [u8; TAG_LEN],
-    /// Set before the job is done: doing it again would use the nonce twice.
-    pub(crate) done: bool,
 }
 
 impl<'a> SealJob<'a> {
@@ -113,19 +108,14 @@ impl<'a> SealJob<'a> {
         text: Text<'a>,
         tag: &'a mut [u8; TAG_LEN],
     ) -> Self {
-        Self { key, nonce, done: false, aad, text, tag }
+        Self { work: Work::new(key, nonce.0, aad, text), tag }
     }
 }
 
 /// One text to open.
 pub struct OpenJob<'a> {
-    pub(crate) nonce: ReceivedNonce,
-    pub(crate) key: &'a Key,
-    pub(crate) aad: &'a [u8],
-    pub(crate) text: Text<'a>,
+    pub(crate) work: Work<'a>,
     pub(crate) tag: &'a [u8; TAG_LEN],
-    /// Set before the job is done: opening in place again would destroy the cleartext.
-    pub(crate) done: bool,
     pub(crate) outcome: Result<(), BadTag>,
 }
 
@@ -139,7 +129,7 @@ impl<'a> OpenJob<'a> {
         text: Text<'a>,
         tag: &'a [u8; TAG_LEN],
     ) -> Self {
-        Self { key, nonce, done: false, aad, text, tag, outcome: Err(BadTag) }
+        Self { work: Work::new(key, nonce.0, aad, text), tag, outcome: Err(BadTag) }
     }
 
     /// Whether the text was authentic. [`BadTag`] before it was opened.
@@ -149,6 +139,47 @@ impl<'a> OpenJob<'a> {
     #[inline]
     pub fn outcome(&self) -> Result<(), BadTag> {
         self.outcome
+    }
+
+    /// Notes whether the text was authentic, and wipes what was made of it if not.
+    #[inline(always)]
+    pub(crate) fn judge(&mut self, authentic: bool) {
+        if authentic {
+            self.outcome = Ok(());
+        } else {
+            self.outcome = Err(BadTag);
+            self.work.text.wipe();
+        }
+    }
+}
+
+/// What both kinds of job are about.
+pub(crate) struct Work<'a> {
+    pub(crate) nonce: Octets,
+    pub(crate) key: &'a low::AeadKey,
+    pub(crate) aad: &'a [u8],
+    pub(crate) text: Text<'a>,
+    /// Set before the job is done. Sealing again would use the nonce twice; opening in place again would destroy the
+    /// cleartext.
+    begun: bool,
+}
+
+impl<'a> Work<'a> {
+    #[inline(always)]
+    fn new(key: &'a Key, nonce: Octets, aad: &'a [u8], text: Text<'a>) -> Self {
+        Self { nonce, key: &key.0, begun: false, aad, text }
+    }
+
+    /// Whether nobody has begun it.
+    #[inline(always)]
+    pub(crate) fn is_fresh(&self) -> bool {
+        !self.begun
+    }
+
+    /// Marks it as begun; whether it was fresh, so that nobody does it twice.
+    #[inline(always)]
+    pub(crate) fn begin(&mut self) -> bool {
+        !std::mem::replace(&mut self.begun, true)
     }
 }
 

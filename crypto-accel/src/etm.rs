@@ -13,6 +13,7 @@ use sha2::{Sha256, Sha384, Sha512};
 use subtle::ConstantTimeEq;
 
 use crate::error::{BadTag, KeyError, LengthError};
+use crate::iv::Iv;
 use crate::low::{Locked, cleanly};
 use crate::text::Text;
 
@@ -116,14 +117,15 @@ impl Key {
     /// Encrypts `text` and writes the ICV over `before | iv | ciphertext | after` to `icv`.
     ///
     /// For ESP `before` is SPI and sequence number, `after` the upper half of an extended number or empty
-    /// (RFC 4303 2.2.1). `iv` comes from [`iv::Generator`](crate::iv::Generator); [`Cipher::Null`] ignores it.
+    /// (RFC 4303 2.2.1). `iv` comes from [`iv::Generator`](crate::iv::Generator); its octets travel in the packet, but
+    /// [`Cipher::Null`] has none and ignores it.
     ///
     /// # Errors
     /// CBC with a text that is no multiple of [`BLOCK_LEN`], or an `icv` not of [`Key::icv_len`] octets.
     pub fn seal(
         &self,
         before: &[u8],
-        iv: &[u8; BLOCK_LEN],
+        iv: Iv,
         mut text: Text<'_>,
         after: &[u8],
         icv: &mut [u8],
@@ -131,15 +133,15 @@ impl Key {
         self.check_lengths(&text, icv.len())?;
         cleanly(|| {
             let octets = text.gather();
-            self.crypt.encrypt(iv, octets);
+            self.crypt.encrypt(&iv.0, octets);
             let icv_len = icv.len();
-            let full = self.sign.over(&[before, &iv[..self.iv_len()], octets, after]);
+            let full = self.sign.over(&[before, &iv.0[..self.iv_len()], octets, after]);
             icv.copy_from_slice(&full[..icv_len]);
         });
         Ok(())
     }
 
-    /// Verifies the ICV, and only then decrypts. Arguments as for [`Key::seal`].
+    /// Verifies the ICV, and only then decrypts. Arguments as for [`Key::seal`], the IV as it came.
     ///
     /// # Errors
     /// As [`OpenError`] says.

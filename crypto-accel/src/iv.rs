@@ -19,10 +19,34 @@ impl Generator {
     }
 
     /// The IV for the packet with this number. Sealing, which follows, clears the registers.
-    pub fn iv(&self, number: Number) -> [u8; 16] {
+    pub fn iv(&self, number: Number) -> Iv {
         let mut block = u128::from(number.get()).to_be_bytes().into();
         self.0.encrypt_block(&mut block);
-        block.into()
+        Iv(block.into())
+    }
+}
+
+/// A sender's IV. Sealing takes it, so it serves once. Neither `Clone` nor `Copy`:
+///
+/// ```compile_fail
+/// use ravelin_crypto_accel::iv::Generator;
+/// use ravelin_crypto_accel::nonce::NumberRange;
+/// let number = NumberRange::from_reserved(1, 9).take().unwrap();
+/// let copy = Generator::new(&[7; 16]).iv(number).clone();
+/// ```
+#[derive(Debug, PartialEq, Eq)]
+pub struct Iv(pub(crate) [u8; 16]);
+
+impl Iv {
+    /// A given one, as published vectors have it. The caller promises that no other text has it under the same key,
+    /// and that nobody could tell it before.
+    pub fn promised(octets: [u8; 16]) -> Self {
+        Self(octets)
+    }
+
+    /// Its octets, which travel in the packet.
+    pub fn octets(&self) -> &[u8; 16] {
+        &self.0
     }
 }
 
@@ -47,8 +71,8 @@ mod tests {
         let mut halves = HashSet::new();
         while let Some(number) = numbers.take() {
             let iv = generator.iv(number);
-            assert!(seen.insert(iv));
-            halves.insert(iv[..8].to_vec());
+            assert!(seen.insert(*iv.octets()));
+            halves.insert(iv.octets()[..8].to_vec());
         }
         assert_eq!(seen.len(), 1_000_000);
         assert_eq!(halves.len(), 1_000_000, "a counter shows through");

@@ -23,5 +23,5 @@ pub mod nonce;
 mod text;
 
 pub use error::{BadTag, KeyError, LengthError};
-pub use low::{BackEnd, KeyMemory, back_end, key_memory};
+pub use low::{BackEnd, KeyMemory, SwitchError, back_end, check_environment, key_memory};
 pub use text::{TEXT_MAX, Text};

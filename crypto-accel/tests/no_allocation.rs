@@ -9,6 +9,7 @@ use std::cell::Cell;
 use common::{ALGORITHMS, counting_key, nonce, received};
 use ravelin_crypto_accel::aead::{open_one, seal_one};
 use ravelin_crypto_accel::etm::{self, Cipher, Hash};
+use ravelin_crypto_accel::iv::Iv;
 use ravelin_crypto_accel::{BadTag, Text};
 
 struct Counting;
@@ -73,7 +74,8 @@ fn encrypt_then_mac_does_not_allocate() {
             let (mut octets, mut icv) = ([5; 1424], [0; 32]);
             let icv = &mut icv[..hash.icv_len()];
             let count = allocations(|| {
-                key.seal(b"before", &[7; 16], Text::in_place(&mut octets).unwrap(), b"", icv).unwrap();
+                key.seal(b"before", Iv::promised([7; 16]), Text::in_place(&mut octets).unwrap(), b"", icv)
+                    .unwrap();
                 key.open(b"before", &[7; 16], Text::in_place(&mut octets).unwrap(), b"", icv).unwrap();
                 key.open(b"forged", &[7; 16], Text::in_place(&mut octets).unwrap(), b"", icv).unwrap_err();
             });

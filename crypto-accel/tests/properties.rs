@@ -149,7 +149,7 @@ proptest! {
     ) {
         let clear = clear.concat();
         let (mut hidden, mut icv) = (clear.clone(), vec![0; key.icv_len()]);
-        key.seal(&before, &iv, Text::in_place(&mut hidden).unwrap(), &after, &mut icv).unwrap();
+        key.seal(&before, iv::Iv::promised(iv), Text::in_place(&mut hidden).unwrap(), &after, &mut icv).unwrap();
         prop_assert_eq!(hidden == clear, key.iv_len() == 0);
 
         let mut output = vec![0xa5; clear.len()];
@@ -170,11 +170,11 @@ proptest! {
     ) {
         let clear = clear.concat();
         let (mut in_place, mut icv) = (clear.clone(), vec![0; key.icv_len()]);
-        key.seal(b"", &[1; 16], Text::in_place(&mut in_place).unwrap(), b"", &mut icv).unwrap();
+        key.seal(b"", iv::Iv::promised([1; 16]), Text::in_place(&mut in_place).unwrap(), b"", &mut icv).unwrap();
         let (input, tail) = clear.split_at(cut.index(clear.len()));
         let (mut across, mut icv_across) = (vec![0; clear.len()], vec![0; key.icv_len()]);
         let text = Text::across(input, tail, &mut across).unwrap();
-        key.seal(b"", &[1; 16], text, b"", &mut icv_across).unwrap();
+        key.seal(b"", iv::Iv::promised([1; 16]), text, b"", &mut icv_across).unwrap();
         prop_assert_eq!((across, icv_across), (in_place, icv));
     }
 }
@@ -220,7 +220,13 @@ fn keys_of_a_wrong_length_are_refused() {
 fn cbc_takes_whole_blocks_and_icvs_their_length() {
     let key = etm::Key::new(Cipher::AesCbc, &[0; 16], Hash::Sha384, &[0; 48]).unwrap();
     let seal = |text: usize, icv: usize| {
-        key.seal(b"", &[0; 16], Text::in_place(&mut vec![0; text]).unwrap(), b"", &mut vec![0; icv])
+        key.seal(
+            b"",
+            iv::Iv::promised([0; 16]),
+            Text::in_place(&mut vec![0; text]).unwrap(),
+            b"",
+            &mut vec![0; icv],
+        )
     };
     assert_eq!(seal(32, 24), Ok(()));
     assert_eq!(seal(33, 24), Err(LengthError::Blocks(33)));

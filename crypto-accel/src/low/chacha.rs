@@ -3,7 +3,6 @@
 use ring::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, Nonce, UnboundKey};
 
 use crate::aead::{OpenJob, SealJob};
-use crate::error::BadTag;
 use crate::low::locked::Locked;
 
 /// An expanded key. ring leaves its keys in memory when dropped; [`Locked`] does not.
@@ -18,28 +17,24 @@ impl Key {
 
     /// Does the job if it was not done before.
     pub(super) fn seal(&self, job: &mut SealJob<'_>) {
-        if std::mem::replace(&mut job.done, true) {
-            return;
+        let work = &mut job.work;
+        if work.begin() {
+            let nonce = Nonce::assume_unique_for_key(work.nonce.array());
+            let made = self.0.seal_in_place_separate_tag(nonce, Aad::from(work.aad), work.text.gather());
+            let made = made.expect("TEXT_MAX is below the limit of the algorithm");
+            job.tag.copy_from_slice(made.as_ref());
         }
-        let nonce = Nonce::assume_unique_for_key(job.nonce.0.array());
-        let made = self
-            .0
-            .seal_in_place_separate_tag(nonce, Aad::from(job.aad), job.text.gather())
-            .expect("TEXT_MAX is below the limit of the algorithm");
-        job.tag.copy_from_slice(made.as_ref());
     }
 
     /// Does the job if it was not done before.
     pub(super) fn open(&self, job: &mut OpenJob<'_>) {
-        if std::mem::replace(&mut job.done, true) {
-            return;
-        }
-        let nonce = Nonce::assume_unique_for_key(job.nonce.0.array());
-        let (aad, tag) = (Aad::from(job.aad), (*job.tag).into());
-        let outcome = self.0.open_in_place_separate_tag(nonce, aad, tag, job.text.gather(), 0..);
-        job.outcome = outcome.map(|_| ()).map_err(|_| BadTag);
-        if job.outcome.is_err() {
-            job.text.wipe();
+        let work = &mut job.work;
+        if work.begin() {
+            let nonce = Nonce::assume_unique_for_key(work.nonce.array());
+            let (aad, tag) = (Aad::from(work.aad), (*job.tag).into());
+            let outcome = self.0.open_in_place_separate_tag(nonce, aad, tag, work.text.gather(), 0..);
+            let authentic = outcome.is_ok();
+            job.judge(authentic);
         }
     }
 }

@@ -9,11 +9,13 @@ mod leave;
 mod locked;
 mod portable;
 mod slab;
+mod switch;
 
 pub(crate) use erase::erase;
 pub(crate) use leave::cleanly;
 pub(crate) use locked::Locked;
 pub use locked::{KeyMemory, key_memory};
+pub use switch::{SwitchError, check_environment};
 
 use std::sync::OnceLock;
 
@@ -111,13 +113,13 @@ impl AeadKey {
 
 /// Seals the jobs at the head that share a back end, at least one if there are any; returns how many.
 pub(crate) fn seal_some(jobs: &mut [SealJob<'_>]) -> usize {
-    match jobs.first().map(|job| &job.key.0) {
+    match jobs.first().map(|job| job.work.key) {
         #[cfg(target_arch = "x86_64")]
         Some(AeadKey::X86(key)) => x86::seal_some(key.level(), jobs),
         #[cfg(target_arch = "x86_64")]
         Some(AeadKey::ChaCha512(key)) => x86::chacha::seal_some(key.proof(), jobs),
         _ => leading(jobs, |job| {
-            match &job.key.0 {
+            match job.work.key {
                 AeadKey::Portable(key) => key.seal(job),
                 AeadKey::ChaCha(key) => key.seal(job),
                 #[cfg(target_arch = "x86_64")]
@@ -130,13 +132,13 @@ pub(crate) fn seal_some(jobs: &mut [SealJob<'_>]) -> usize {
 
 /// Opens the jobs at the head that share a back end, at least one if there are any; returns how many.
 pub(crate) fn open_some(jobs: &mut [OpenJob<'_>]) -> usize {
-    match jobs.first().map(|job| &job.key.0) {
+    match jobs.first().map(|job| job.work.key) {
         #[cfg(target_arch = "x86_64")]
         Some(AeadKey::X86(key)) => x86::open_some(key.level(), jobs),
         #[cfg(target_arch = "x86_64")]
         Some(AeadKey::ChaCha512(key)) => x86::chacha::open_some(key.proof(), jobs),
         _ => leading(jobs, |job| {
-            match &job.key.0 {
+            match job.work.key {
                 AeadKey::Portable(key) => key.open(job),
                 AeadKey::ChaCha(key) => key.open(job),
                 #[cfg(target_arch = "x86_64")]

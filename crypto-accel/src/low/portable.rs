@@ -5,9 +5,7 @@ use aes_gcm::aead::{AeadInOut, KeyInit, Nonce, Tag};
 use aes_gcm::{Aes128Gcm, Aes256Gcm};
 
 use crate::aead::{Algorithm, OpenJob, SealJob, TAG_LEN};
-use crate::error::BadTag;
 use crate::low::locked::Locked;
-use crate::text::Text;
 
 /// An expanded key of AES-GCM.
 pub(crate) enum Key {
@@ -35,52 +33,44 @@ impl Key {
 
     /// Does the job if it was not done before.
     pub(super) fn seal(&self, job: &mut SealJob<'_>) {
-        if std::mem::replace(&mut job.done, true) {
-            return;
-        }
-        let nonce = &job.nonce.0.array().into();
-        match self {
-            Self::Aes128Gcm(key) => seal_with(key, nonce, job.aad, &mut job.text, job.tag),
-            Self::Aes256Gcm(key) => seal_with(key, nonce, job.aad, &mut job.text, job.tag),
+        if job.work.begin() {
+            match self {
+                Self::Aes128Gcm(key) => seal_with(key, job),
+                Self::Aes256Gcm(key) => seal_with(key, job),
+            }
         }
     }
 
     /// Does the job if it was not done before.
     pub(super) fn open(&self, job: &mut OpenJob<'_>) {
-        if std::mem::replace(&mut job.done, true) {
-            return;
+        if job.work.begin() {
+            match self {
+                Self::Aes128Gcm(key) => open_with(key, job),
+                Self::Aes256Gcm(key) => open_with(key, job),
+            }
         }
-        let (nonce, tag) = (&job.nonce.0.array().into(), job.tag.into());
-        job.outcome = match self {
-            Self::Aes128Gcm(key) => open_with(key, nonce, job.aad, &mut job.text, tag),
-            Self::Aes256Gcm(key) => open_with(key, nonce, job.aad, &mut job.text, tag),
-        };
     }
 }
 
-fn seal_with<A: AeadInOut>(
-    key: &A,
-    nonce: &Nonce<A>,
-    aad: &[u8],
-    text: &mut Text<'_>,
-    tag: &mut [u8; TAG_LEN],
-) {
-    let made = key.encrypt_inout_detached(nonce, aad, text.gather().into()).expect(
+fn seal_with<A: AeadInOut>(key: &A, job: &mut SealJob<'_>)
+where
+    Nonce<A>: From<[u8; 12]>,
+{
+    let work = &mut job.work;
+    let made = key.encrypt_inout_detached(&work.nonce.array().into(), work.aad, work.text.gather().into());
+    let made = made.expect(
         "TEXT_MAX is below the limit of every algorithm, and no slice reaches that of associated data",
     );
-    tag.copy_from_slice(&made);
+    job.tag.copy_from_slice(&made);
 }
 
-fn open_with<A: AeadInOut>(
-    key: &A,
-    nonce: &Nonce<A>,
-    aad: &[u8],
-    text: &mut Text<'_>,
-    tag: &Tag<A>,
-) -> Result<(), BadTag> {
-    let outcome = key.decrypt_inout_detached(nonce, aad, text.gather().into(), tag);
-    outcome.map_err(|_| {
-        text.wipe();
-        BadTag
-    })
+fn open_with<A: AeadInOut>(key: &A, job: &mut OpenJob<'_>)
+where
+    Nonce<A>: From<[u8; 12]>,
+    Tag<A>: From<[u8; TAG_LEN]>,
+{
+    let (work, tag) = (&mut job.work, (*job.tag).into());
+    let nonce = work.nonce.array().into();
+    let outcome = key.decrypt_inout_detached(&nonce, work.aad, work.text.gather().into(), &tag);
+    job.judge(outcome.is_ok());
 }

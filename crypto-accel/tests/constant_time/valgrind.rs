@@ -7,6 +7,7 @@ use std::process::{Command, Output};
 
 use ravelin_crypto_accel::aead::Key;
 use ravelin_crypto_accel::etm::{self, Cipher, Hash};
+use ravelin_crypto_accel::iv::Iv;
 use ravelin_crypto_accel::{BackEnd, BadTag, Text};
 
 use crate::common::ALGORITHMS;
@@ -131,7 +132,7 @@ fn encrypt_then_mac(cipher: Cipher, key_len: usize, hash: Hash) {
     let (mut octets, mut icv) = (noise(320, 6), vec![0; hash.icv_len()]);
     hide(&octets);
     let text = Text::in_place(&mut octets).expect("it is short");
-    key.seal(b"before", &[9; 16], text, b"", &mut icv).expect("it is whole blocks");
+    key.seal(b"before", Iv::promised([9; 16]), text, b"", &mut icv).expect("it is whole blocks");
     publish(&octets[..]);
     publish(&icv[..]);
     let text = Text::in_place(&mut octets).expect("it is short");

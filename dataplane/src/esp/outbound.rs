@@ -255,13 +255,11 @@ fn encrypt_then_mac(key: &etm::Key, claim: &Claim<'_>, number: Number, octets: &
     let (sa, parts) = (claim.sa, claim.parts);
     let high = upper_half(number.get());
     let after: &[u8] = if sa.extended { &high } else { &[] };
-    let mut iv = [0; etm::BLOCK_LEN];
-    if key.iv_len() > 0 {
-        iv = sa.ivs.iv(number);
-        octets.get_mut(parts.text_at - iv.len()..parts.text_at)?.copy_from_slice(&iv);
-    }
+    let iv = sa.ivs.iv(number);
+    let travels = &iv.octets()[..key.iv_len()];
+    octets.get_mut(parts.text_at - travels.len()..parts.text_at)?.copy_from_slice(travels);
     let view = parts.etm(octets)?;
-    key.seal(view.header, &iv, Text::in_place(view.text).ok()?, after, view.icv).ok()
+    key.seal(view.header, iv, Text::in_place(view.text).ok()?, after, view.icv).ok()
 }
 
 /// Puts back what the associated data covered, and writes the UDP header, whose checksum is over the ciphertext.

@@ -12,6 +12,7 @@ use ravelin_contract::name::Name;
 use ravelin_contract::rule::{Action, FilterSettings, Rule};
 use ravelin_contract::sa::{Receiving, Sa, Side, Transform};
 use ravelin_contract::snapshot::Snapshot;
+use ravelin_crypto_accel::iv::Iv;
 use ravelin_crypto_accel::{Text, etm};
 use ravelin_dataplane::wire::icmp::PathMtu;
 use ravelin_dataplane::wire::{ethernet, ip};
@@ -123,7 +124,8 @@ pub fn sealed_by_hand(text: &[u8]) -> Vec<u8> {
     let key = etm::Key::new(etm::Cipher::Null, &[], etm::Hash::Sha256, integrity.key.expose()).unwrap();
     let header = [spi(2, 1).to_be_bytes(), 1u32.to_be_bytes()].concat();
     let (mut text, mut icv) = (text.to_vec(), [0; 16]);
-    key.seal(&header, &[0; 16], Text::in_place(&mut text).unwrap(), &[], &mut icv).unwrap();
+    let iv = Iv::promised([0; etm::BLOCK_LEN]);
+    key.seal(&header, iv, Text::in_place(&mut text).unwrap(), &[], &mut icv).unwrap();
     [&header[..], &text, &icv].concat()
 }
 

@@ -3,106 +3,56 @@
 use std::arch::x86_64::__m128i;
 
 use super::features::{Aesni, Vaes512};
+use super::job::{Job, MadeTag};
 use super::lanes::Lanes;
 use super::record::Record;
 use super::several::{Item, crypt_four};
 use super::span::Span;
 use super::{Key, gcm};
-use crate::aead::{OpenJob, SealJob};
-use crate::error::BadTag;
+use crate::aead::{TAG_LEN, Work};
 use crate::low::AeadKey;
 
-/// What both kinds of job have in common.
-pub(super) trait Job {
-    /// Which way.
-    const SEAL: bool;
-
-    /// The key, if it was made for this back end.
-    fn key<L: Lanes>(&self, l: L) -> Option<&Key>;
-    /// Octets of associated data and text; `None` if the job was done already.
-    fn lengths(&self) -> Option<(usize, usize)>;
-    /// Marks the job as done, so that nobody does it again. `None` if it was done already.
-    fn begin<L: Lanes>(&mut self, l: L) -> Option<Item<'_>>;
-    /// Takes the tag of the ciphertext.
-    fn finish(&mut self, proof: Aesni, tag: __m128i);
-}
-
-impl Job for SealJob<'_> {
-    const SEAL: bool = true;
-
-    #[inline(always)]
-    fn key<L: Lanes>(&self, l: L) -> Option<&Key> {
-        key_for(l, &self.key.0)
-    }
-
-    #[inline(always)]
-    fn lengths(&self) -> Option<(usize, usize)> {
-        if self.done { None } else { Some((self.aad.len(), self.text.len())) }
-    }
-
-    #[inline(always)]
-    fn begin<L: Lanes>(&mut self, l: L) -> Option<Item<'_>> {
-        let record = &key_for(l, &self.key.0)?.record;
-        if std::mem::replace(&mut self.done, true) {
-            return None;
-        }
-        Some(Item { record, nonce: &self.nonce.0, aad: self.aad, span: Span::new::<L>(&mut self.text) })
-    }
-
-    #[inline(always)]
-    fn finish(&mut self, proof: Aesni, tag: __m128i) {
-        *self.tag = proof.octets(tag);
-    }
-}
-
-impl Job for OpenJob<'_> {
-    const SEAL: bool = false;
-
-    #[inline(always)]
-    fn key<L: Lanes>(&self, l: L) -> Option<&Key> {
-        key_for(l, &self.key.0)
-    }
-
-    #[inline(always)]
-    fn lengths(&self) -> Option<(usize, usize)> {
-        if self.done { None } else { Some((self.aad.len(), self.text.len())) }
-    }
-
-    #[inline(always)]
-    fn begin<L: Lanes>(&mut self, l: L) -> Option<Item<'_>> {
-        let record = &key_for(l, &self.key.0)?.record;
-        if std::mem::replace(&mut self.done, true) {
-            return None;
-        }
-        Some(Item { record, nonce: &self.nonce.0, aad: self.aad, span: Span::new::<L>(&mut self.text) })
-    }
-
-    #[inline(always)]
-    fn finish(&mut self, proof: Aesni, tag: __m128i) {
-        if proof.equal(tag, proof.splat(self.tag)) {
-            self.outcome = Ok(());
-        } else {
-            self.outcome = Err(BadTag);
-            self.text.wipe();
-        }
-    }
-}
-
+/// The key, if it was made for this back end.
 #[inline(always)]
-fn key_for<L: Lanes>(l: L, key: &AeadKey) -> Option<&Key> {
-    match key {
+fn key_for<'a, L: Lanes>(l: L, work: &Work<'a>) -> Option<&'a Key> {
+    match work.key {
         AeadKey::X86(key) if key.level == l.level() => Some(key),
         _ => None,
     }
 }
 
+/// Marks the work as begun and takes it up. `None` if it was begun before.
+#[inline(always)]
+fn begin<'w, L: Lanes>(l: L, work: &'w mut Work<'_>) -> Option<Item<'w>> {
+    let record = &key_for(l, work)?.record;
+    if !work.begin() {
+        return None;
+    }
+    Some(Item { record, nonce: &work.nonce, aad: work.aad, span: Span::new::<L>(&mut work.text) })
+}
+
+/// A tag in a register.
+struct InRegister(Aesni, __m128i);
+
+impl MadeTag for InRegister {
+    #[inline(always)]
+    fn octets(self) -> [u8; TAG_LEN] {
+        self.0.octets(self.1)
+    }
+
+    #[inline(always)]
+    fn equals(self, other: &[u8; TAG_LEN]) -> bool {
+        self.0.equal(self.1, self.0.splat(other))
+    }
+}
+
 /// Does jobs as long as their keys were made for this back end; returns how many.
 #[inline(always)]
-pub(super) fn leading<L: Lanes, J: Job>(l: L, jobs: &mut [J]) -> usize {
+pub(super) fn leading<'a, L: Lanes, J: Job<'a>>(l: L, jobs: &mut [J]) -> usize {
     let mut done = 0;
     while done < jobs.len() {
         let rest = &mut jobs[done..];
-        let Some(long) = rest[0].key(l).map(|key| key.long) else { break };
+        let Some(long) = key_for(l, rest[0].work()).map(|key| key.long) else { break };
         // No closure stands here: it would be compiled for itself, without the instructions.
         if let Some(wide) = l.four()
             && let Some(four) = rest.first_chunk()
@@ -129,10 +79,10 @@ const WORTH_PREFETCH: usize = 512;
 
 /// Brings the second job's key if it is another one than the first's.
 #[inline(always)]
-fn prefetch_next<L: Lanes, J: Job>(l: L, jobs: &[J]) {
+fn prefetch_next<'a, L: Lanes, J: Job<'a>>(l: L, jobs: &[J]) {
     let [first, second, ..] = jobs else { return };
-    let long = second.lengths().is_some_and(|(_, text)| text >= WORTH_PREFETCH);
-    if let (true, Some(first), Some(second)) = (long, first.key(l), second.key(l))
+    let long = second.work().is_fresh() && second.work().text.len() >= WORTH_PREFETCH;
+    if let (true, Some(first), Some(second)) = (long, key_for(l, first.work()), key_for(l, second.work()))
         && !std::ptr::eq(first, second)
     {
         l.narrow().prefetch(&*second.record, 0);
@@ -141,9 +91,9 @@ fn prefetch_next<L: Lanes, J: Job>(l: L, jobs: &[J]) {
 
 /// Brings the keys of the next four jobs, as far as texts of so many vectors need them.
 #[inline(always)]
-fn prefetch_four<L: Lanes, J: Job>(l: L, jobs: &[J; 4], vectors: usize) {
+fn prefetch_four<'a, L: Lanes, J: Job<'a>>(l: L, jobs: &[J; 4], vectors: usize) {
     for job in jobs {
-        if let Some(key) = job.key(l) {
+        if let Some(key) = key_for(l, job.work()) {
             l.narrow().prefetch(&*key.record, Record::begin(vectors * L::N + 2));
         }
     }
@@ -160,14 +110,15 @@ struct Alike {
 /// What four jobs share, if they are fresh, short, and keyed for as many rounds. Only vectors of 512 bits leave enough
 /// registers for four.
 #[inline(always)]
-fn short_alike<J: Job>(l: Vaes512, long: bool, jobs: &[J; 4]) -> Option<Alike> {
-    let first = jobs[0].key(l)?;
-    let vectors = jobs[0].lengths()?.1.div_ceil(Vaes512::OCTETS);
+fn short_alike<'a, J: Job<'a>>(l: Vaes512, long: bool, jobs: &[J; 4]) -> Option<Alike> {
+    let first = key_for(l, jobs[0].work())?;
+    let vectors = jobs[0].work().text.len().div_ceil(Vaes512::OCTETS);
     let mut same_key = true;
     for job in jobs {
-        let (aad, text) = job.lengths()?;
-        let key = job.key(l)?;
-        if aad > 16 || key.long != long || text.div_ceil(Vaes512::OCTETS) != vectors {
+        let work = job.work();
+        let key = key_for(l, work)?;
+        let alike = key.long == long && work.text.len().div_ceil(Vaes512::OCTETS) == vectors;
+        if !work.is_fresh() || work.aad.len() > 16 || !alike {
             return None;
         }
         same_key &= std::ptr::eq(key, first);
@@ -177,9 +128,11 @@ fn short_alike<J: Job>(l: Vaes512, long: bool, jobs: &[J; 4]) -> Option<Alike> {
 
 /// Four fresh jobs, keyed alike, whose texts fill as many vectors each.
 #[inline(always)]
-fn do_four<J: Job>(l: Vaes512, long: bool, alike: Alike, jobs: &mut [J; 4]) -> usize {
+fn do_four<'a, J: Job<'a>>(l: Vaes512, long: bool, alike: Alike, jobs: &mut [J; 4]) -> usize {
     let [a, b, c, d] = jobs;
-    let (Some(w), Some(x), Some(y), Some(z)) = (a.begin(l), b.begin(l), c.begin(l), d.begin(l)) else {
+    let (Some(w), Some(x), Some(y), Some(z)) =
+        (begin(l, a.work_mut()), begin(l, b.work_mut()), begin(l, c.work_mut()), begin(l, d.work_mut()))
+    else {
         unreachable!("the jobs are fresh");
     };
     let items = [w, x, y, z];
@@ -190,10 +143,10 @@ fn do_four<J: Job>(l: Vaes512, long: bool, alike: Alike, jobs: &mut [J; 4]) -> u
         (true, false) => four_of::<14, false>(l, alike, items),
     };
     let [w, x, y, z] = tags;
-    a.finish(l.narrow(), w);
-    b.finish(l.narrow(), x);
-    c.finish(l.narrow(), y);
-    d.finish(l.narrow(), z);
+    a.finish(InRegister(l.narrow(), w));
+    b.finish(InRegister(l.narrow(), x));
+    c.finish(InRegister(l.narrow(), y));
+    d.finish(InRegister(l.narrow(), z));
     4
 }
 
@@ -213,15 +166,15 @@ fn four_of<const R: usize, const SEAL: bool>(l: Vaes512, alike: Alike, items: [I
 
 /// One job, unless it was done already.
 #[inline(always)]
-fn do_one<L: Lanes, J: Job>(l: L, long: bool, job: &mut J) -> usize {
-    if let Some(item) = job.begin(l) {
+fn do_one<'a, L: Lanes, J: Job<'a>>(l: L, long: bool, job: &mut J) -> usize {
+    if let Some(item) = begin(l, job.work_mut()) {
         let tag = match (long, J::SEAL) {
             (false, true) => gcm::crypt::<L, 10, true>(l, item),
             (false, false) => gcm::crypt::<L, 10, false>(l, item),
             (true, true) => gcm::crypt::<L, 14, true>(l, item),
             (true, false) => gcm::crypt::<L, 14, false>(l, item),
         };
-        job.finish(l.narrow(), tag);
+        job.finish(InRegister(l.narrow(), tag));
     }
     1
 }

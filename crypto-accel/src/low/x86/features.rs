@@ -3,6 +3,8 @@
 //! Each type below is made only where [`detect`] saw every instruction set that its back end enables, so whoever
 //! holds one may enter that back end.
 
+use crate::low::switch::Switch;
+
 /// AES-NI, PCLMULQDQ, SSSE3 and SSE4.1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Aesni(());
@@ -46,25 +48,20 @@ pub(crate) struct Features {
     pub(super) vaes512: Option<Vaes512>,
 }
 
-/// Comma-separated names of back ends that must not be used, so that the others can be tested on any machine.
-const SWITCH: &str = "RAVELIN_CRYPTO_DISABLE";
-
 /// Asks processor and environment.
 pub(super) fn detect() -> Features {
-    let forbidden = std::env::var(SWITCH).unwrap_or_default();
-    detect_except(&forbidden)
+    detect_except(&Switch::of_environment())
 }
 
-/// Asks the processor, leaving out the back ends in the comma-separated list.
-fn detect_except(forbidden: &str) -> Features {
-    let allowed = |name: &str| !forbidden.split(',').any(|other| other.trim().eq_ignore_ascii_case(name));
+/// Asks the processor, leaving out what the switch turns off.
+fn detect_except(switch: &Switch) -> Features {
     let aesni = has_aesni().then_some(Aesni(()));
     let vaes256 = aesni.filter(|_| has_vaes256()).map(Vaes256);
     let vaes512 = vaes256.filter(|_| has_vaes512()).map(Vaes512);
     Features {
-        aesni: aesni.filter(|_| allowed("aesni")),
-        vaes256: vaes256.filter(|_| allowed("vaes256")),
-        vaes512: vaes512.filter(|_| allowed("vaes512")),
+        aesni: aesni.filter(|_| !switch.turns_off("aesni")),
+        vaes256: vaes256.filter(|_| !switch.turns_off("vaes256")),
+        vaes512: vaes512.filter(|_| !switch.turns_off("vaes512")),
     }
 }
 
@@ -94,15 +91,15 @@ mod tests {
 
     #[test]
     fn the_switch_turns_back_ends_off() {
-        let all = detect_except("");
-        let some = detect_except("vaes512, AESNI");
+        let all = detect_except(&Switch::new(""));
+        let some = detect_except(&Switch::new("vaes512, AESNI"));
         assert!(some.vaes512.is_none() && some.aesni.is_none());
         assert_eq!(some.vaes256.is_some(), all.vaes256.is_some());
     }
 
     #[test]
     fn wider_implies_narrower() {
-        let all = detect_except("");
+        let all = detect_except(&Switch::new(""));
         assert!(all.vaes512.is_none() || all.vaes256.is_some());
         assert!(all.vaes256.is_none() || all.aesni.is_some());
     }

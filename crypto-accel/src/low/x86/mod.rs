@@ -7,6 +7,7 @@ mod enter;
 mod features;
 mod gcm;
 mod here;
+mod job;
 mod lanes;
 mod record;
 mod several;

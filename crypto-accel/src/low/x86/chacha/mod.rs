@@ -10,13 +10,11 @@ mod hash;
 mod stream;
 mod vector;
 
-use std::mem;
-
 use super::Level;
 use super::features::Ifma512;
+use super::job::{Job, MadeTag};
 use super::wipe;
-use crate::aead::{OpenJob, SealJob};
-use crate::error::BadTag;
+use crate::aead::{OpenJob, SealJob, TAG_LEN, Work};
 use crate::low::{AeadKey, Locked};
 use group::{Item, Room};
 
@@ -53,7 +51,7 @@ pub(in crate::low) fn open_some(proof: Ifma512, jobs: &mut [OpenJob<'_>]) -> usi
 /// Octets of stack that [`leading`] uses at most. Code that is hardly optimised spills more.
 const DEPTH: usize = if cfg!(debug_assertions) { 16 << 10 } else { 12 << 10 };
 
-fn enter<J: Job>(_proof: Ifma512, jobs: &mut [J]) -> usize {
+fn enter<'a, J: Job<'a>>(_proof: Ifma512, jobs: &mut [J]) -> usize {
     // SAFETY: the proof exists only where the processor has these instructions.
     let done = unsafe { leading(jobs) };
     wipe::registers_and_stack::<DEPTH>();
@@ -62,12 +60,13 @@ fn enter<J: Job>(_proof: Ifma512, jobs: &mut [J]) -> usize {
 
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512ifma,bmi2")]
 #[inline(never)]
-fn leading<J: Job>(jobs: &mut [J]) -> usize {
+fn leading<'a, J: Job<'a>>(jobs: &mut [J]) -> usize {
     let mut room = Room::new();
     let mut done = 0;
     loop {
         let rest = &mut jobs[done..];
-        let count = group::size(rest.iter().map_while(|job| job.length()));
+        let count =
+            group::size(rest.iter().map_while(|job| key_of(job.work()).map(|_| job.work().text.len())));
         if count == 0 {
             break;
         }
@@ -79,11 +78,11 @@ fn leading<J: Job>(jobs: &mut [J]) -> usize {
 
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512ifma,bmi2")]
-fn group_of<J: Job>(room: &mut Room, jobs: &mut [J]) {
+fn group_of<'a, J: Job<'a>>(room: &mut Room, jobs: &mut [J]) {
     let (mut fresh, count) = (0u32, jobs.len());
     let mut items: [Item<'_>; group::MOST] = std::array::from_fn(|_| Item::none());
     for (i, (item, job)) in items.iter_mut().zip(jobs.iter_mut()).enumerate() {
-        if let Some(begun) = job.begin() {
+        if let Some(begun) = begin(job.work_mut()) {
             *item = begun;
             fresh |= 1 << i;
         }
@@ -96,74 +95,34 @@ fn group_of<J: Job>(room: &mut Room, jobs: &mut [J]) {
     }
 }
 
-/// What both kinds of job have in common.
-trait Job {
-    /// Which way.
-    const SEAL: bool;
-
-    /// Octets of text if the key is of this kind.
-    fn length(&self) -> Option<usize>;
-    /// Marks the job as done, so that nobody does it again. `None` if it was done already.
-    fn begin(&mut self) -> Option<Item<'_>>;
-    /// Takes the tag of the ciphertext.
-    fn finish(&mut self, tag: [u8; 16]);
-}
-
-fn key_of(key: &AeadKey) -> Option<&Key> {
-    match key {
+/// The key, if it is of this kind.
+#[inline(always)]
+fn key_of<'a>(work: &Work<'a>) -> Option<&'a Key> {
+    match work.key {
         AeadKey::ChaCha512(key) => Some(key),
         _ => None,
     }
 }
 
-impl Job for SealJob<'_> {
-    const SEAL: bool = true;
-
-    #[inline]
-    fn length(&self) -> Option<usize> {
-        key_of(&self.key.0).map(|_| self.text.len())
+/// Marks the work as begun and takes it up. `None` if it was begun before.
+#[inline(always)]
+fn begin<'w>(work: &'w mut Work<'_>) -> Option<Item<'w>> {
+    let key = &key_of(work)?.octets;
+    if !work.begin() {
+        return None;
     }
-
-    #[inline]
-    fn begin(&mut self) -> Option<Item<'_>> {
-        let key = &key_of(&self.key.0)?.octets;
-        if mem::replace(&mut self.done, true) {
-            return None;
-        }
-        Some(Item::new(key, self.nonce.0, self.aad, self.text.gather()))
-    }
-
-    #[inline]
-    fn finish(&mut self, tag: [u8; 16]) {
-        *self.tag = tag;
-    }
+    Some(Item::new(key, work.nonce, work.aad, work.text.gather()))
 }
 
-impl Job for OpenJob<'_> {
-    const SEAL: bool = false;
-
-    #[inline]
-    fn length(&self) -> Option<usize> {
-        key_of(&self.key.0).map(|_| self.text.len())
+impl MadeTag for [u8; TAG_LEN] {
+    #[inline(always)]
+    fn octets(self) -> [u8; TAG_LEN] {
+        self
     }
 
-    #[inline]
-    fn begin(&mut self) -> Option<Item<'_>> {
-        let key = &key_of(&self.key.0)?.octets;
-        if mem::replace(&mut self.done, true) {
-            return None;
-        }
-        Some(Item::new(key, self.nonce.0, self.aad, self.text.gather()))
-    }
-
-    #[inline]
-    fn finish(&mut self, tag: [u8; 16]) {
-        let difference = u128::from_ne_bytes(tag) ^ u128::from_ne_bytes(*self.tag);
-        if std::hint::black_box(difference) == 0 {
-            self.outcome = Ok(());
-        } else {
-            self.outcome = Err(BadTag);
-            self.text.wipe();
-        }
+    #[inline(always)]
+    fn equals(self, other: &[u8; TAG_LEN]) -> bool {
+        let difference = u128::from_ne_bytes(self) ^ u128::from_ne_bytes(*other);
+        std::hint::black_box(difference) == 0
     }
 }
