@@ -5,6 +5,7 @@ use std::sync::Arc;
 use ravelin_contract::name::Name;
 use ravelin_contract::sa::{Mode, Spi, Transform};
 use ravelin_contract::selector::Selector;
+use serde::{Deserialize, Serialize};
 
 use crate::crypto::Random;
 use crate::input::{IkeId, Path};
@@ -53,8 +54,8 @@ pub struct ChildSa {
     /// Whether to send under it at once; otherwise [`crate::Action::UseChild`] follows, or the first authentic packet
     /// that comes in under it says the same.
     pub use_at_once: bool,
-    /// Which of several for the same traffic, from 0 (RFC 9611).
-    pub resource: u16,
+    /// Our worker core that sends under it (RFC 9611); none: all that have none of their own.
+    pub resource: Option<u16>,
 }
 
 impl ChildSa {
@@ -76,7 +77,7 @@ fn pairs(sources: &[Traffic], destinations: &[Traffic]) -> Vec<Selector> {
 }
 
 /// How far the life of a child has come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Life {
     /// In use.
     Standing,
@@ -101,7 +102,7 @@ pub(crate) struct Child {
     /// When it is renewed, or, once replaced, when we delete it if the peer has not.
     pub(crate) soft: Option<Time>,
     pub(crate) hard: Option<Time>,
-    pub(crate) resource: u16,
+    pub(crate) resource: Option<u16>,
 }
 
 impl Child {

@@ -31,6 +31,10 @@ codes! {
     IkeDown = "ike.down",
     /// An IKE SA has new keys.
     IkeRekeyed = "ike.rekeyed",
+    /// An IKE SA of an earlier run of this process goes on.
+    IkeRestored = "ike.restored",
+    /// An IKE SA of an earlier run does not go on: it is made anew.
+    IkeNotRestored = "ike.not_restored",
     /// A child SA stands.
     ChildUp = "child.up",
     /// A child SA has ended.
@@ -41,6 +45,8 @@ codes! {
     NegotiationFailed = "ike.failed",
     /// A child SA was refused, here or there.
     ChildFailed = "child.failed",
+    /// The peer has no child SAs for each core (RFC 9611): one carries all.
+    PerCoreRefused = "child.per_core_refused",
     /// No offer of the peer's is one of ours.
     NoProposal = "ike.no_proposal",
     /// The peer did not prove its identity, or we did not to it.

@@ -7,11 +7,12 @@ use ravelin_contract::name::Name;
 use ravelin_contract::sa::Spi;
 use ravelin_contract::secret::Secret;
 use ravelin_contract::selector::FlowKey;
+use serde::{Deserialize, Serialize};
 
 use crate::policy::Policy;
 
 /// Both ends of a datagram, seen from here.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Path {
     /// Our address and port.
     pub local: SocketAddr,

@@ -30,7 +30,7 @@
 //! knows no messages; [`keymat`] derives keys; [`sealed`] and [`fragment`] are the encrypted payload, whole and in pieces;
 //! [`eap`] authenticates users inside.
 //! On them stand `window` (message numbers), `sa` (one IKE SA whatever its state), `part` (pieces that exchanges share),
-//! `exchange` (what each message carries), `state` (one struct for each state; handling consumes it and gives the next),
+//! `exchange` (what each message carries), `state` (one struct for each state; handling consumes it and gives the next), `record` (what survives the process),
 //! `session` (an input reaches its state) and `endpoint` (all of them together).
 
 mod child;
@@ -41,6 +41,7 @@ mod job;
 mod part;
 mod pool;
 mod random;
+mod record;
 mod sa;
 mod session;
 mod shared;
@@ -63,10 +64,11 @@ pub mod wire;
 pub use action::{Action, Ask, Assignment};
 pub use child::ChildSa;
 pub use crypto::Random;
-pub use endpoint::{Begun, Counters, Endpoint};
+pub use endpoint::{Begun, Counters, Endpoint, Installed};
 pub use event::{Code, Event};
 pub use input::{Answer, Command, IkeId, Input, Path};
 pub use job::{Done, Job};
 pub use part::nat_detection::Nat;
 pub use policy::Policy;
+pub use record::{Keep, Kept, Vault};
 pub use time::Time;

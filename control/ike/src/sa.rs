@@ -9,6 +9,7 @@ use crate::input::{IkeId, Path};
 use crate::keymat::{ChildKeys, IkeKeys, Nonces, Spis};
 use crate::part::nat_detection::Nat;
 use crate::policy::Peer;
+use crate::record::{SaRecord, SuiteRecord};
 use crate::sealed::{OpeningKey, Plain, SealingKey, Side};
 use crate::window::{Arrival, Packets, Window};
 use crate::wire::{ExchangeType, Header, IkeSpi, Message, Payload, Sealed};
@@ -64,6 +65,10 @@ struct Early {
     keys: IkeKeys,
 }
 
+/// IVs that a restored IKE SA leaves out. Records are written before what they speak of is sent, so none is ever used twice; should
+/// writing have failed unseen, this is more than could have been sent since.
+const IV_RESERVE: u64 = 1 << 40;
+
 /// Fragments of one message.
 struct Pieces {
     message_id: u32,
@@ -92,6 +97,7 @@ pub(crate) struct IkeSa {
     /// Until both have proved themselves the peer is followed wherever an authentic message comes from.
     pub(crate) proved: bool,
     sk_d: Secret,
+    protection: Protection,
     early: Option<Box<Early>>,
     sealing: SealingKey,
     opening: OpeningKey,
@@ -104,9 +110,21 @@ impl std::fmt::Debug for IkeSa {
     }
 }
 
-fn contexts(suite: &IkeSuite, keys: &IkeKeys, role: Role) -> Result<(SealingKey, OpeningKey), CryptoError> {
+fn contexts(
+    suite: &IkeSuite,
+    keys: &IkeKeys,
+    role: Role,
+    first_iv: u64,
+) -> Result<(SealingKey, OpeningKey), CryptoError> {
     let side = role.side();
-    Ok((SealingKey::new(suite, keys, side, 0)?, OpeningKey::new(suite, keys, side.peer())?))
+    Ok((SealingKey::new(suite, keys, side, first_iv)?, OpeningKey::new(suite, keys, side.peer())?))
+}
+
+/// SK_ai, SK_ar, SK_ei and SK_er in this order: what a record of the IKE SA needs besides SK_d.
+type Protection = Box<[Secret; 4]>;
+
+fn protection(keys: &IkeKeys) -> Protection {
+    Box::new([keys.ai.clone(), keys.ar.clone(), keys.ei.clone(), keys.er.clone()])
 }
 
 impl IkeSa {
@@ -124,7 +142,7 @@ impl IkeSa {
             Role::Initiator => Window::starting_at(1, 0),
             Role::Responder => Window::starting_at(0, 1),
         };
-        let mut sa = Self::with_keys(role, spis, path, suite, &keys, window)?;
+        let mut sa = Self::with_keys(role, spis, path, suite, &keys, window, 0)?;
         sa.early = Some(Box::new(Early { keys }));
         Ok(sa)
     }
@@ -136,8 +154,9 @@ impl IkeSa {
         suite: IkeSuite,
         keys: &IkeKeys,
         window: Window,
+        first_iv: u64,
     ) -> Result<Self, CryptoError> {
-        let (sealing, opening) = contexts(&suite, keys, role)?;
+        let (sealing, opening) = contexts(&suite, keys, role, first_iv)?;
         let ours = if role == Role::Initiator { initiator_spi } else { responder_spi };
         Ok(Self {
             id: IkeId(ours),
@@ -153,6 +172,7 @@ impl IkeSa {
             fragment_above: None,
             proved: false,
             sk_d: keys.d.clone(),
+            protection: protection(keys),
             early: None,
             sealing,
             opening,
@@ -182,7 +202,7 @@ impl IkeSa {
         };
         let nonces = Nonces { initiator: ni, responder: nr };
         let keys = old.successor(self.suite.prf, &suite, nonces, to_spis(spis), &[secret]);
-        let mut sa = Self::with_keys(role, spis, self.path, suite, &keys, Window::default())?;
+        let mut sa = Self::with_keys(role, spis, self.path, suite, &keys, Window::default(), 0)?;
         sa.arrived = self.path;
         sa.nat = self.nat;
         sa.udp = self.udp;
@@ -205,7 +225,8 @@ impl IkeSa {
             to_spis((self.initiator_spi, self.responder_spi)),
             secret,
         );
-        (self.sealing, self.opening) = contexts(&self.suite, &keys, self.role)?;
+        (self.sealing, self.opening) = contexts(&self.suite, &keys, self.role, 0)?;
+        self.protection = protection(&keys);
         self.sk_d = keys.d.clone();
         early.keys = keys;
         Ok(())
@@ -258,6 +279,39 @@ impl IkeSa {
             self.path.local.set_port(4500);
             self.path.remote.set_port(4500);
         }
+    }
+
+    /// All that goes on after this process.
+    pub(crate) fn record(&self) -> SaRecord {
+        SaRecord {
+            initiator: self.role == Role::Initiator,
+            spis: (self.initiator_spi, self.responder_spi),
+            path: self.path,
+            nat: self.nat,
+            udp: self.udp,
+            suite: SuiteRecord::of(&self.suite),
+            window: self.window.clone(),
+            fragment_above: self.fragment_above,
+            sk_d: self.sk_d.clone(),
+            protection: (*self.protection).clone(),
+            next_iv: self.sealing.next_iv(),
+        }
+    }
+
+    /// Goes on from a record. IVs go on far beyond those that it knows of.
+    pub(crate) fn restored(record: SaRecord) -> Result<Self, &'static str> {
+        let suite = record.suite.suite().ok_or("its algorithms are not known")?;
+        let role = if record.initiator { Role::Initiator } else { Role::Responder };
+        let first_iv =
+            record.next_iv.and_then(|iv| iv.checked_add(IV_RESERVE)).ok_or("its IVs are used up")?;
+        let [ai, ar, ei, er] = record.protection;
+        let none = || Secret::new(Vec::new());
+        let keys = IkeKeys { d: record.sk_d, ai, ar, ei, er, pi: none(), pr: none() };
+        let made = Self::with_keys(role, record.spis, record.path, suite, &keys, record.window, first_iv);
+        let mut sa = made.map_err(|_| "its keys do not fit its algorithms")?;
+        (sa.nat, sa.udp, sa.fragment_above, sa.proved) =
+            (record.nat, record.udp, record.fragment_above, true);
+        Ok(sa)
     }
 
     fn header(&self, exchange: ExchangeType, message_id: u32, response: bool) -> Header {
@@ -413,7 +467,11 @@ impl IkeSa {
 
     /// Octets held on the heap, without what the cryptographic library holds.
     pub(crate) fn heap(&self) -> usize {
-        self.window.heap() + self.sk_d.len() + self.early.as_ref().map_or(0, |_| size_of::<Early>() + 7 * 64)
+        let protection = self.protection.iter().map(|key| size_of::<Secret>() + key.len()).sum::<usize>();
+        self.window.heap()
+            + protection
+            + self.sk_d.len()
+            + self.early.as_ref().map_or(0, |_| size_of::<Early>() + 7 * 64)
     }
 }
 

@@ -26,6 +26,11 @@ impl Plain {
         Ok(Self { first, octets })
     }
 
+    /// A chain as somebody has written it, sound or not.
+    pub fn of_chain(first: PayloadType, octets: Vec<u8>) -> Self {
+        Self::new(first, Zeroizing::new(octets))
+    }
+
     pub(crate) fn new(first: PayloadType, octets: Zeroizing<Vec<u8>>) -> Self {
         Self { first, octets }
     }

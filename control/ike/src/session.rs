@@ -7,6 +7,7 @@ use std::sync::Arc;
 use ravelin_contract::name::Name;
 use ravelin_contract::sa::Spi;
 
+use crate::action::Action;
 use crate::child::{Child, Life};
 use crate::context::Context;
 use crate::event::Code;
@@ -16,7 +17,7 @@ use crate::input::{Answer, IkeId, Path};
 use crate::policy::{Identity, Peer};
 use crate::state::State;
 use crate::state::closing::Closing;
-use crate::state::established::{Established, Task};
+use crate::state::established::{Birth, Established, Task};
 use crate::state::initiated::{Initiated, Plan};
 use crate::time::Time;
 
@@ -52,6 +53,8 @@ pub(crate) enum Order {
     AddressChanged(IpAddr, IpAddr),
     PeerMoved(SocketAddr),
     Redirect(IpAddr),
+    /// Another IKE SA with the peer is about to go: send under these children now.
+    Prefer,
 }
 
 /// One IKE SA.
@@ -200,10 +203,10 @@ impl Session {
         }
     }
 
-    /// Who the peer proved to be, and since when.
-    pub(crate) fn proved(&self) -> Option<(&Identity, Time)> {
+    /// Who the peer proved to be, and how the IKE SA came to be.
+    pub(crate) fn proved(&self) -> Option<(&Identity, Birth)> {
         match &self.state {
-            State::Established(state) => Some((&state.identity, state.clock.since)),
+            State::Established(state) => Some((&state.identity, state.birth)),
             _ => None,
         }
     }
@@ -253,6 +256,10 @@ impl Established {
                 }
             }
             Order::Redirect(gateway) => self.push(Task::Redirect(gateway)),
+            Order::Prefer => {
+                let standing = self.children.iter().filter(|child| child.life == Life::Standing);
+                standing.for_each(|child| ctx.act(Action::UseChild { inbound: child.inbound }));
+            }
             Order::Down(_) | Order::Forget => {}
         }
         self.go_on(ctx)

@@ -20,6 +20,8 @@ pub(crate) struct Shared(Mutex<Registry>);
 #[derive(Debug, Default)]
 struct Registry {
     children: HashMap<Spi, IkeId>,
+    /// How many IKE SAs stand by each rule.
+    standing: HashMap<Name, usize>,
     pools: HashMap<Name, Vec<Pool>>,
 }
 
@@ -29,16 +31,21 @@ impl Shared {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// An inbound SPI that no child of ours has.
-    pub(crate) fn take_spi(&self, owner: IkeId, random: &mut dyn Random) -> Spi {
+    /// An inbound SPI that fits and that no child of ours has.
+    pub(crate) fn take_spi(&self, owner: IkeId, fits: impl Fn(Spi) -> bool, random: &mut dyn Random) -> Spi {
         let mut registry = self.lock();
         loop {
             let candidate = Spi::new(u32::from_be_bytes(random::array(random)));
-            if let Some(spi) = candidate.filter(|spi| !registry.children.contains_key(spi)) {
+            if let Some(spi) = candidate.filter(|spi| fits(*spi) && !registry.children.contains_key(spi)) {
                 registry.children.insert(spi, owner);
                 return spi;
             }
         }
+    }
+
+    /// A child of an earlier run goes on; false when somebody has its SPI.
+    pub(crate) fn reserve(&self, spi: Spi, owner: IkeId) -> bool {
+        self.lock().children.insert(spi, owner).is_none()
     }
 
     /// The child goes on under another IKE SA.
@@ -59,6 +66,27 @@ impl Shared {
     /// Inbound SPIs in use.
     pub(crate) fn spis(&self) -> usize {
         self.lock().children.len()
+    }
+
+    /// An IKE SA with this peer stands.
+    pub(crate) fn stands(&self, peer: &Name) {
+        *self.lock().standing.entry(peer.clone()).or_insert(0) += 1;
+    }
+
+    /// One stands no more.
+    pub(crate) fn stands_no_more(&self, peer: &Name) {
+        let mut registry = self.lock();
+        if let Some(count) = registry.standing.get_mut(peer) {
+            *count -= 1;
+            if *count == 0 {
+                registry.standing.remove(peer);
+            }
+        }
+    }
+
+    /// Whether an IKE SA with this peer stands: then none is its first (INITIAL_CONTACT, RFC 7296 2.4).
+    pub(crate) fn knows(&self, peer: &Name) -> bool {
+        self.lock().standing.contains_key(peer)
     }
 
     /// Addresses for `holder` out of the peer's pools, one of each range.

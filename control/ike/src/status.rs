@@ -51,8 +51,8 @@ pub struct ChildStatus {
     pub remote: Vec<Traffic>,
     /// `standing`, `rekeying`, `replaced` or `deleting`.
     pub life: &'static str,
-    /// Which of several for the same traffic.
-    pub resource: u16,
+    /// Our worker core that sends under it (RFC 9611); none for a shared one.
+    pub resource: Option<u16>,
 }
 
 impl Status {

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::time::Time;
 
 /// When a request is sent again, and when the peer counts as gone (row B55: IkeInitWait and IkeRetries).
@@ -42,7 +44,7 @@ pub(crate) enum Arrival {
     Outside,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 struct Outstanding {
     id: u32,
     packets: Packets,
@@ -62,7 +64,7 @@ pub(crate) enum Tick {
 }
 
 /// Both directions of one IKE SA.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone, Serialize, Deserialize)]
 pub(crate) struct Window {
     next_request: u32,
     outstanding: Option<Outstanding>,

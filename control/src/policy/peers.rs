@@ -111,7 +111,7 @@ fn child(tunnel: &Tunnel, negotiated: &Negotiated, peer: &Peer, selectors: &[Sel
         lifetime: negotiated.lifetime,
         start: negotiated.start.unwrap_or(fitting),
         narrowing: negotiated.narrowing,
-        per_resource: 1,
+        per_resource: policy::PerResource::default(),
     }
 }
 

@@ -154,7 +154,7 @@ impl Endpoint {
             return begun.actions.push(refused(format!("there is no child {child} of peer {peer}")));
         };
         if matches!(child.start, Start::OnDemand | Start::AtOnce) && !self.down.contains(&peer.name) {
-            self.bring(now, &peer, vec![Want { child, flow: Some(flow), resource: 0 }], random, begun);
+            self.bring(now, &peer, vec![Want { child, flow: Some(flow), resource: None }], random, begun);
         }
     }
 

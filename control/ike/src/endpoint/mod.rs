@@ -1,6 +1,8 @@
 //! All IKE SAs of one gateway: which datagram is for which, what strangers may cost, and what one SA means for another.
 
 mod command;
+mod records;
+mod standing;
 
 use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::net::SocketAddr;
@@ -24,6 +26,9 @@ use crate::session::{Order, Session, SessionInput};
 use crate::shared::Shared;
 use crate::time::Time;
 use crate::wire::{Content, ExchangeType, Message, NotifyType, ParseError};
+pub use records::Installed;
+use records::Records;
+use standing::Standing;
 
 /// How long a secret makes cookies.
 const COOKIE_LIFE: Duration = Duration::from_secs(60);
@@ -45,9 +50,17 @@ struct Slot {
     deadline: Option<Time>,
     /// A half-open SA counts against its source.
     half_open: Option<(SocketAddr, u64)>,
-    identity: Option<Identity>,
+    stands: Option<Standing>,
     peer: Option<Arc<Peer>>,
     of_use: bool,
+}
+
+impl Slot {
+    /// For an IKE SA that is being worked on.
+    fn away(half_open: Option<(SocketAddr, u64)>) -> Self {
+        let place = Place::Away(VecDeque::new());
+        Self { place, deadline: None, half_open, stands: None, peer: None, of_use: false }
+    }
 }
 
 /// Every IKE SA of one gateway. See the crate's documentation for how to drive it.
@@ -68,6 +81,8 @@ pub struct Endpoint {
     cookies_since: Time,
     announced: Option<Time>,
     counters: Counters,
+    /// Which IKE SAs have changed since their records were asked for.
+    records: Records,
 }
 
 /// What was turned away, by why. Grows only.
@@ -112,6 +127,7 @@ impl Endpoint {
             cookies_since: now,
             announced: None,
             counters: Counters::default(),
+            records: Records::default(),
         }
     }
 
@@ -305,15 +321,7 @@ impl Endpoint {
                 let id = self.fresh_id(random);
                 self.load.opened(source);
                 self.strangers.insert(key, id);
-                let slot = Slot {
-                    place: Place::Away(VecDeque::new()),
-                    deadline: None,
-                    half_open: Some(key),
-                    identity: None,
-                    peer: None,
-                    of_use: false,
-                };
-                self.slots.insert(id, slot);
+                self.slots.insert(id, Slot::away(Some(key)));
                 begun.jobs.push(self.job(now, id, Work::Meet { path, bytes: bytes.to_vec() }));
             }
         }
@@ -386,6 +394,7 @@ impl Endpoint {
         }
         if proved {
             self.close_half(id);
+            self.settle_twins(now, id, begun);
         }
         if ended {
             self.remove(now, id);
@@ -398,6 +407,7 @@ impl Endpoint {
     /// An IKE SA is home again; what waited for it.
     fn put_back(&mut self, id: IkeId, session: Option<Session>) -> VecDeque<SessionInput> {
         let patience = self.policy.limits.patience;
+        self.records.changed(id);
         let Some(slot) = self.slots.get_mut(&id) else { return VecDeque::new() };
         let Some(session) = session else { return VecDeque::new() };
         if let Some(old) = slot.deadline.take() {
@@ -410,14 +420,12 @@ impl Endpoint {
         // What is gone has forgotten its rule; the slot must not, so that policy can want it back.
         slot.peer = session.peer().cloned().or(slot.peer.take());
         slot.of_use = session.is_of_use();
-        let identity = session.proved().map(|(identity, _)| identity.clone());
-        if identity != slot.identity {
-            let before = std::mem::replace(&mut slot.identity, identity.clone());
-            unlist(&mut self.identities, before.as_ref(), id);
-            if let Some(identity) = identity {
-                self.identities.entry(identity).or_default().push(id);
-            }
+        let now = Standing::of(&session);
+        if now != slot.stands {
+            let before = std::mem::replace(&mut slot.stands, now.clone());
+            self.restand(id, before, now);
         }
+        let Some(slot) = self.slots.get_mut(&id) else { return VecDeque::new() };
         match std::mem::replace(&mut slot.place, Place::Home(Box::new(session))) {
             Place::Away(queue) => queue,
             Place::Home(_) => VecDeque::new(),
@@ -426,15 +434,7 @@ impl Endpoint {
 
     fn spawn(&mut self, session: Session) {
         let id = session.id();
-        let slot = Slot {
-            place: Place::Away(VecDeque::new()),
-            deadline: None,
-            half_open: None,
-            identity: None,
-            peer: None,
-            of_use: false,
-        };
-        self.slots.insert(id, slot);
+        self.slots.insert(id, Slot::away(None));
         self.put_back(id, Some(session));
     }
 
@@ -452,19 +452,6 @@ impl Endpoint {
         }
     }
 
-    fn forget_others(&mut self, now: Time, id: IkeId, identity: &Identity, since: Time, begun: &mut Begun) {
-        let older = |slot: &Slot| match &slot.place {
-            Place::Home(session) => session.proved().is_some_and(|(_, began)| began < since),
-            Place::Away(_) => false,
-        };
-        let ids = self.identities.get(identity).cloned().unwrap_or_default();
-        for other in ids.into_iter().filter(|other| *other != id) {
-            if self.slots.get(&other).is_some_and(older) {
-                self.dispatch(now, other, SessionInput::Order(Order::Forget), begun);
-            }
-        }
-    }
-
     fn close_half(&mut self, id: IkeId) {
         if let Some(key) = self.slots.get_mut(&id).and_then(|slot| slot.half_open.take()) {
             self.load.closed(key.0.ip());
@@ -474,11 +461,12 @@ impl Endpoint {
 
     fn remove(&mut self, now: Time, id: IkeId) {
         self.close_half(id);
+        self.records.changed(id);
         let Some(slot) = self.slots.remove(&id) else { return };
         if let Some(deadline) = slot.deadline {
             self.timers.remove(&(deadline, id));
         }
-        unlist(&mut self.identities, slot.identity.as_ref(), id);
+        self.restand(id, slot.stands, None);
         let Some(peer) = slot.peer else { return };
         let wanted =
             peer.children.iter().any(|child| child.start == Start::AtOnce) && !self.down.contains(&peer.name);
@@ -520,16 +508,6 @@ impl Endpoint {
 
 fn at_once(policy: &Policy) -> impl Iterator<Item = &Arc<Peer>> {
     policy.peers.iter().filter(|peer| peer.children.iter().any(|child| child.start == Start::AtOnce))
-}
-
-fn unlist(identities: &mut HashMap<Identity, Vec<IkeId>>, identity: Option<&Identity>, id: IkeId) {
-    let Some(identity) = identity else { return };
-    if let Some(ids) = identities.get_mut(identity) {
-        ids.retain(|known| *known != id);
-        if ids.is_empty() {
-            identities.remove(identity);
-        }
-    }
 }
 
 fn event(code: Code, path: Path, text: String) -> Action {

@@ -14,6 +14,7 @@ use crate::crypto::{ChildSuite, Group};
 use crate::part::agreement::{self, Share};
 use crate::part::narrowing;
 use crate::part::proposal;
+use crate::part::resources;
 use crate::policy::{self, Encapsulation, Identity, Narrowing, Peer, Traffic, traffic};
 use crate::random;
 use crate::sa::IkeSa;
@@ -31,13 +32,13 @@ pub(crate) struct Want {
     pub(crate) child: Arc<policy::Child>,
     /// The packet that asked for it.
     pub(crate) flow: Option<FlowKey>,
-    /// Which of several for the same traffic.
-    pub(crate) resource: u16,
+    /// The worker core that it is bound to (RFC 9611).
+    pub(crate) resource: Option<u16>,
 }
 
 impl Want {
     pub(crate) fn all_of(child: &Arc<policy::Child>) -> Self {
-        Self { child: Arc::clone(child), flow: None, resource: 0 }
+        Self { child: Arc::clone(child), flow: None, resource: None }
     }
 }
 
@@ -50,6 +51,8 @@ pub(crate) struct Parties<'a> {
     pub(crate) assigned: &'a [IpAddr],
     /// Addresses that our pool gave the peer.
     pub(crate) leased: &'a [IpAddr],
+    /// Children that stand.
+    pub(crate) children: &'a [Child],
 }
 
 /// What we asked for.
@@ -139,7 +142,8 @@ pub(crate) fn ask(
     want: Want,
     within: Within,
 ) -> Result<(ChildAsk, Vec<Payload<'static>>), Failure> {
-    let inbound = ctx.shared.take_spi(sa.id, ctx.random);
+    let fits = |spi| resources::fits(spi, &want.child, want.resource);
+    let inbound = ctx.shared.take_spi(sa.id, fits, ctx.random);
     let offers = want.child.offers.iter().zip(1..=u8::MAX);
     let with_groups = within != Within::Auth;
     let offered: Vec<_> =
@@ -165,7 +169,8 @@ pub(crate) fn ask(
     payloads.extend(share.as_ref().map(Share::payload));
     payloads.push(Payload::TsInitiator(to_wire(&local)));
     payloads.push(Payload::TsResponder(to_wire(&remote)));
-    payloads.extend(notifies(want.child.encapsulation != Encapsulation::Tunnel, want.resource, &want.child));
+    payloads.extend(transport_notify(want.child.encapsulation != Encapsulation::Tunnel));
+    payloads.extend(resources::announcement(&want.child, want.resource));
     Ok((ChildAsk { want, inbound, nonce, share, offered, local, remote }, payloads))
 }
 
@@ -201,15 +206,8 @@ fn first_share(
     }
 }
 
-fn notifies(transport: bool, resource: u16, child: &policy::Child) -> Vec<Payload<'static>> {
-    let mut notifies = Vec::new();
-    if transport {
-        notifies.push(Notify::new(NotifyType::UseTransportMode, Vec::new()));
-    }
-    if child.per_resource > 1 {
-        notifies.push(Notify::new(NotifyType::SaResourceInfo, resource.to_be_bytes().to_vec()));
-    }
-    notifies.into_iter().map(Payload::Notify).collect()
+fn transport_notify(transport: bool) -> Option<Payload<'static>> {
+    transport.then(|| Payload::Notify(Notify::new(NotifyType::UseTransportMode, Vec::new())))
 }
 
 /// Reads the answer to [`ask`]. `nonces` are the initiator's and the responder's of this exchange.
@@ -240,6 +238,7 @@ fn accept_inner(
         }
         return Err(failure);
     }
+    resources::demand(&ask.want.child, answer)?;
     let syntax = |text: &str| Failure::new(NotifyType::InvalidSyntax, text);
     let (Some(answered), Some(tsi), Some(tsr)) = (answer.sa(), answer.tsi(), answer.tsr()) else {
         return Err(syntax("the answer lacks SA or traffic selectors"));
@@ -404,6 +403,10 @@ pub(crate) fn answer(
     let sought = Sought { offered: &offered, local: &local, remote: &remote, transport, with_groups };
     let found = choose(sa, parties, &sought, only)?;
     let (suite, outbound) = found.read(&offered)?;
+    let resource = match only {
+        Some(want) => want.resource,
+        None => resources::bind(parties.children, &found.child, (&found.local, &found.remote), request)?,
+    };
     let mut payloads = Vec::new();
     let secret = match suite.group {
         None => None,
@@ -413,7 +416,8 @@ pub(crate) fn answer(
             Some(secret)
         }
     };
-    let inbound = ctx.shared.take_spi(sa.id, ctx.random);
+    let fits = |spi| resources::fits(spi, &found.child, resource);
+    let inbound = ctx.shared.take_spi(sa.id, fits, ctx.random);
     let chosen = Proposal { spi: ProposalSpi::Child(inbound.get()), ..found.chosen.clone() };
     let nonce = random::array(ctx.random);
     payloads.insert(0, Payload::SecurityAssociation(SecurityAssociation { proposals: vec![chosen] }));
@@ -423,13 +427,11 @@ pub(crate) fn answer(
     } else {
         (peer_nonce, auth_nonce)
     };
-    let resource = resource_of(request).unwrap_or(0);
     payloads.push(Payload::TsInitiator(to_wire(&found.remote)));
     payloads.push(Payload::TsResponder(to_wire(&found.local)));
-    payloads.extend(notifies(found.transport, resource, &found.child).into_iter().filter(|payload| {
-        !matches!(payload, Payload::Notify(notify) if notify.kind == NotifyType::SaResourceInfo)
-            || request.has(NotifyType::SaResourceInfo)
-    }));
+    payloads.extend(transport_notify(found.transport));
+    let speaks = request.has(NotifyType::SaResourceInfo);
+    payloads.extend(resources::announcement(&found.child, resource).filter(|_| speaks));
     let want = Want { child: Arc::clone(&found.child), flow: None, resource };
     let agreed = Agreed {
         suite,
@@ -444,12 +446,6 @@ pub(crate) fn answer(
     let built = build(ctx, sa, parties, &want, agreed, secret, nonces);
     let (installed, remembered) = built.inspect_err(|_| ctx.shared.release_spi(inbound))?;
     Ok((payloads, installed, remembered, nonce))
-}
-
-/// The number that the peer gave its resource, if it speaks of resources at all.
-fn resource_of(request: View<'_>) -> Option<u16> {
-    let data = request.data(NotifyType::SaResourceInfo).first().copied()?;
-    Some(data.first_chunk::<2>().map_or(0, |octets| u16::from_be_bytes(*octets)))
 }
 
 struct Sought<'a> {

@@ -15,6 +15,7 @@ use crate::event::Code;
 use crate::part::agreement::Share;
 use crate::part::collision::{self, Verdict};
 use crate::part::proposal;
+use crate::part::resources;
 use crate::policy::IkeOffer;
 use crate::random;
 use crate::sa::{IkeSa, Role};
@@ -109,13 +110,9 @@ pub(crate) fn created(this: &mut Established, ctx: &mut Context<'_>, flight: Chi
     match accept(this, ctx, flight, view) {
         Ok((sa, child, _)) => {
             this.install(ctx, sa, child);
-            spread(this, &want);
+            resources::spread(this, ctx, &want, view);
         }
-        Err((failure, None)) if failure.notify == NotifyType::TsMaxQueue => {
-            // The peer has fewer cores: the children that stand carry the traffic.
-            this.tasks
-                .retain(|task| !matches!(task, Task::NewChild(other) if other.child.name == want.child.name));
-        }
+        Err((failure, None)) if resources::is_enough(this, &want, &failure) => {}
         Err((failure, Some(group))) => {
             drop(failure);
             send_ask(this, ctx, want, None, Some(group), false);
@@ -279,33 +276,9 @@ fn respond_new(
     if matches!(this.doing, Some(Doing::RekeyIke { .. })) {
         return Err(temporary("the IKE SA is being rekeyed"));
     }
-    if view.has(NotifyType::SaResourceInfo) {
-        check_resources(this, view)?;
-    }
     let (payloads, sa, child, _) = answer(this, ctx, view, None)?;
     this.install(ctx, sa, child);
     Ok(payloads)
-}
-
-/// RFC 9611: no more children for the same traffic than we have cores.
-fn check_resources(this: &Established, view: View<'_>) -> Result<(), Failure> {
-    let most = this.peer.children.iter().map(|child| usize::from(child.per_resource)).max().unwrap_or(1);
-    let standing = this.children.iter().filter(|child| matches!(child.life, Life::Standing | Life::Rekeying));
-    let same = standing.filter(|child| {
-        let covered = |ours: &[crate::policy::Traffic], theirs: Option<&crate::wire::TrafficSelectors>| {
-            theirs.is_some_and(|list| {
-                list.list.iter().any(|one| ours.iter().any(|own| own.addresses.intersects(&one.addresses)))
-            })
-        };
-        covered(&child.local, view.tsr()) && covered(&child.remote, view.tsi())
-    });
-    if same.count() >= most.max(1) {
-        return Err(Failure::new(
-            NotifyType::TsMaxQueue,
-            format!("the peer wants more than {most} children for the same traffic"),
-        ));
-    }
-    Ok(())
 }
 
 type Answered = (Vec<Payload<'static>>, crate::child::ChildSa, crate::child::Child, [u8; NONCE]);
@@ -485,7 +458,8 @@ fn successor(this: &Established, ctx: &mut Context<'_>, sa: IkeSa) -> Establishe
     clock.reauthenticate = this.clock.reauthenticate;
     let text = format!("IKE SA {} has taken over from {}", sa.id, this.sa.id);
     ctx.event(Code::IkeRekeyed, Some(&this.peer), this.sa.id, this.sa.path, text);
-    let mut next = Established::new(sa, Arc::clone(&this.peer), this.identity.clone(), this.features, clock);
+    let (peer, identity) = (Arc::clone(&this.peer), this.identity.clone());
+    let mut next = Established::new(sa, peer, identity, this.features, this.birth, clock);
     next.assigned.clone_from(&this.assigned);
     next
 }
@@ -496,6 +470,11 @@ fn hand_over(this: &mut Established, ctx: &mut Context<'_>, successor: &mut Esta
     successor.children = std::mem::take(&mut this.children);
     successor.tasks = std::mem::take(&mut this.tasks);
     successor.tasks.retain(|task| !matches!(task, Task::RekeyIke));
+    if matches!(this.doing, Some(Doing::Addresses(_))) {
+        // Its answer may never come: the old IKE SA repeats nothing.
+        let again = if this.birth.ours { Task::UpdateAddresses } else { Task::CheckAddress };
+        successor.tasks.push_front(again);
+    }
     for child in &successor.children {
         ctx.shared.hand_over(child.inbound, successor.sa.id);
     }
@@ -584,13 +563,4 @@ fn accept_ike(
     let sa = made.map_err(|error| syntax(&error.to_string()))?;
     let lowest = collision::lowest(&flight.nonce, nonce.octets());
     Ok((successor(this, ctx, sa), lowest))
-}
-
-/// RFC 9611: one more child for each further resource, once the first stands.
-pub(crate) fn spread(this: &mut Established, first: &Want) {
-    if first.resource == 0 {
-        for resource in 1..first.child.per_resource {
-            this.push(Task::NewChild(Want { child: Arc::clone(&first.child), flow: first.flow, resource }));
-        }
-    }
 }

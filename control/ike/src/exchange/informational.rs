@@ -103,7 +103,7 @@ pub(crate) fn ask_redirect(this: &mut Established, ctx: &mut Context<'_>, gatewa
 
 /// The gateway sends us elsewhere: a new IKE SA there, then this one ends. Only who began may be redirected.
 fn redirected(this: &mut Established, ctx: &mut Context<'_>, gateway: IpAddr) {
-    if this.sa.role != crate::sa::Role::Initiator || this.peer.initiate.is_none() {
+    if !this.birth.ours || this.peer.initiate.is_none() {
         return;
     }
     ctx.event(
@@ -118,12 +118,10 @@ fn redirected(this: &mut Established, ctx: &mut Context<'_>, gateway: IpAddr) {
     remote.set_port(500);
     let mut local = this.sa.path.local;
     local.set_port(500);
-    let wants = this.children.iter().filter(|child| child.life == Life::Standing);
-    let wants = wants.map(|child| super::child::Want::all_of(&child.policy)).collect();
     ctx.out.push(Effect::Begin(Plan {
         peer: this.peer.clone(),
         ends: Some((local, remote)),
-        wants,
+        wants: this.standing(),
         supersedes: Some(this.sa.id),
         redirects: 1,
         initial_contact: true,

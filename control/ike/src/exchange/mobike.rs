@@ -17,7 +17,7 @@ pub(crate) fn address_changed(this: &mut Established, ctx: &mut Context<'_>, old
         return;
     }
     this.sa.path.local.set_ip(new);
-    if this.features.mobike && this.sa.role == crate::sa::Role::Initiator {
+    if this.features.mobike && this.birth.ours {
         // What is on the way goes out again from the new address at once; then the peer hears of it.
         this.sa.window.hurry(ctx.now);
         this.moved(ctx, "this host has another address");

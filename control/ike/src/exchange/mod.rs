@@ -4,6 +4,7 @@ pub(crate) mod auth;
 pub(crate) mod child;
 pub(crate) mod configuration;
 pub(crate) mod create_child;
+pub(crate) mod forgotten;
 pub(crate) mod informational;
 pub(crate) mod intermediate;
 pub(crate) mod mobike;

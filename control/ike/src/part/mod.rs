@@ -6,3 +6,4 @@ pub(crate) mod load;
 pub(crate) mod narrowing;
 pub(crate) mod nat_detection;
 pub(crate) mod proposal;
+pub(crate) mod resources;

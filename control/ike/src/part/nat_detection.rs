@@ -2,11 +2,13 @@
 
 use std::net::SocketAddr;
 
+use serde::{Deserialize, Serialize};
+
 use crate::crypto::nat::detection_hash;
 use crate::wire::IkeSpi;
 
 /// Where NATs were found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Nat {
     /// Our address is changed on the way.
     pub here: bool,

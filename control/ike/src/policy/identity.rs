@@ -3,11 +3,12 @@
 use std::net::IpAddr;
 
 use ravelin_contract::address::AddressRange;
+use serde::{Deserialize, Serialize};
 
 use crate::wire;
 
 /// An identity as the ID payload carries it.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Identity {
     /// ID_IPV4_ADDR or ID_IPV6_ADDR.
     Address(IpAddr),

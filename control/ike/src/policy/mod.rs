@@ -12,7 +12,9 @@ pub mod traffic;
 
 pub use identity::{Identity, IdentityPattern};
 pub use offer::{EspOffer, IkeOffer, OfferError};
-pub use peer::{Child, Demand, Encapsulation, Lease, Lifetime, Narrowing, Peer, Ppk, Proof, Start};
+pub use peer::{
+    Child, Demand, Encapsulation, Lease, Lifetime, Narrowing, Peer, PerResource, Ppk, Proof, Start,
+};
 pub use traffic::Traffic;
 
 pub use crate::part::load::Limits;

@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use aws_lc_rs::digest;
 use ravelin_contract::address::AddressRange;
 use ravelin_contract::name::Name;
 use ravelin_contract::secret::Secret;
@@ -128,8 +129,17 @@ pub struct Child {
     pub start: Start,
     /// What an on-demand child covers.
     pub narrowing: Narrowing,
-    /// How many SAs for the same traffic, one for each worker core (RFC 9611). 1 for a peer that cannot.
-    pub per_resource: u16,
+    /// SAs for each worker core.
+    pub per_resource: PerResource,
+}
+
+/// Child SAs for each worker core, beside one that all cores share (RFC 9611).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct PerResource {
+    /// How many; 0 for the shared one alone.
+    pub count: u16,
+    /// Whether a peer that cannot is refused; otherwise the shared one carries all.
+    pub required: bool,
 }
 
 /// What a road warrior gets from us (RFC 7296 3.15, RFC 8598).
@@ -206,9 +216,40 @@ impl Peer {
         self.remote_addresses.iter().filter(|range| range.contains(remote)).map(prefix).max().unwrap_or(0)
     }
 
+    /// A digest of all that the rule says, secrets included: whether a rule of an earlier run is the same.
+    pub(crate) fn fingerprint(&self) -> [u8; 32] {
+        let mut context = digest::Context::new(&digest::SHA256);
+        // What prints shows of secrets only their lengths.
+        let text = format!("{self:?}");
+        let secrets =
+            [proof_secret(&self.proof), demand_secret(&self.demand), self.ppk.as_ref().map(|ppk| &ppk.key)];
+        let parts = [text.as_bytes()].into_iter().chain(secrets.into_iter().flatten().map(Secret::expose));
+        for part in parts {
+            context.update(&(part.len() as u64).to_be_bytes());
+            context.update(part);
+        }
+        let mut octets = [0; 32];
+        octets.copy_from_slice(context.finish().as_ref());
+        octets
+    }
+
     /// The child of this name.
     pub(crate) fn child(&self, name: &Name) -> Option<&Arc<Child>> {
         self.children.iter().find(|child| child.name == *name)
+    }
+}
+
+fn proof_secret(proof: &Proof) -> Option<&Secret> {
+    match proof {
+        Proof::SharedKey(secret) | Proof::Eap { password: secret, .. } => Some(secret),
+        Proof::Key { .. } => None,
+    }
+}
+
+fn demand_secret(demand: &Demand) -> Option<&Secret> {
+    match demand {
+        Demand::SharedKey(secret) => Some(secret),
+        Demand::Certificate { .. } | Demand::EapPassword => None,
     }
 }
 

@@ -4,9 +4,10 @@ use std::net::IpAddr;
 
 use ravelin_contract::address::{AddressRange, Family, NumberRange};
 use ravelin_contract::selector::{FlowKey, Selector, Upper, protocol};
+use serde::{Deserialize, Serialize};
 
 /// Addresses, protocol and ports of one side.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Traffic {
     /// Addresses.
     pub addresses: AddressRange,

@@ -140,7 +140,13 @@ impl Authenticating {
         payloads.extend(self.ppk_payloads());
         payloads.extend(configuration::request(&peer));
         if let Some(want) = self.first_want() {
-            let parties = Parties { peer: &peer, identity: &peer.local_identity, assigned: &[], leased: &[] };
+            let parties = Parties {
+                peer: &peer,
+                identity: &peer.local_identity,
+                assigned: &[],
+                leased: &[],
+                children: &[],
+            };
             match child::ask(ctx, &self.agreed.sa, &parties, want, Within::Auth) {
                 Ok((ask, more)) => {
                     payloads.extend(more);
@@ -149,7 +155,7 @@ impl Authenticating {
                 Err(failure) => return self.fail(ctx, Code::ChildFailed, &failure.text),
             }
         }
-        if self.agreed.plan.initial_contact {
+        if self.agreed.plan.initial_contact && !ctx.shared.knows(&peer.name) {
             payloads.push(auth::status(NotifyType::InitialContact));
         }
         if peer.mobike {
@@ -315,7 +321,7 @@ impl Authenticating {
         let Agreed { mut sa, plan, since, ni, nr, said, .. } = self.agreed;
         sa.now_proved();
         let mut clock = Established::clock(ctx, &plan.peer);
-        clock.since = since;
+        let birth = Established::birth(ctx, &sa, since);
         if let Some(crate::wire::Content::AuthLifetime(seconds)) = view.content(NotifyType::AuthLifetime) {
             let soon = ctx.now + std::time::Duration::from_secs(u64::from(seconds)) * 9 / 10;
             clock.reauthenticate = Some(clock.reauthenticate.map_or(soon, |own| own.min(soon)));
@@ -325,7 +331,7 @@ impl Authenticating {
             redirect: false,
             childless: said.childless,
         };
-        let mut established = Established::new(sa, plan.peer.clone(), identity, features, clock);
+        let mut established = Established::new(sa, plan.peer.clone(), identity, features, birth, clock);
         established.tasks = plan.wants.into_iter().map(Task::NewChild).collect();
         let text = format!("IKE SA with {} stands, {}", established.identity, established.sa.suite);
         ctx.event(Code::IkeUp, Some(&plan.peer), established.sa.id, established.sa.path, text);
@@ -401,7 +407,7 @@ fn first_child(
     match child::accept(ctx, &this.sa, &this.parties(), ask, view, nonces) {
         Ok((sa, child)) => {
             this.install(ctx, sa, child);
-            crate::exchange::create_child::spread(this, &want);
+            crate::part::resources::spread(this, ctx, &want, view);
         }
         Err(failure) => {
             let text = format!("child {name}: {}", failure.text);

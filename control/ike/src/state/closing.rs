@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::State;
 use super::established::remove;
 use crate::child::Child;
@@ -25,7 +27,7 @@ const REPLACED: Duration = Duration::from_secs(90);
 const LONGEST: Duration = Duration::from_secs(3600);
 
 /// Why an IKE SA closes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Why {
     /// Our delete is on the way.
     Deleting,
@@ -43,7 +45,7 @@ pub(crate) struct Closing {
     pub(crate) sa: IkeSa,
     pub(crate) peer: Arc<Peer>,
     pub(crate) why: Why,
-    until: Time,
+    pub(crate) until: Time,
     /// Nothing goes out under them any more; what the peer still sends is welcome until it has confirmed.
     children: Vec<Child>,
 }
@@ -92,6 +94,11 @@ impl Closing {
     /// The peer's rekey replaced it.
     pub(crate) fn replaced(ctx: &mut Context<'_>, sa: IkeSa, peer: Arc<Peer>) -> Self {
         Self::wait(ctx, sa, peer, Why::Replaced)
+    }
+
+    /// Goes on from a record. Children that were left to it are left over: see [`crate::record`].
+    pub(crate) fn restored(sa: IkeSa, peer: Arc<Peer>, why: Why, until: Time) -> Self {
+        Self { sa, peer, why, until, children: Vec::new() }
     }
 
     /// It is deleted.

@@ -9,6 +9,7 @@ use ravelin_contract::sa::Spi;
 
 use super::State;
 use super::closing::Closing;
+pub(crate) use super::facts::{Birth, Clock, Features};
 use crate::action::Action;
 use crate::child::{Child, ChildSa, Life};
 use crate::context::{Context, Effect};
@@ -16,7 +17,7 @@ use crate::event::Code;
 use crate::exchange::child::{NONCE, Parties, Want};
 use crate::exchange::create_child::{ChildInFlight, IkeInFlight};
 use crate::exchange::view::View;
-use crate::exchange::{create_child, informational, mobike};
+use crate::exchange::{create_child, forgotten, informational, mobike};
 use crate::input::IkeId;
 use crate::policy::{Identity, Peer};
 use crate::random;
@@ -47,6 +48,8 @@ pub(crate) enum Task {
     DeleteChild(Spi),
     /// We are elsewhere now (RFC 4555).
     UpdateAddresses,
+    /// A child that the peer made for an earlier run of this process, without keys here, is to end.
+    DeleteForgotten(Spi),
     /// Is the peer really where it says (RFC 4555 3.7)?
     CheckAddress,
     /// Go to that gateway (RFC 5685).
@@ -71,6 +74,13 @@ pub(crate) enum Doing {
         /// The peer's own rekey of the same child, which we answered meanwhile.
         rival: Option<Rival<Spi>>,
     },
+    /// A child that an earlier run of this process asked for; its keys cannot be had any more.
+    Forgotten {
+        /// The new one.
+        inbound: Spi,
+        /// The one that it was to replace.
+        old: Option<Spi>,
+    },
     /// New keys for the IKE SA.
     RekeyIke {
         /// The new one.
@@ -91,26 +101,6 @@ pub(crate) struct Rival<Id> {
     pub(crate) lowest: [u8; NONCE],
 }
 
-/// What both sides said they can.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Features {
-    pub(crate) mobike: bool,
-    pub(crate) redirect: bool,
-    pub(crate) childless: bool,
-}
-
-/// When something is to be done about the IKE SA itself.
-#[derive(Debug, Default)]
-pub(crate) struct Clock {
-    /// When the IKE SA came to be.
-    pub(crate) since: Time,
-    /// When the peer was last heard of.
-    pub(crate) heard: Time,
-    pub(crate) rekey: Option<Time>,
-    pub(crate) hard: Option<Time>,
-    pub(crate) reauthenticate: Option<Time>,
-}
-
 /// An IKE SA that works.
 #[derive(Debug)]
 pub(crate) struct Established {
@@ -118,6 +108,7 @@ pub(crate) struct Established {
     pub(crate) peer: Arc<Peer>,
     pub(crate) identity: Identity,
     pub(crate) features: Features,
+    pub(crate) birth: Birth,
     pub(crate) clock: Clock,
     pub(crate) children: Vec<Child>,
     pub(crate) tasks: VecDeque<Task>,
@@ -136,7 +127,6 @@ impl Established {
         let early =
             |ctx: &mut Context<'_>, span: Duration| ctx.now + (span - random::up_to(ctx.random, span / 10));
         Clock {
-            since: ctx.now,
             heard: ctx.now,
             rekey: peer.lifetime.soft.map(|soft| early(ctx, soft)),
             hard: peer.lifetime.hard.map(|hard| ctx.now + hard),
@@ -144,12 +134,19 @@ impl Established {
         }
     }
 
-    /// An IKE SA whose peer has just proved itself.
+    /// What is to be remembered of an IKE SA whose first message went or came at `began`, and that stands from now on.
+    pub(crate) fn birth(ctx: &Context<'_>, sa: &IkeSa, began: Time) -> Birth {
+        let ours = sa.role == crate::sa::Role::Initiator;
+        Birth { ours, spis: (sa.initiator_spi, sa.responder_spi), began, proved: ctx.now }
+    }
+
+    /// An IKE SA whose peer has just proved itself, or that takes over from one.
     pub(crate) fn new(
         sa: IkeSa,
         peer: Arc<Peer>,
         identity: Identity,
         features: Features,
+        birth: Birth,
         clock: Clock,
     ) -> Self {
         Self {
@@ -157,6 +154,7 @@ impl Established {
             peer,
             identity,
             features,
+            birth,
             clock,
             children: Vec::new(),
             tasks: VecDeque::new(),
@@ -169,7 +167,13 @@ impl Established {
 
     /// Who children are negotiated for.
     pub(crate) fn parties(&self) -> Parties<'_> {
-        Parties { peer: &self.peer, identity: &self.identity, assigned: &self.assigned, leased: &self.leased }
+        Parties {
+            peer: &self.peer,
+            identity: &self.identity,
+            assigned: &self.assigned,
+            leased: &self.leased,
+            children: &self.children,
+        }
     }
 
     /// An authentic or not yet authentic message for this SA.
@@ -198,7 +202,8 @@ impl Established {
                             self.sa.path,
                             error.to_string(),
                         );
-                        self.doing = None;
+                        self.settle_rival(ctx);
+                        self.abandon(ctx);
                         self.close(ctx, "the peer's answer makes no sense")
                     }
                 }
@@ -292,6 +297,10 @@ impl Established {
                 create_child::rekeyed(&mut self, ctx, old, *ask, rival, view);
                 self.go_on(ctx)
             }
+            Some(Doing::Forgotten { inbound, old }) => {
+                forgotten::answered(&mut self, ctx, inbound, old, view);
+                self.go_on(ctx)
+            }
             Some(Doing::RekeyIke { ask, rival }) => create_child::rekeyed_ike(self, ctx, *ask, rival, view),
             Some(Doing::DeleteChildren(spis)) => {
                 spis.into_iter().for_each(|spi| self.drop_child(ctx, spi, "deleted"));
@@ -327,6 +336,7 @@ impl Established {
                 Task::RekeyChild(spi) => create_child::ask_rekey(&mut self, ctx, spi),
                 Task::RekeyIke => create_child::ask_rekey_ike(&mut self, ctx),
                 Task::DeleteChild(spi) => informational::ask_delete(&mut self, ctx, spi),
+                Task::DeleteForgotten(spi) => forgotten::ask_delete(&mut self, ctx, spi),
                 Task::UpdateAddresses => mobike::ask_update(&mut self, ctx),
                 Task::CheckAddress => mobike::ask_check(&mut self, ctx),
                 Task::Redirect(gateway) => informational::ask_redirect(&mut self, ctx, gateway),
@@ -398,9 +408,26 @@ impl Established {
         self.children.push(child);
     }
 
+    /// What stands, to be asked for again elsewhere. Those of single cores follow the shared one by themselves.
+    pub(crate) fn standing(&self) -> Vec<Want> {
+        let shared = |child: &&Child| child.life == Life::Standing && child.resource.is_none();
+        self.children.iter().filter(shared).map(|child| Want::all_of(&child.policy)).collect()
+    }
+
     /// The child by our SPI.
     pub(crate) fn child(&mut self, inbound: Spi) -> Option<&mut Child> {
         self.children.iter_mut().find(|child| child.inbound == inbound)
+    }
+
+    /// Whether another child stands for the same traffic and core.
+    pub(crate) fn has_successor(&self, old: Spi) -> bool {
+        let Some(old) = self.children.iter().find(|child| child.inbound == old) else { return false };
+        self.children.iter().any(|child| {
+            child.life == Life::Standing
+                && child.inbound != old.inbound
+                && (&child.policy.name, child.resource) == (&old.policy.name, old.resource)
+                && (&child.local, &child.remote) == (&old.local, &old.remote)
+        })
     }
 
     /// A child is gone on both sides.
@@ -480,15 +507,12 @@ impl Established {
 
     /// A new IKE SA from the first message on; the old one ends when that one stands (make before break).
     pub(crate) fn reauthenticate(&mut self, ctx: &mut Context<'_>) {
-        if self.peer.initiate.is_none() && self.sa.role == crate::sa::Role::Responder {
+        if self.peer.initiate.is_none() && !self.birth.ours {
             let text = "the peer must begin anew: policy does not say where it can be reached";
             ctx.event(Code::CommandRefused, Some(&self.peer), self.sa.id, self.sa.path, text);
             return;
         }
-        let standing = self.children.iter().filter(|child| child.life == Life::Standing);
-        let wants = standing
-            .map(|child| Want { child: Arc::clone(&child.policy), flow: None, resource: child.resource })
-            .collect();
+        let wants = self.standing();
         let plan = super::initiated::Plan {
             peer: Arc::clone(&self.peer),
             ends: Some((self.sa.path.local, self.sa.path.remote)),
@@ -518,8 +542,12 @@ impl Established {
         tasks.into_iter().for_each(|task| self.push(task));
     }
 
-    /// When [`Self::timer`] has something to do next.
+    /// When [`Self::timer`] has something to do next. Tasks that came with a takeover are due at once.
     pub(crate) fn deadline(&self) -> Option<Time> {
+        let free = self.doing.is_none() && self.sa.window.is_free();
+        if free && !self.tasks.is_empty() {
+            return Some(self.clock.heard);
+        }
         let idle = self.doing.is_none() && self.tasks.is_empty();
         let liveness = self.peer.liveness.filter(|_| idle).map(|liveness| self.clock.heard + liveness);
         let own = [

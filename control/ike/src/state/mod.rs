@@ -3,6 +3,7 @@
 pub(crate) mod authenticating;
 pub(crate) mod closing;
 pub(crate) mod established;
+pub(crate) mod facts;
 pub(crate) mod initiated;
 pub(crate) mod responding;
 

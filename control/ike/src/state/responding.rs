@@ -350,7 +350,7 @@ impl Responding {
             answer.push(auth::status(NotifyType::PpkIdentity));
         }
         let mut clock = Established::clock(ctx, &peer);
-        clock.since = since;
+        let birth = Established::birth(ctx, &sa, since);
         let features = Features {
             mobike: peer.mobike && view.has(NotifyType::MobikeSupported),
             redirect: said.redirect,
@@ -364,7 +364,7 @@ impl Responding {
             clock.reauthenticate = None;
             answer.push(Payload::Notify(crate::wire::Content::AuthLifetime(seconds).notify()));
         }
-        let mut this = Established::new(sa, peer, held.identity.clone(), features, clock);
+        let mut this = Established::new(sa, peer, held.identity.clone(), features, birth, clock);
         let text = format!("IKE SA with {} stands, {}", this.identity, this.sa.suite);
         ctx.event(Code::IkeUp, Some(&this.peer), this.sa.id, this.sa.path, text);
         if view.has(NotifyType::InitialContact) && this.peer.unique {

@@ -9,7 +9,7 @@ use ravelin_ike::policy::{Lifetime, Policy, Start};
 
 use crate::network::{Nat, Weather};
 use crate::policies::{esp, first_child, gcm_x25519, name, peer, sites};
-use crate::world::{A, B, World};
+use crate::world::{A, B, Doom, World};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -133,7 +133,12 @@ fn surprise(world: &mut World, seed: u64) {
         }
         12 => command(world, at, some.map(|status| Command::Probe { ike: status.ike })),
         13 if at == A => command(world, at, some.map(|status| Command::Reauthenticate { ike: status.ike })),
-        14 if seed.is_multiple_of(7) => world.command(B, Command::Up { peer: name("other-site") }),
+        14 if seed.is_multiple_of(2) => match world.dice.below(3) {
+            0 => world.resume(at),
+            1 => world.hosts[at].doom = Some(Doom::BeforeRecord),
+            _ => world.hosts[at].doom = Some(Doom::AfterRecord),
+        },
+        15 if seed.is_multiple_of(7) => world.command(B, Command::Up { peer: name("other-site") }),
         _ => {}
     }
 }

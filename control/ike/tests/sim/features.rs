@@ -7,7 +7,7 @@ use aws_lc_rs::encoding::AsDer;
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
 use ravelin_contract::address::AddressRange;
 use ravelin_contract::selector::FlowKey;
-use ravelin_ike::policy::{Demand, Encapsulation, Lease, Narrowing, Peer, Ppk, Proof, Start};
+use ravelin_ike::policy::{Demand, Encapsulation, Lease, Narrowing, Peer, PerResource, Ppk, Proof, Start};
 use ravelin_ike::{Answer, Ask, Code, Command, Input, Path};
 
 use crate::network::{Datagram, Nat};
@@ -148,16 +148,50 @@ fn a_gateway_sends_new_peers_elsewhere() {
 
 #[test]
 fn one_child_for_each_core_where_the_peer_can() {
-    let cores = |peer: &mut Peer, count| first_child(peer).per_resource = count;
-    for (east_cores, west_cores, stand) in [(4, 4, 4), (4, 2, 2), (4, 1, 1)] {
+    let cores = |peer: &mut Peer, count, required| {
+        first_child(peer).per_resource = PerResource { count, required };
+    };
+    for (east_cores, west_cores, bound) in [(4, 4, 4), (4, 2, 2), (4, 0, 0), (0, 4, 0)] {
         let (mut east, mut west) = sites(|_| {});
-        cores(peer(&mut east), east_cores);
-        cores(peer(&mut west), west_cores);
+        cores(peer(&mut east), east_cores, bound > 0);
+        cores(peer(&mut west), west_cores, bound > 0);
         let mut world = World::new(44, east, west);
         up_with(&mut world);
-        assert_stands(&world, stand);
-        let resources: Vec<u16> = world.only(A).children.iter().map(|child| child.resource).collect();
-        assert_eq!(resources.len(), stand, "{resources:?}");
+        assert_stands(&world, 1 + usize::from(bound));
+        for (at, count) in [(A, east_cores), (B, west_cores)] {
+            let children = world.only(at).children;
+            let mut resources: Vec<_> = children.iter().map(|child| child.resource).collect();
+            resources.sort_unstable();
+            assert_eq!(resources, std::iter::once(None).chain((0..bound).map(Some)).collect::<Vec<_>>());
+            let fits = |spi: u32, core: u16| spi % u32::from(count) == u32::from(core);
+            assert!(children.iter().all(|one| one.resource.is_none_or(|core| fits(one.inbound.get(), core))));
+        }
+        assert_eq!(world.saw(A, Code::PerCoreRefused), east_cores > 0 && bound == 0, "{}", world.log());
+        // Each is renewed by itself and keeps its core, and all of them by a new proof.
+        for child in world.only(A).children {
+            world.command(B, Command::RekeyChild { inbound: child.outbound });
+        }
+        world.run(SECOND * 3);
+        assert_stands(&world, 1 + usize::from(bound));
+        let ike = world.ike(A);
+        world.command(A, Command::Reauthenticate { ike });
+        world.run(SECOND * 5);
+        assert_stands(&world, 1 + usize::from(bound));
+    }
+}
+
+#[test]
+fn a_peer_without_a_child_for_each_core_is_refused_where_policy_wants_them() {
+    for at in [A, B] {
+        let (mut east, mut west) = sites(|_| {});
+        let one = peer(if at == A { &mut east } else { &mut west });
+        first_child(one).per_resource = PerResource { count: 2, required: true };
+        let mut world = World::new(53, east, west);
+        up_with(&mut world);
+        world.run(SECOND * 60);
+        assert!(world.hosts[A].children.is_empty() && world.hosts[B].children.is_empty());
+        let told = world.hosts[at].events.iter().find(|event| event.code == Code::ChildFailed);
+        assert!(told.is_some_and(|event| event.text.contains("RFC 9611")), "{}", world.log());
     }
 }
 

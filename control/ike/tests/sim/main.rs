@@ -5,6 +5,7 @@ mod features;
 mod network;
 mod policies;
 mod regressions;
+mod resumed;
 mod stories;
 mod transitions;
 mod world;

@@ -9,7 +9,7 @@ use ravelin_contract::secret::Secret;
 use ravelin_ike::crypto::{ChildCipher, Cipher, Group, KeySize, Prf};
 use ravelin_ike::policy::{
     Child, Demand, Encapsulation, EspOffer, Identity, IdentityPattern, IkeOffer, Lifetime, Narrowing, Peer,
-    Policy, Proof, Start, Traffic,
+    PerResource, Policy, Proof, Start, Traffic,
 };
 
 use crate::world::end;
@@ -45,7 +45,7 @@ pub(crate) fn child(local: &str, remote: &str) -> Child {
         lifetime: Lifetime::default(),
         start: Start::OnCommand,
         narrowing: Narrowing::Rule,
-        per_resource: 1,
+        per_resource: PerResource::default(),
     }
 }
 

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use ravelin_ike::Command;
-use ravelin_ike::policy::Lifetime;
+use ravelin_ike::policy::{Lifetime, Start};
+use ravelin_ike::{Command, Input};
 
-use crate::policies::{name, sites};
+use crate::policies::{first_child, name, peer, sites};
 use crate::world::{A, B, World};
 
 const MILLI: Duration = Duration::from_millis(1);
@@ -118,4 +118,50 @@ fn a_child_whose_making_is_not_known_yet_is_not_called_unknown() {
     world.run(SECOND * 60);
     world.assert_agreed();
     assert_eq!(world.only(A).children.len(), 1, "{}", world.log());
+}
+
+/// A child rekey is followed at once by one of the IKE SA. The delete of the old child was to follow, and waited under the
+/// successor until something else woke that up, a minute later.
+#[test]
+fn what_waits_when_an_ike_sa_is_rekeyed_goes_on_at_once() {
+    for (first, second) in [(A, A), (A, B), (B, A)] {
+        for wait in [0, 5, 21, 25] {
+            let mut world = up(65);
+            let inbound = world.only(first).children[0].inbound;
+            let ike = world.ike(second);
+            world.command(first, Command::RekeyChild { inbound });
+            world.run(MILLI * wait);
+            world.command(second, Command::Rekey { ike });
+            world.run(SECOND * 20);
+            assert_eq!(world.only(A).children.len(), 1, "{first} {second} {wait}: {}", world.log());
+            assert_ne!(world.ike(second), ike, "the IKE SA was rekeyed");
+            assert_eq!(world.packets.0, world.packets.1, "no packet is lost");
+            world.assert_agreed();
+        }
+    }
+}
+
+/// Both sides begin, so near to each other that neither knows. Two IKE SAs stood, each with a child for the same traffic; and where
+/// one began a little later, INITIAL_CONTACT ended the other on one side only.
+#[test]
+fn of_two_ike_sas_that_both_sides_began_one_is_kept() {
+    for wait in 0..60 {
+        let (mut east, mut west) = sites(|_| {});
+        for policy in [&mut east, &mut west] {
+            first_child(peer(policy)).start = Start::AtOnce;
+        }
+        let mut world = World::new(700 + wait, east, west);
+        // The second one begins this much later.
+        let (first, second) = if wait % 2 == 0 { (A, B) } else { (B, A) };
+        world.hold(second);
+        world.run(MILLI * u32::try_from(wait).expect("small"));
+        world.input(second, Input::Timer);
+        world.run(SECOND * 3);
+        assert_eq!(world.only(first).children.len(), 1, "{wait} ms: {}", world.log());
+        assert!(!world.torn, "{wait} ms: nobody had to give anybody up");
+        world.assert_agreed();
+        let (sent, opened) = world.packets;
+        // One may go while the answer that makes the child is on its way.
+        assert!(opened > 15 && sent - opened < 2, "{wait} ms: {sent} sent, {opened} opened");
+    }
 }

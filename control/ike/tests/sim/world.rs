@@ -8,10 +8,12 @@ use std::time::Duration;
 use ravelin_contract::sa::Spi;
 use ravelin_ike::status::Status;
 use ravelin_ike::{
-    Action, Answer, Ask, ChildSa, Code, Command, Endpoint, Event, IkeId, Input, Path, Policy, Random, Time,
+    Action, Answer, Ask, ChildSa, Code, Command, Endpoint, Event, IkeId, Input, Keep, Kept, Path, Policy,
+    Random, Time,
 };
 
 use crate::network::{Datagram, Network};
+use ravelin_ike::Installed as Standing;
 
 /// Dice that fall the same way for the same seed (xorshift64*).
 #[derive(Debug, Clone)]
@@ -78,6 +80,19 @@ pub(crate) struct Host {
     pub(crate) oracle: Option<Oracle>,
     timer: Option<Time>,
     installs: u64,
+    /// What lies beside the process for its next run.
+    kept: BTreeMap<IkeId, Kept>,
+    /// The process ends while it does what the next input leads to.
+    pub(crate) doom: Option<Doom>,
+}
+
+/// How far a process comes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Doom {
+    /// Children are installed, nothing is written down.
+    BeforeRecord,
+    /// It is written down; nothing is sent or removed.
+    AfterRecord,
 }
 
 /// Both gateways, the network and the clock.
@@ -122,8 +137,59 @@ impl World {
     }
 
     pub(crate) fn input(&mut self, at: usize, input: Input) {
-        let actions = self.hosts[at].endpoint.handle(self.now, input, &mut self.dice);
+        let host = &mut self.hosts[at];
+        let doom = host.doom.take();
+        let actions = host.endpoint.handle(self.now, input, &mut self.dice);
+        let (installs, others) =
+            actions.into_iter().partition(|action| matches!(action, Action::InstallChild(_)));
+        self.perform(at, installs);
+        if doom == Some(Doom::BeforeRecord) {
+            return self.resume(at);
+        }
+        let host = &mut self.hosts[at];
+        for keep in host.endpoint.records(self.now) {
+            match keep {
+                Keep::Put(kept) => drop(host.kept.insert(kept.ike, kept)),
+                Keep::Drop(ike) => assert!(host.kept.remove(&ike).is_some(), "nothing was kept of {ike}"),
+            }
+        }
+        match doom {
+            Some(_) => self.resume(at),
+            None => self.perform(at, others),
+        }
+    }
+
+    /// The process of one gateway ends without a word and goes on from what it had kept. Its packet process goes on meanwhile.
+    pub(crate) fn resume(&mut self, at: usize) {
+        let host = &mut self.hosts[at];
+        // What was not established cannot go on, and the peer may take it for standing.
+        self.torn |= !host.endpoint.states().iter().all(|(ike, _)| host.kept.contains_key(ike));
+        host.endpoint = Endpoint::new(self.now, Arc::clone(&host.policy), &mut self.dice);
+        host.endpoint.keep_records();
+        host.timer = None;
+        let kept = host.kept.values().cloned().collect();
+        let installed =
+            host.children.iter().map(|(spi, child)| Standing { inbound: *spi, sends: child.sends });
+        let installed: Vec<_> = installed.collect();
+        let policy = Arc::clone(&host.policy);
+        let actions = host.endpoint.restore(self.now, &policy, kept, &installed);
+        let known: HashSet<Spi> = self.inbound(at);
+        let host = &mut self.hosts[at];
+        let before = host.children.len();
+        host.children.retain(|spi, _| known.contains(spi));
+        self.torn |= host.children.len() < before;
+        assert!(
+            known.iter().all(|spi| host.children.contains_key(spi)),
+            "a record is of a child that is not there"
+        );
         self.perform(at, actions);
+        self.input(at, Input::Timer);
+    }
+
+    /// Inbound SPIs of the children that IKE knows.
+    fn inbound(&self, at: usize) -> HashSet<Spi> {
+        let statuses = self.statuses(at);
+        statuses.iter().flat_map(|status| status.children.iter().map(|child| child.inbound)).collect()
     }
 
     fn perform(&mut self, at: usize, actions: Vec<Action>) {
@@ -217,6 +283,11 @@ impl World {
         }
     }
 
+    /// Nothing of its own accord happens at a host until the next input.
+    pub(crate) fn hold(&mut self, at: usize) {
+        self.hosts[at].timer = None;
+    }
+
     /// Lets time pass, with an inner packet each way every so often.
     pub(crate) fn run(&mut self, span: Duration) {
         let end = self.now + span;
@@ -291,8 +362,10 @@ impl World {
         let policy = Arc::clone(&self.hosts[at].policy);
         let host = &mut self.hosts[at];
         host.endpoint = Endpoint::new(self.now, policy, &mut self.dice);
+        host.endpoint.keep_records();
         host.children.clear();
         host.dropped.clear();
+        host.kept.clear();
         host.timer = None;
         self.input(at, Input::Timer);
     }
@@ -346,11 +419,7 @@ impl World {
         }
         for at in [A, B] {
             let host = &self.hosts[at];
-            let known: HashSet<Spi> = self
-                .statuses(at)
-                .iter()
-                .flat_map(|status| status.children.iter().map(|child| child.inbound))
-                .collect();
+            let known = self.inbound(at);
             let installed: HashSet<Spi> = host.children.keys().copied().collect();
             assert_eq!(known, installed, "host {at}: IKE and packet process differ\n{}", self.journal());
             assert_eq!(host.endpoint.spis(), known.len(), "host {at}: SPIs leak");
@@ -360,8 +429,10 @@ impl World {
 
 fn host(address: &str, policy: Policy, dice: &mut Dice) -> Host {
     let policy = Arc::new(policy);
+    let mut endpoint = Endpoint::new(Time::default(), Arc::clone(&policy), dice);
+    endpoint.keep_records();
     Host {
-        endpoint: Endpoint::new(Time::default(), Arc::clone(&policy), dice),
+        endpoint,
         policy,
         address: address.parse().expect("an address"),
         children: BTreeMap::new(),
@@ -371,6 +442,8 @@ fn host(address: &str, policy: Policy, dice: &mut Dice) -> Host {
         oracle: None,
         timer: Some(Time::default()),
         installs: 0,
+        kept: BTreeMap::new(),
+        doom: None,
     }
 }
 

@@ -1,0 +1,104 @@
+//! IKE SAs that stand, by whom they are with: which of them are dead, and which of two that both sides began is kept.
+
+use ravelin_contract::name::Name;
+
+use super::{Begun, Endpoint, Slot};
+use crate::exchange::child::Want;
+use crate::input::IkeId;
+use crate::policy::{Identity, Start};
+use crate::session::{Order, Session, SessionInput};
+use crate::state::established::Birth;
+use crate::time::Time;
+
+/// What the endpoint knows of an IKE SA that stands, also while it is being worked on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Standing {
+    pub(super) identity: Identity,
+    peer: Name,
+    birth: Birth,
+}
+
+impl Standing {
+    pub(super) fn of(session: &Session) -> Option<Self> {
+        let (identity, birth) = session.proved()?;
+        Some(Self { identity: identity.clone(), peer: session.peer()?.name.clone(), birth })
+    }
+
+    /// Whether both sides began at once: neither of the two stood when the other began.
+    fn is_twin(&self, other: &Self) -> bool {
+        let (one, two) = (self.birth, other.birth);
+        self.peer == other.peer && one.ours != two.ours && one.began < two.proved && two.began < one.proved
+    }
+
+    /// Whether this one of two twins is kept. Both sides know the SPIs, so both find the same.
+    fn outlives(&self, other: &Self) -> bool {
+        self.birth.spis > other.birth.spis
+    }
+}
+
+impl Endpoint {
+    /// An IKE SA has begun or ended to stand.
+    pub(super) fn restand(&mut self, id: IkeId, before: Option<Standing>, now: Option<Standing>) {
+        if let Some(before) = before {
+            self.shared.stands_no_more(&before.peer);
+            if let Some(ids) = self.identities.get_mut(&before.identity) {
+                ids.retain(|known| *known != id);
+                if ids.is_empty() {
+                    self.identities.remove(&before.identity);
+                }
+            }
+        }
+        if let Some(now) = now {
+            self.shared.stands(&now.peer);
+            self.identities.entry(now.identity).or_default().push(id);
+        }
+    }
+
+    /// Others with the same identity, by what is known of them.
+    fn others(&self, id: IkeId, identity: &Identity) -> Vec<(IkeId, Standing)> {
+        let ids = self.identities.get(identity).into_iter().flatten().filter(|other| **other != id);
+        ids.filter_map(|other| Some((*other, self.slots.get(other)?.stands.clone()?))).collect()
+    }
+
+    /// The peer has begun anew: what stood before it did is dead.
+    pub(super) fn forget_others(
+        &mut self,
+        now: Time,
+        id: IkeId,
+        identity: &Identity,
+        since: Time,
+        begun: &mut Begun,
+    ) {
+        for (other, standing) in self.others(id, identity) {
+            if standing.birth.proved < since {
+                self.dispatch(now, other, SessionInput::Order(Order::Forget), begun);
+            }
+        }
+    }
+
+    /// Both sides began at once, and two IKE SAs stand. Who began the one that is kept knows, once both stand here, that
+    /// they stand there too, and deletes the other; who began that one asks for its children under the one that is kept.
+    pub(super) fn settle_twins(&mut self, now: Time, id: IkeId, begun: &mut Begun) {
+        let slot = self.slots.get(&id);
+        let unique = |slot: &&Slot| slot.peer.as_ref().is_some_and(|peer| peer.unique);
+        let Some(this) = slot.filter(unique).and_then(|slot| slot.stands.clone()) else { return };
+        for (other, standing) in self.others(id, &this.identity) {
+            if !this.is_twin(&standing) {
+                continue;
+            }
+            let (kept, goes) = if this.outlives(&standing) { (id, other) } else { (other, id) };
+            let ours = |id: &IkeId| {
+                self.slots.get(id).and_then(|slot| slot.stands.as_ref()).is_some_and(|one| one.birth.ours)
+            };
+            if ours(&kept) {
+                self.dispatch(now, kept, SessionInput::Order(Order::Prefer), begun);
+                let order = Order::Down("both sides began at once, and another IKE SA is kept");
+                self.dispatch(now, goes, SessionInput::Order(order), begun);
+            } else if let Some(peer) = self.policy.peer(&this.peer) {
+                let wanted = peer.children.iter().filter(|child| child.start == Start::AtOnce);
+                let wants = wanted.map(Want::all_of).collect();
+                self.dispatch(now, kept, SessionInput::Order(Order::Bring(wants)), begun);
+            }
+        }
+    }
+}
