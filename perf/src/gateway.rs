@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 
 use crate::foreign::{program, workspace};
-use crate::lab::{Lab, MOMENT, Namespace, Output, Process, check, run};
+use crate::lab::{Lab, MOMENT, Namespace, Output, Process, check, run, wait_until};
 use crate::metrics::Metrics;
 
 /// How long a process may take from its start until it answers.
@@ -27,6 +27,8 @@ pub struct Gateway {
     policy: String,
     dataplane: Option<Process>,
     control: Option<Process>,
+    /// Whether the control process writes the keys of tunnels to [`Gateway::KEYS`].
+    logs_keys: bool,
 }
 
 impl Gateway {
@@ -52,7 +54,22 @@ impl Gateway {
         let appliance = fs::read_to_string(from.join("ravelin.toml"))?;
         let places = places(&pins);
         fs::write(directory.join("ravelin.toml"), format!("{appliance}\n{places}\n{more}"))?;
-        Ok(Self { namespace: namespace.clone(), directory, policy, dataplane: None, control: None })
+        Ok(Self {
+            namespace: namespace.clone(),
+            directory,
+            policy,
+            dataplane: None,
+            control: None,
+            logs_keys: false,
+        })
+    }
+
+    /// The file of [`Gateway::log_keys`].
+    pub const KEYS: &str = "esp-keys.json";
+
+    /// Lets the control process, from its next start on, write the ESP keys that it negotiates, one JSON object a line.
+    pub fn log_keys(&mut self) {
+        self.logs_keys = true;
     }
 
     /// Starts both processes and waits until they answer.
@@ -80,6 +97,9 @@ impl Gateway {
     fn spawn(&self, name: &str) -> Result<Process> {
         let mut command = self.namespace.command(program(name)?);
         command.arg("--config").arg(self.file("ravelin.toml"));
+        if self.logs_keys {
+            command.env("RAVELIN_ESP_KEY_LOG", self.file(Self::KEYS));
+        }
         Process::spawn(name, &mut command, &self.file(&format!("{name}.log")))
     }
 
@@ -129,6 +149,54 @@ impl Gateway {
     /// Puts the example's policy in force.
     pub fn apply_policy(&self) -> Result<String> {
         self.ravelin(&format!("policy apply {}", self.policy))
+    }
+
+    /// Writes this text over its policy file, and puts it in force.
+    pub fn apply_text(&self, policy: &str) -> Result<String> {
+        fs::write(self.file(&self.policy), policy)?;
+        self.apply_policy()
+    }
+
+    /// Adds entries to its file of keys, for the next policy that is put in force.
+    pub fn add_keys(&self, text: &str) -> Result<()> {
+        let mut file = fs::File::options().append(true).open(self.file("keys.toml"))?;
+        Ok(std::io::Write::write_all(&mut file, text.as_bytes())?)
+    }
+
+    /// The policy file as it is now.
+    pub fn policy_text(&self) -> Result<String> {
+        fs::read_to_string(self.file(&self.policy)).context("reading the policy")
+    }
+
+    /// What the control process logged.
+    pub fn control_log(&self) -> String {
+        fs::read_to_string(self.file("ravelin-control.log")).unwrap_or_default()
+    }
+
+    /// The IKE SAs that stand, as `ike list` shows them.
+    pub fn ike_sas(&self) -> Result<Vec<serde_json::Value>> {
+        self.ask("ike list")?.as_array().cloned().context("`ike list` gives no list")
+    }
+
+    /// The negotiated children that stand and are not being replaced.
+    pub fn children(&self) -> Result<Vec<serde_json::Value>> {
+        let of = |ike: &serde_json::Value| ike["children"].as_array().cloned().unwrap_or_default();
+        let all = self.ike_sas()?.iter().flat_map(of).collect::<Vec<_>>();
+        // What is replaced still receives for a while.
+        Ok(all.into_iter().filter(|child| child["state"] == "standing").collect())
+    }
+
+    /// Inbound SPIs of [`Gateway::children`].
+    pub fn spis(&self) -> Result<Vec<String>> {
+        let spi = |child: &serde_json::Value| child["inbound_spi"].as_str().map(str::to_owned);
+        self.children()?.iter().map(|child| spi(child).context("a child without an SPI")).collect()
+    }
+
+    /// Waits until other keys than these stand, and as many.
+    pub fn wait_for_other_keys(&self, than: &[String], limit: Duration) -> Result<()> {
+        let are_new = |now: Vec<String>| now.len() == than.len() && now.iter().all(|spi| !than.contains(spi));
+        wait_until("other keys to stand", limit, || self.spis().is_ok_and(are_new))
+            .with_context(|| format!("{:?}\n{}", self.ike_sas(), self.control_log()))
     }
 
     /// The text that Prometheus would scrape now.

@@ -6,6 +6,7 @@
 pub mod demo;
 pub mod foreign;
 pub mod gateway;
+pub mod gateway_and_swan;
 pub mod lab;
 pub mod metrics;
 pub mod two_gateways;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 
 use crate::gateway::Gateway;
-use crate::lab::{Capture, Captured, Ping, PingReport, Shape, Side, TwoSites, wait_until};
+use crate::lab::{Capture, Captured, Ping, PingReport, Shape, Side, TwoSites};
 
 /// Port of file servers at site b.
 pub const HTTP: u16 = 8080;
@@ -62,18 +62,17 @@ impl TwoGateways {
 
     /// Waits until a ping from site a to site b is answered.
     pub fn wait_for_traffic(&self) -> Result<()> {
-        wait_until("a ping between the sites to be answered", Duration::from_secs(20), || self.is_open())
+        self.sites.wait_for_traffic(Duration::from_secs(20))
     }
 
     /// Whether a single ping from site a to site b is answered within a second.
     pub fn is_open(&self) -> bool {
-        let to = self.sites.b.site_v4;
-        self.sites.a.site.run(&format!("ping -n -q -c 1 -W 1 {to}")).is_ok()
+        self.sites.is_open()
     }
 
     /// Starts pings from site a to an address, one each `interval`.
     pub fn start_ping(&self, to: IpAddr, count: u32, interval: Duration) -> Result<Ping> {
-        Ping::start(&self.sites.lab, &self.sites.a.site, to, count, interval)
+        self.sites.start_ping(to, count, interval)
     }
 
     /// Pings from site a to an address, to the end.

@@ -15,21 +15,27 @@ mod http;
 mod janitor;
 mod link;
 mod namespace;
+mod nat;
 pub mod pcap;
 mod ping;
 mod process;
 mod strongswan;
+mod swanctl;
 mod two_sites;
+mod watch;
 
 pub use capture::{Capture, Captured, NOT_IPSEC};
 pub use command::{MOMENT, Output, check, run, wait_until};
 pub use http::{Download, Fetch, FileServer, MARK, marked_file, sha256};
 pub use link::{End, Link};
 pub use namespace::Namespace;
+pub use nat::{Behind, Nat};
 pub use ping::{Ping, PingReport};
 pub use process::Process;
 pub use strongswan::StrongSwan;
+pub use swanctl::{Connection, Suites};
 pub use two_sites::{Shape, Side, TwoSites};
+pub use watch::Watch;
 
 use janitor::Janitor;
 

@@ -8,10 +8,12 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 
-use super::{Lab, MOMENT, Namespace, Process, check};
+use super::{Connection, Lab, Namespace, Process, check};
 
 /// The daemon, where Debian has it.
 const CHARON: &str = "/usr/lib/ipsec/charon";
+/// How long `swanctl` may take, that waits for what it asks for.
+const PATIENCE: Duration = Duration::from_secs(30);
 /// How long it may take to start.
 const START: Duration = Duration::from_secs(30);
 /// Plugins in the order in which they are asked: ESP in user space before that of a kernel which has none.
@@ -27,13 +29,14 @@ pub struct StrongSwan {
 }
 
 impl StrongSwan {
-    /// Starts it in a namespace with this `swanctl.conf`. The namespace's kernel forwards from now on, as a gateway's does.
-    pub fn start(lab: &Lab, namespace: &Namespace, configuration: &str) -> Result<Self> {
+    /// Starts it in a namespace with this connection. The namespace's kernel forwards from now on, as a gateway's does.
+    ///
+    /// `more` is added to the settings of the daemon.
+    pub fn start(lab: &Lab, namespace: &Namespace, connection: &Connection, more: &str) -> Result<Self> {
         namespace.forward(true)?;
         let directory = lab.make_directory(&format!("{}-swan", namespace.name()))?;
         let settings = directory.join("strongswan.conf");
-        fs::write(&settings, daemon_settings(&directory))?;
-        fs::write(directory.join("swanctl.conf"), configuration)?;
+        fs::write(&settings, daemon_settings(&directory, more))?;
         // The path of its pid file is compiled in, so each daemon gets a /run of its own.
         let mut command = namespace.command("unshare");
         command.args(["--mount", "--propagation", "private", "sh", "-c"]);
@@ -42,15 +45,16 @@ impl StrongSwan {
         let process = Process::spawn("charon", &mut command, &directory.join("charon.log"))?;
         process.wait_for_socket(&directory.join("vici"), START)?;
         let swan = Self { namespace: namespace.clone(), directory, process };
-        swan.load()?;
+        swan.load(connection)?;
         Ok(swan)
     }
 
-    /// Loads its `swanctl.conf`.
-    fn load(&self) -> Result<()> {
+    /// Has this connection from now on, in place of another. What stands goes on as it was agreed.
+    pub fn load(&self, connection: &Connection) -> Result<()> {
         let file = self.directory.join("swanctl.conf");
+        fs::write(&file, connection.to_string())?;
         let file = file.to_str().context("the directory's name is not text")?;
-        self.swanctl(&["--load-all", "--noprompt", "--file", file]).map(drop)
+        self.swanctl(&["--load-all", "--clear", "--noprompt", "--file", file]).map(drop)
     }
 
     /// Runs `swanctl`, which has to succeed, and returns what it printed.
@@ -59,7 +63,22 @@ impl StrongSwan {
         let mut command = self.namespace.command("swanctl");
         command.env("STRONGSWAN_CONF", self.directory.join("strongswan.conf"));
         command.arg(verb).arg("--uri").arg(format!("unix://{}", self.directory.join("vici").display()));
-        check(command.args(rest), MOMENT)
+        check(command.args(rest), PATIENCE)
+    }
+
+    /// Brings up its child `a`; what it printed says why not.
+    pub fn initiate(&self) -> Result<String> {
+        self.swanctl(&["--initiate", "--child", "a", "--timeout", "20"])
+    }
+
+    /// Ends its connection and waits until the peer has confirmed.
+    pub fn terminate(&self) -> Result<String> {
+        self.swanctl(&["--terminate", "--ike", "a", "--timeout", "20"])
+    }
+
+    /// The SAs that stand, as it shows them.
+    pub fn sas(&self) -> Result<String> {
+        self.swanctl(&["--list-sas"])
     }
 
     /// What it logged.
@@ -68,10 +87,10 @@ impl StrongSwan {
     }
 }
 
-fn daemon_settings(directory: &Path) -> String {
+fn daemon_settings(directory: &Path, more: &str) -> String {
     let vici = directory.join("vici");
     format!(
-        "charon {{\n  load = {PLUGINS}\n  install_virtual_ip = no\n  retransmit_tries = 3\n\
+        "charon {{\n  load = {PLUGINS}\n  install_virtual_ip = no\n  retransmit_tries = 3\n  {more}\n\
          \x20 plugins {{ vici {{ socket = unix://{} }}\n    openssl {{ load_legacy = yes }} }}\n\
          \x20 filelog {{ stderr {{ default = 1\n    ike = 2\n    cfg = 2\n    knl = 2\n    flush_line = yes }} }}\n}}\n",
         vici.display()

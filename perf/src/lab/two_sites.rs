@@ -13,10 +13,11 @@
 //! gateway let out in clear would arrive, so a test that sees none arrive has seen something.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use anyhow::Result;
 
-use super::{End, Lab, Link, Namespace};
+use super::{End, Lab, Link, Namespace, Ping, wait_until};
 
 /// One side of the topology.
 #[derive(Debug)]
@@ -45,6 +46,16 @@ impl Side {
     /// The wan's interface toward this side.
     pub fn wan_interface(&self) -> String {
         format!("to-{}", self.letter)
+    }
+
+    /// The wan's address on the link to this side's gateway.
+    pub fn router_v4(&self) -> IpAddr {
+        router_of(self.gateway_v4)
+    }
+
+    /// The network of the site.
+    pub fn network_v4(&self) -> String {
+        network(self.site_v4)
     }
 }
 
@@ -76,6 +87,21 @@ impl TwoSites {
         let a = plan('a').build(&lab, &wan)?;
         let b = plan('b').build(&lab, &wan)?;
         Ok(Self { a, b, wan, lab })
+    }
+
+    /// Whether a single ping from site a to site b is answered within a second.
+    pub fn is_open(&self) -> bool {
+        self.a.site.run(&format!("ping -n -q -c 1 -W 1 {}", self.b.site_v4)).is_ok()
+    }
+
+    /// Waits until a ping from site a to site b is answered.
+    pub fn wait_for_traffic(&self, limit: Duration) -> Result<()> {
+        wait_until("a ping between the sites to be answered", limit, || self.is_open())
+    }
+
+    /// Starts pings from site a to an address, one each `interval`.
+    pub fn start_ping(&self, to: IpAddr, count: u32, interval: Duration) -> Result<Ping> {
+        Ping::start(&self.lab, &self.a.site, to, count, interval)
     }
 
     /// Lets the gateways' kernels forward in clear: the control experiment, which shows what a test would see without Ravelin.
