@@ -328,6 +328,7 @@ impl Established {
         while self.doing.is_none() && self.sa.window.is_free() {
             let Some(task) = self.tasks.pop_front() else { break };
             match task {
+                Task::Probe if self.may_seem_elsewhere() => mobike::ask_update(&mut self, ctx),
                 Task::Probe => {
                     self.doing = Some(Doing::Probe);
                     self.sa.request(ctx, ExchangeType::Informational, &[]);
@@ -344,6 +345,12 @@ impl Established {
             }
         }
         State::Established(Box::new(self))
+    }
+
+    /// Whether a NAT may have given us another address without our knowing. Under MOBIKE only the initiator may say so, and a
+    /// peer that keeps to this follows nothing else (RFC 4555 3.8).
+    fn may_seem_elsewhere(&self) -> bool {
+        self.features.mobike && self.sa.role == crate::sa::Role::Initiator && self.sa.nat.here
     }
 
     /// Queues a task, unless the queue is full of what nobody can want.
