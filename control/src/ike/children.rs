@@ -12,16 +12,13 @@ use ravelin_ike::ChildSa;
 use crate::io::dataplane::{Dataplane, LinkError};
 use crate::policy::peers::Dress;
 
-/// Seconds between two keepalives where a NAT may forget us (RFC 3948 4).
-const KEEPALIVE: u16 = 20;
-
-/// The contract's view of a child.
-pub(super) fn child(sa: &ChildSa, dress: &Dress) -> Child {
+/// The contract's view of a child. `keepalive` are seconds.
+pub(super) fn child(sa: &ChildSa, dress: &Dress, keepalive: u16) -> Child {
     Child {
         name: sa.name.clone(),
         tunnel: sa.name.clone(),
         mode: sa.mode,
-        path: path(&sa.path, sa.udp),
+        path: path(&sa.path, sa.udp, keepalive),
         extended_sequence: sa.extended_sequence,
         selectors: sa.outbound_selectors(),
         inbound: Inbound {
@@ -40,13 +37,9 @@ pub(super) fn child(sa: &ChildSa, dress: &Dress) -> Child {
 }
 
 /// Where ESP of a child runs.
-pub(super) fn path(path: &ravelin_ike::Path, udp: bool) -> Path {
+pub(super) fn path(path: &ravelin_ike::Path, udp: bool, keepalive: u16) -> Path {
     let carrier = match udp {
-        true => Carrier::Udp {
-            local_port: path.local.port(),
-            remote_port: path.remote.port(),
-            keepalive: KEEPALIVE,
-        },
+        true => Carrier::Udp { local_port: path.local.port(), remote_port: path.remote.port(), keepalive },
         false => Carrier::Ip,
     };
     Path { local: path.local.ip(), remote: path.remote.ip(), carrier }

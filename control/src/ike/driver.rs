@@ -200,7 +200,8 @@ impl Driver {
             Action::StopSending { .. } => {}
             Action::RemoveChild { inbound } => self.change(vec![Change::Remove(inbound)]),
             Action::MoveChild { inbound, path, udp } => {
-                self.change(vec![Change::Move { spi: inbound, path: children::path(&path, udp) }]);
+                let path = children::path(&path, udp, self.ike.keepalive);
+                self.change(vec![Change::Move { spi: inbound, path }]);
             }
             Action::Assigned(assigned) => {
                 warn!(code = "RVL-IKE-ASSIGNED", peer = %assigned.peer, addresses = ?assigned.addresses, "an address that was not asked for is not taken");
@@ -218,7 +219,8 @@ impl Driver {
     fn install(&mut self, sa: &ChildSa) -> Option<Input> {
         let give_back = Input::Command(Command::DownChild { inbound: sa.inbound });
         let Some(dress) = self.ike.dress.get(&sa.name) else { return Some(give_back) };
-        let installed = self.link.change(vec![Change::Install(Box::new(children::child(sa, dress)))]);
+        let child = children::child(sa, dress, self.ike.keepalive);
+        let installed = self.link.change(vec![Change::Install(Box::new(child))]);
         if let Err(error) = installed {
             warn!(code = "RVL-IKE-INSTALL", tunnel = %sa.name, spi = %sa.inbound, %error, "a negotiated SA was not installed");
             return Some(give_back);

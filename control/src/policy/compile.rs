@@ -18,7 +18,7 @@ use crate::policy::algorithm::Algorithm;
 use crate::policy::keys::{Entry, Keys};
 use crate::policy::model::{Keying, Manual, Model, Tunnel};
 use crate::policy::peers::Ike;
-use crate::policy::{fingerprint, lint, model, peers};
+use crate::policy::{fingerprint, ike_permit, lint, model, peers};
 
 /// The snapshot of `model`; `None` when anything of it cannot be enforced as it is written.
 pub fn compile(model: &Model, keys: &Keys, zones: &[Name], notes: &Collector) -> Option<(Snapshot, Ike)> {
@@ -47,6 +47,7 @@ pub fn compile(model: &Model, keys: &Keys, zones: &[Name], notes: &Collector) ->
     }
     keys.warn_unused(notes);
     lint::shadowed(&model.rules, &rules, notes);
+    ike_permit::check(model, &rules, notes);
     let mut snapshot = Snapshot {
         fingerprint: String::new(),
         zones: zones.to_vec(),

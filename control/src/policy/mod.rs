@@ -1,7 +1,7 @@
 //! Policy as values: from the operator's files to what the packet process decides by.
 //!
 //! [`files`] reads; [`parse`] takes `ipsec.toml` as it stands into the [`model`]; [`keys`] takes the file of manual keys; [`compile`]
-//! finds names, writes defaults out and makes the snapshot; [`lint`] warns of what is allowed but hardly meant,
+//! finds names, writes defaults out and makes the snapshot; [`lint`] warns of what is allowed but hardly meant, `ike_permit` of IKE that no rule lets through,
 //! [`management`] of what locks the operator out;
 //! [`fingerprint`] and [`diff`] compare two snapshots. All but `files` are pure: text in,
 //! values or findings out.
@@ -18,6 +18,8 @@ pub mod describe;
 pub mod diff;
 pub mod files;
 pub mod fingerprint;
+mod ike_permit;
+pub mod ike_settings;
 pub mod keys;
 pub mod lint;
 pub mod management;

@@ -13,6 +13,7 @@ use ravelin_contract::sa::{Carrier, Mode, Sending, Spi};
 use ravelin_ike::policy::{EspOffer, Identity, IdentityPattern, IkeOffer, Lifetime, Narrowing, Start};
 
 use crate::policy::algorithm::Algorithm;
+use crate::policy::ike_settings::IkeSettings;
 
 /// All policy files together.
 #[derive(Debug, Default)]
@@ -31,6 +32,8 @@ pub struct Model {
     pub objects: Objects,
     /// What holds for all filters, and where that was said.
     pub filter: Option<(FilterSettings, Place)>,
+    /// What holds for all peers, and where that was said.
+    pub ike: Option<(IkeSettings, Place)>,
 }
 
 /// What holds where no `[filter]` says otherwise: implicit denies are logged, so that nobody searches long.
@@ -118,6 +121,8 @@ pub struct Peer {
     pub remote_identity: IdentityPattern,
     /// Entry of the file of keys with the shared key, and where it was named.
     pub shared_key: (Name, Place),
+    /// Post-quantum pre-shared key.
+    pub ppk: Option<Ppk>,
     /// Algorithms of the IKE SA.
     pub offer: IkeOffer,
     /// When its keys are renewed.
@@ -134,4 +139,15 @@ pub struct Peer {
     pub mobike: bool,
     /// Whether a second IKE SA of the same identity replaces the first.
     pub unique: bool,
+}
+
+/// `ppk` of a `[[peer]]`: a key that is mixed into all others, against quantum computers (RFC 8784).
+#[derive(Debug, Clone)]
+pub struct Ppk {
+    /// PPK_ID, of the fixed kind.
+    pub id: String,
+    /// Entry of the file of keys, and where it was named.
+    pub key: (Name, Place),
+    /// Whether a peer without it is refused.
+    pub required: bool,
 }

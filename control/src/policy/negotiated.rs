@@ -10,7 +10,7 @@ use ravelin_contract::address::AddressRange;
 use ravelin_contract::name::Name;
 use ravelin_ike::policy::{Identity, IdentityPattern, Lifetime, Narrowing, Start};
 
-use crate::policy::model::{Model, Negotiated, Peer};
+use crate::policy::model::{Model, Negotiated, Peer, Ppk};
 use crate::policy::offer;
 
 const PEER_KEYS: &[&str] = &[
@@ -20,6 +20,7 @@ const PEER_KEYS: &[&str] = &[
     "local_id",
     "remote_id",
     "shared_key",
+    "ppk",
     "ciphers",
     "integrity",
     "prfs",
@@ -33,6 +34,7 @@ const PEER_KEYS: &[&str] = &[
     "mobike",
     "unique",
 ];
+const PPK_KEYS: &[&str] = &["id", "key", "required"];
 const REKEY_KEYS: &[&str] = &["seconds", "octets", "packets"];
 const REKEY_IKE_KEYS: &[&str] = &["seconds"];
 /// Keys of a tunnel that only mean something beside `peer`.
@@ -71,9 +73,10 @@ fn read_peer(table: &Table<'_>, name: Option<Name>) -> Option<Peer> {
     let shared_key = table
         .need("shared_key", "shared_key = \"site-b\", an entry of keys.toml")
         .and_then(|value| Some((value.name()?, value.place())));
+    let ppk = table.optional("ppk", ppk);
     let offer = offer::ike(table);
     let lifetime = lifetime(table, REKEY_IKE_KEYS, IKE_SECONDS);
-    let reauthenticate = table.optional("reauthenticate", |value| seconds(value, 60));
+    let reauthenticate = table.optional("reauthenticate", |value| seconds(value, 10));
     let liveness = table.optional("liveness", |value| seconds(value, 1));
     let flag = |key, default| table.get(key).map_or(Some(default), |value| value.flag());
     let (allow_nat, force_udp) = (flag("nat", true), flag("force_udp", false));
@@ -93,6 +96,7 @@ fn read_peer(table: &Table<'_>, name: Option<Name>) -> Option<Peer> {
         local_identity: local_identity?.unwrap_or(Identity::Address(local)),
         remote_identity: remote_identity?.unwrap_or_else(|| default_pattern(remote)),
         shared_key: shared_key?,
+        ppk: ppk?,
         offer: offer?,
         lifetime: lifetime?,
         reauthenticate: reauthenticate?,
@@ -184,6 +188,24 @@ fn pattern(value: &Value<'_>) -> Option<IdentityPattern> {
         return Some(IdentityPattern::Within(range));
     }
     identity(value, text).map(IdentityPattern::Exactly)
+}
+
+/// `ppk = { id = "..", key = ".." }`. Required unless it says otherwise: a key that is silently left out protects nothing.
+fn ppk(value: &Value<'_>) -> Option<Ppk> {
+    let table = value.table("`ppk`", PPK_KEYS)?;
+    let id = table.need("id", "id = \"gw-b-2026\", as the peer names it").and_then(|value| {
+        let text = value.text()?;
+        let good = !text.is_empty() && text.bytes().all(|octet| octet.is_ascii_graphic());
+        if !good {
+            value.error("`id` is not printable ASCII without spaces", "write a name such as \"gw-b-2026\"");
+        }
+        good.then(|| text.to_owned())
+    });
+    let key = table
+        .need("key", "key = \"site-b-ppk\", an entry of keys.toml")
+        .and_then(|value| Some((value.name()?, value.place())));
+    let required = table.get("required").map_or(Some(true), |value| value.flag());
+    Some(Ppk { id: id?, key: key?, required: required? })
 }
 
 fn seconds(value: &Value<'_>, least: u64) -> Option<Duration> {

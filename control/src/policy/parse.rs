@@ -14,9 +14,9 @@ use ravelin_contract::sa::{Carrier, DontFragment, Dscp, Mode, Sending, Spi};
 
 use crate::policy::algorithm::{ALGORITHMS, Algorithm};
 use crate::policy::model::{FILTER, Keying, Manual, Model, Tunnel};
-use crate::policy::negotiated;
+use crate::policy::{ike_settings, negotiated};
 
-const KEYS: &[&str] = &["filter", "rule", "tunnel", "peer", "addresses", "services"];
+const KEYS: &[&str] = &["filter", "ike", "rule", "tunnel", "peer", "addresses", "services"];
 const FILTER_KEYS: &[&str] = &["log", "log_implicit", "implicit_discard", "pre_decap"];
 const TUNNEL_KEYS: &[&str] = &[
     "name",
@@ -61,6 +61,7 @@ pub struct Unique {
 pub fn add(source: &Source, model: &mut Model, names: &mut Unique, notes: &Collector) -> Option<()> {
     document::read(source, notes, KEYS, |file| {
         read_filter(file, model);
+        ike_settings::read(file, model);
         model.objects.read(file);
         model.rules.extend(read::rules(file, Kind::Policy, model.rules.len(), &mut names.rules));
         let tables = file.tables("tunnel", "a tunnel", TUNNEL_KEYS);

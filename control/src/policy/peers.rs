@@ -12,8 +12,9 @@ use ravelin_contract::secret::Secret;
 use ravelin_contract::selector::{Selector, Upper};
 use ravelin_ike::policy::{self, Child, Demand, Encapsulation, IdentityPattern, Proof, Start, Traffic};
 
+use crate::policy::ike_settings::IkeSettings;
 use crate::policy::keys::Keys;
-use crate::policy::model::{Keying, Model, Negotiated, Peer, Tunnel};
+use crate::policy::model::{Keying, Model, Negotiated, Peer, Ppk, Tunnel};
 
 /// IKE's port (RFC 7296 2).
 pub const PORT: u16 = 500;
@@ -28,6 +29,8 @@ pub struct Ike {
     pub policy: Arc<policy::Policy>,
     /// What a tunnel's SAs look like, by its name.
     pub dress: BTreeMap<Name, Dress>,
+    /// Seconds between two NAT keepalives; 0 for none.
+    pub keepalive: u16,
 }
 
 /// What of a tunnel is not negotiated.
@@ -72,10 +75,18 @@ pub(super) fn compile(
             let message = format!("no tunnel uses the peer `{}`", peer.name);
             notes.warning(peer.place.clone(), message, "name it in a tunnel that rules use, or remove it");
         }
-        peers.push(secret.map(|secret| Arc::new(rule(peer, secret, children))));
+        let ppk = match &peer.ppk {
+            None => Some(None),
+            Some(ppk) => keys.shared(&ppk.key.0, &ppk.key.1, notes).map(|key| Some(quantum(ppk, key))),
+        };
+        let whole = secret.zip(ppk);
+        peers.push(whole.map(|(secret, ppk)| Arc::new(rule(peer, secret, ppk, children))));
     }
     let peers = peers.into_iter().collect::<Option<_>>()?;
-    Some(Ike { policy: Arc::new(policy::Policy { peers, ..Default::default() }), dress })
+    let settings = model.ike.as_ref().map_or_else(IkeSettings::default, |(settings, _)| *settings);
+    let retransmission = settings.retransmission;
+    let policy = Arc::new(policy::Policy { peers, retransmission, ..Default::default() });
+    Some(Ike { policy, dress, keepalive: settings.keepalive })
 }
 
 /// Somebody whose address is not known cannot be called.
@@ -138,7 +149,11 @@ fn sides(selectors: &[Selector]) -> (Vec<Traffic>, Vec<Traffic>) {
     (local, remote)
 }
 
-fn rule(peer: &Peer, secret: &Secret, children: Vec<Arc<Child>>) -> policy::Peer {
+fn quantum(ppk: &Ppk, key: &Secret) -> policy::Ppk {
+    policy::Ppk { id: ppk.id.clone().into_bytes(), key: key.clone(), required: ppk.required }
+}
+
+fn rule(peer: &Peer, secret: &Secret, ppk: Option<policy::Ppk>, children: Vec<Arc<Child>>) -> policy::Peer {
     let at = |address| SocketAddr::new(address, PORT);
     policy::Peer {
         name: peer.name.clone(),
@@ -149,7 +164,7 @@ fn rule(peer: &Peer, secret: &Secret, children: Vec<Arc<Child>>) -> policy::Peer
         proof: Proof::SharedKey(secret.clone()),
         remote_identity: peer.remote_identity.clone(),
         demand: Demand::SharedKey(secret.clone()),
-        ppk: None,
+        ppk,
         offers: vec![peer.offer.clone()],
         lifetime: peer.lifetime,
         reauthenticate: peer.reauthenticate,
