@@ -108,11 +108,11 @@ fn we_answer_behind_a_static_mapping() {
     let _nat = Nat::hide(&stand.sites, &stand.sites.a, Behind::StaticMapping, 0).unwrap();
     let watch = Watch::start(&stand.sites).unwrap();
     stand.called().unwrap();
+    assert_eq!(stand.a.ike_sas().unwrap()[0]["role"], "responder");
     stand.ensure_carries(50).unwrap();
     let old = stand.a.spis().unwrap();
     stand.a.ravelin("ike rekey gw-b").unwrap();
     stand.a.wait_for_other_keys(&old, PATIENCE).unwrap();
     stand.ensure_carries(50).unwrap();
-    assert_eq!(stand.a.ike_sas().unwrap()[0]["role"], "responder");
     watch.ensure_nothing_else().unwrap();
 }

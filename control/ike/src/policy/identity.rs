@@ -127,6 +127,19 @@ impl IdentityPattern {
     }
 }
 
+impl std::fmt::Display for IdentityPattern {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Any => f.write_str("anybody"),
+            Self::Exactly(identity) => write!(f, "{identity}"),
+            Self::Below(domain) => write!(f, "*.{domain}"),
+            Self::MailOf(domain) => write!(f, "*@{domain}"),
+            Self::Within(range) => write!(f, "{range}"),
+            Self::DnBelow(prefix) => write!(f, "dn:{}..", hex(prefix)),
+        }
+    }
+}
+
 /// Whether `name` is something before `separator` and `domain`, and the something is not empty.
 fn ends_below(name: &str, separator: char, domain: &str) -> bool {
     let Some(at) = name.len().checked_sub(domain.len() + 1) else { return false };

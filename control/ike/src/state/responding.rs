@@ -27,6 +27,9 @@ use crate::wire::{
     AuthMethod, Authentication, ExchangeType, Notify, NotifyType, Payload, ProposalSpi, SecurityAssociation,
 };
 
+/// Rules that a refusal names, at most.
+const NAMED: usize = 5;
+
 /// The peer's IKE_AUTH that waits for an answer from outside, and whom it makes the peer.
 #[derive(Debug)]
 struct Held {
@@ -167,8 +170,9 @@ impl Responding {
                 let wanted =
                     wanted.map(|wanted| format!(" that wants to reach {wanted}")).unwrap_or_default();
                 let proof = view.auth().map_or("EAP".into(), |auth| auth.method.to_string());
+                let ours = self.wanted_here(ctx);
                 let text = format!(
-                    "no rule is for {identity}{wanted}, proving itself by {proof}, with what was agreed"
+                    "no rule is for {identity}{wanted}, proving itself by {proof}, with what was agreed; we want {ours}"
                 );
                 return self.unbelieved(ctx, id, Code::NoPeer, &text);
             }
@@ -249,6 +253,18 @@ impl Responding {
         let sk_pi = self.agreed.sa.sk_p(Role::Initiator, None);
         let how = (&self.intermediate, self.auth_id());
         auth::signed(&self.agreed, Role::Initiator, sk_pi.expose(), id, how)
+    }
+
+    /// Whom the rules for these addresses want, and as whom they know us.
+    fn wanted_here(&self, ctx: &Context<'_>) -> String {
+        let path = self.agreed.sa.path;
+        let rules = ctx.policy.by_address(path.local.ip(), path.remote.ip());
+        let named = |peer: &Arc<Peer>| format!("{} for {}", peer.remote_identity, peer.local_identity);
+        let mut list: Vec<_> = rules.iter().take(NAMED).map(named).collect();
+        if rules.len() > NAMED {
+            list.push(format!("{} more", rules.len() - NAMED));
+        }
+        list.join(", ")
     }
 
     /// Number of the first IKE_AUTH: one for IKE_SA_INIT and one for each additional key exchange came before.
