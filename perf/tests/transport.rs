@@ -1,7 +1,5 @@
 //! Transport mode from host to host: a gateway's own packets, sealed by its worker, read and answered by scapy.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on ends")]
-
 use ravelin_perf::foreign::{script, workspace};
 use ravelin_perf::gateway::Gateway;
 use ravelin_perf::lab::pcap::Kind;
