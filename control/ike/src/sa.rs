@@ -384,7 +384,7 @@ impl IkeSa {
             && header.from_initiator != (self.role == Role::Initiator);
         let Some(sealed) = message.sealed.filter(|_| ours) else { return Incoming::Nothing };
         if header.response {
-            if !self.window.awaits(header.message_id) {
+            if !self.window.awaits(header.message_id, header.exchange) {
                 return Incoming::Nothing;
             }
             let Some((plain, first)) = self.open(&header, &sealed, datagram) else {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::time::Time;
+use crate::wire::ExchangeType;
 
 /// When a request is sent again, and when the peer counts as gone (row B55: IkeInitWait and IkeRetries).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -101,9 +102,13 @@ impl Window {
         self.next_request += 1;
     }
 
-    /// Whether a response of this number is the awaited one.
-    pub(crate) fn awaits(&self, id: u32) -> bool {
-        self.outstanding.as_ref().is_some_and(|request| request.id == id)
+    /// Whether a response of this number and exchange is the awaited one.
+    pub(crate) fn awaits(&self, id: u32, exchange: ExchangeType) -> bool {
+        let asked = |request: &Outstanding| {
+            // What went out is a message: its exchange stands behind SPIs, first payload and version.
+            request.packets.first().and_then(|packet| packet.get(18)).copied().map(ExchangeType::from)
+        };
+        self.outstanding.as_ref().is_some_and(|request| request.id == id && asked(request) == Some(exchange))
     }
 
     /// The awaited response has come.

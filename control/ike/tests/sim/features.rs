@@ -146,6 +146,41 @@ fn a_gateway_sends_new_peers_elsewhere() {
     assert!(world.hosts[B].endpoint.is_empty(), "it cost the gateway nothing");
 }
 
+/// RFC 5685 5: also a peer that stands already. Here both gateways are the same one.
+#[test]
+fn a_gateway_sends_a_peer_that_stands_elsewhere() {
+    let (east, west) = sites(|_| {});
+    let mut world = World::new(54, east, west);
+    up_with(&mut world);
+    let (old, gateway) = (world.ike(A), world.hosts[B].address);
+    let ike = world.ike(B);
+    world.command(B, Command::Redirect { ike, gateway });
+    world.run(SECOND * 5);
+    assert!(world.saw(A, Code::Redirected) && world.saw(B, Code::Redirected), "{}", world.log());
+    assert_ne!(world.ike(A), old, "it began anew there");
+    assert_stands(&world, 1);
+    // Only who began may be sent away.
+    let ike = world.ike(A);
+    let gateway = world.hosts[A].address;
+    world.command(A, Command::Redirect { ike, gateway });
+    world.run(SECOND * 5);
+    assert_eq!(world.ike(A), ike);
+}
+
+/// RFC 6023: an IKE SA that has no child yet gets one later.
+#[test]
+fn an_ike_sa_stands_without_a_child() {
+    let (mut east, west) = sites(|_| {});
+    first_child(peer(&mut east)).start = Start::Remote;
+    let mut world = World::new(55, east, west);
+    up_with(&mut world);
+    assert_stands(&world, 0);
+    world.command(B, Command::Up { peer: name("other-site") });
+    world.run(SECOND * 3);
+    assert_stands(&world, 1);
+    assert_eq!(world.exchanges, 3, "IKE_SA_INIT, IKE_AUTH, CREATE_CHILD_SA");
+}
+
 #[test]
 fn one_child_for_each_core_where_the_peer_can() {
     let cores = |peer: &mut Peer, count, required| {

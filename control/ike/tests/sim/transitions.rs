@@ -45,6 +45,7 @@ pub(crate) fn label(bytes: &[u8]) -> String {
         34 => "IKE_SA_INIT",
         35 => "IKE_AUTH",
         36 => "CREATE_CHILD_SA",
+        43 => "IKE_INTERMEDIATE",
         _ => "INFORMATIONAL",
     };
     let kind = if bytes[19] & 0x20 == 0 { "request" } else { "response" };

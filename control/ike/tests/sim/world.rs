@@ -104,6 +104,8 @@ pub(crate) struct World {
     /// Answers that went out, repetitions apart: each ends one exchange.
     pub(crate) exchanges: u64,
     answered: HashSet<(u64, u64, u32, bool)>,
+    /// What went out under each IV of each key.
+    ivs: HashMap<(u64, u64, bool, u64), Vec<u8>>,
     /// Inner packets sent, and those that arrived where they could be opened.
     pub(crate) packets: (u64, u64),
     /// Whether both sides' knowledge may differ for now: a restart, or a peer that was given up.
@@ -126,6 +128,7 @@ impl World {
             hosts,
             exchanges: 0,
             answered: HashSet::new(),
+            ivs: HashMap::new(),
             packets: (0, 0),
             torn: false,
             journal: std::collections::VecDeque::new(),
@@ -278,6 +281,7 @@ impl World {
         let number = |at: usize| u64::from_be_bytes(bytes[at..at + 8].try_into().expect("eight octets"));
         let response = bytes[19] & 0x20 != 0;
         let id = u32::from_be_bytes(bytes[20..24].try_into().expect("four octets"));
+        self.check_iv((number(0), number(8), bytes[19] & 8 != 0), bytes);
         if response && self.answered.insert((number(0), number(8), id, bytes[19] & 8 != 0)) {
             self.exchanges += 1;
         }
@@ -286,6 +290,23 @@ impl World {
     /// Nothing of its own accord happens at a host until the next input.
     pub(crate) fn hold(&mut self, at: usize) {
         self.hosts[at].timer = None;
+    }
+
+    /// No IV is used for two messages, whatever happens to the process in between. Additional key exchanges change the key under the
+    /// same SPIs, so theirs are left out.
+    fn check_iv(&mut self, (initiator, responder, side): (u64, u64, bool), bytes: &[u8]) {
+        const INTERMEDIATE: u8 = 43;
+        let at = match bytes[16] {
+            46 => 32,
+            53 => 36,
+            _ => return,
+        };
+        if bytes[18] == INTERMEDIATE {
+            return;
+        }
+        let iv = u64::from_be_bytes(bytes[at..at + 8].try_into().expect("eight octets"));
+        let before = self.ivs.entry((initiator, responder, side, iv)).or_insert_with(|| bytes.to_vec());
+        assert!(before == bytes, "IV {iv} of {initiator:x} and {responder:x} was used for two messages");
     }
 
     /// Lets time pass, with an inner packet each way every so often.
