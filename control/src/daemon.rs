@@ -27,7 +27,7 @@ pub async fn run(config: &Path) -> anyhow::Result<()> {
     lock_memory();
     let (ike, doorway) = ike::door();
     let agent = Arc::new(agent(&appliance, ike));
-    ike::start(&agent.ike, doorway, &agent.dataplane).context("the thread of IKE")?;
+    ike::start(&agent.ike, doorway, &agent.dataplane, places(&appliance)).context("the thread of IKE")?;
     let door = Door::open(&appliance.control.socket, appliance.control.allow.clone())
         .with_context(|| format!("control socket {}", appliance.control.socket.display()))?;
     let doors = Arc::new(Doors::default());
@@ -83,6 +83,12 @@ fn agent(appliance: &Appliance, ike: ike::Door) -> Agent {
     let files = Paths { policy: appliance.control.policy.clone(), keys: appliance.control.keys.clone() };
     let dataplane = Dataplane::new(&appliance.dataplane.socket);
     Agent::new(dataplane, files, site(appliance), &appliance.dataplane.state.join("control"), ike)
+}
+
+/// Where IKE SAs are kept for the next run: records in the state directory, their key where it does not outlive the machine's.
+fn places(appliance: &Appliance) -> ike::Places {
+    let run = appliance.control.socket.parent().unwrap_or(Path::new("."));
+    ike::Places { records: appliance.dataplane.state.join("control/ike"), key: run.join("ike.key") }
 }
 
 /// Default filters that cannot be read stop the packet process at its start; here they leave one question unasked.

@@ -1,12 +1,10 @@
 //! Child SAs on their way to the packet process.
 
-use std::collections::BTreeMap;
 use std::num::NonZeroU64;
 
-use ravelin_contract::child::{Bounds, Change, Child, Inbound, Lifetime, Outbound, Path, Start};
+use ravelin_contract::child::{Bounds, Change, Child, ChildStatus, Inbound, Lifetime, Outbound, Path, Start};
 use ravelin_contract::message::{Reply, Request};
-use ravelin_contract::name::Name;
-use ravelin_contract::sa::{Carrier, Spi};
+use ravelin_contract::sa::Carrier;
 use ravelin_ike::ChildSa;
 
 use crate::io::dataplane::{Dataplane, LinkError};
@@ -84,9 +82,14 @@ impl Link {
         self.runtime.block_on(self.dataplane.ask(request)).map(drop)
     }
 
-    /// What an earlier run of control left, by tunnel.
-    pub(super) fn left_over(&self) -> Result<BTreeMap<Name, Vec<Spi>>, LinkError> {
-        let mut found: BTreeMap<Name, Vec<Spi>> = BTreeMap::new();
+    /// The run that keys are negotiated for.
+    pub(super) fn incarnation(&self) -> u64 {
+        self.incarnation
+    }
+
+    /// All negotiated SAs that the packet process has.
+    pub(super) fn children(&self) -> Result<Vec<ChildStatus>, LinkError> {
+        let mut found = Vec::new();
         let mut after = None;
         loop {
             let request = Request::ListChildren { after };
@@ -95,9 +98,7 @@ impl Link {
             };
             let Some(last) = list.last() else { return Ok(found) };
             after = Some(last.spi);
-            for child in list {
-                found.entry(child.tunnel).or_default().push(child.spi);
-            }
+            found.extend(list);
         }
     }
 }

@@ -3,17 +3,18 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use ravelin_contract::child::{Change, Happening};
 use ravelin_contract::message::Event;
 use ravelin_contract::name::Name;
 use ravelin_contract::sa::Spi;
 use ravelin_ike::crypto::SystemRandom;
-use ravelin_ike::{Action, Answer, Ask, ChildSa, Command, Endpoint, Input, Time};
+use ravelin_ike::{Action, Answer, Ask, ChildSa, Command, Endpoint, Input, Installed, Time};
 use tracing::{info, warn};
 
 use super::children::{self, Link};
+use super::records::{Places, Records};
 use super::sockets::Sockets;
 use super::view::IkeSa;
 use super::{Door, Knock, Question};
@@ -29,23 +30,24 @@ pub(super) struct Driver {
     ike: Ike,
     sockets: Sockets,
     link: Link,
-    begun: Instant,
     timer: Option<Time>,
-    /// SAs that an earlier run of control left in the packet process. They serve until new ones stand.
+    records: Records,
+    /// SAs that an earlier run of control left in the packet process and that no IKE SA goes on with. They serve until new ones
+    /// stand.
     left_over: BTreeMap<Name, Vec<Spi>>,
     random: SystemRandom,
 }
 
 impl Driver {
-    pub(super) fn new(door: Door, link: Link) -> Self {
+    pub(super) fn new(door: Door, link: Link, places: Places) -> Self {
         let (ike, mut random) = (Ike::default(), SystemRandom);
         Self {
-            endpoint: Endpoint::new(Time::from_micros(0), ike.policy.clone(), &mut random),
+            endpoint: Endpoint::new(now(), ike.policy.clone(), &mut random),
+            records: Records::new(places),
             ike,
             sockets: Sockets::new(door.clone()),
             door,
             link,
-            begun: Instant::now(),
             timer: None,
             left_over: BTreeMap::new(),
             random,
@@ -62,12 +64,8 @@ impl Driver {
         }
     }
 
-    fn now(&self) -> Time {
-        Time::from_micros(u64::try_from(self.begun.elapsed().as_micros()).unwrap_or(u64::MAX))
-    }
-
     fn rest(&self) -> Duration {
-        self.timer.map_or(REST, |timer| timer.since(self.now()))
+        self.timer.map_or(REST, |timer| timer.since(now()))
     }
 
     fn answer(&mut self, knock: Knock) {
@@ -87,15 +85,10 @@ impl Driver {
     }
 
     fn take_policy(&mut self, ike: Ike, incarnation: u64) {
-        if self.link.meet(incarnation) {
+        let met = self.link.meet(incarnation);
+        if met {
             // Keys do not outlive the packet process: nothing of before is there any more.
             self.down_children();
-            match self.link.left_over() {
-                Ok(found) => self.left_over = found,
-                Err(error) => {
-                    warn!(code = "RVL-IKE-LINK", %error, "SAs of an earlier run stay until they end")
-                }
-            }
         }
         let mut addresses: Vec<IpAddr> = ike
             .policy
@@ -109,7 +102,42 @@ impl Driver {
         self.sockets.serve(&addresses);
         let policy = ike.policy.clone();
         self.ike = ike;
+        if met {
+            self.go_on();
+        }
         self.command(Command::SetPolicy(policy));
+        if met {
+            self.call_for_left_over();
+        }
+    }
+
+    /// Takes up what an earlier run of control left.
+    fn go_on(&mut self) {
+        let children = self.link.children().unwrap_or_else(|error| {
+            warn!(code = "RVL-IKE-LINK", %error, "SAs of an earlier run stay until they end");
+            Vec::new()
+        });
+        let records = self.records.begin(self.link.incarnation());
+        let installed: Vec<_> =
+            children.iter().map(|child| Installed { inbound: child.spi, sends: child.sends }).collect();
+        self.endpoint.keep_records();
+        let actions = self.endpoint.restore(now(), &self.ike.policy, records, &installed);
+        self.do_all(actions);
+        let known: Vec<Spi> =
+            self.endpoint.statuses().flat_map(|ike| ike.children).map(|child| child.inbound).collect();
+        self.left_over.clear();
+        for child in children.into_iter().filter(|child| !known.contains(&child.spi)) {
+            self.left_over.entry(child.tunnel).or_default().push(child.spi);
+        }
+    }
+
+    /// The peer will not believe for long in an IKE SA that nobody here has: what is left over gets successors now.
+    fn call_for_left_over(&mut self) {
+        let mut peers: Vec<Name> = self.left_over.keys().filter_map(|tunnel| self.peer_of(tunnel)).collect();
+        peers.dedup();
+        let can_call = |peer: &Name| self.ike.policy.peer(peer).is_some_and(|peer| peer.initiate.is_some());
+        peers.retain(can_call);
+        peers.into_iter().for_each(|peer| self.command(Command::Up { peer }));
     }
 
     fn down_children(&mut self) {
@@ -185,10 +213,23 @@ impl Driver {
     fn handle(&mut self, input: Input) {
         let mut waiting = VecDeque::from([input]);
         while let Some(input) = waiting.pop_front() {
-            let now = self.now();
-            let actions = self.endpoint.handle(now, input, &mut self.random);
-            waiting.extend(actions.into_iter().filter_map(|action| self.act(action)));
+            let actions = self.endpoint.handle(now(), input, &mut self.random);
+            waiting.extend(self.perform(actions));
         }
+    }
+
+    fn do_all(&mut self, actions: Vec<Action>) {
+        self.perform(actions).into_iter().for_each(|input| self.handle(input));
+    }
+
+    /// Children are installed, then what is to survive is written down, then all else is done.
+    fn perform(&mut self, actions: Vec<Action>) -> Vec<Input> {
+        let is_install = |action: &Action| matches!(action, Action::InstallChild(_));
+        let (installs, others): (Vec<_>, Vec<_>) = actions.into_iter().partition(is_install);
+        let mut inputs: Vec<_> = installs.into_iter().filter_map(|action| self.act(action)).collect();
+        self.records.keep(self.endpoint.records(now()));
+        inputs.extend(others.into_iter().filter_map(|action| self.act(action)));
+        inputs
     }
 
     fn act(&mut self, action: Action) -> Option<Input> {
@@ -253,6 +294,13 @@ impl Driver {
             warn!(code = "RVL-IKE-LINK", %error, "the packet process did not change a negotiated SA");
         }
     }
+}
+
+/// The clock of the machine since its start: the next run of control goes on with it.
+fn now() -> Time {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+    let seconds = u64::try_from(now.tv_sec).unwrap_or(0);
+    Time::from_micros(seconds * 1_000_000 + u64::try_from(now.tv_nsec / 1000).unwrap_or(0))
 }
 
 fn tell(event: &ravelin_ike::Event) {

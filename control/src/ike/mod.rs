@@ -5,6 +5,7 @@
 
 mod children;
 mod driver;
+mod records;
 mod sockets;
 pub mod view;
 
@@ -18,6 +19,7 @@ use tokio::sync::oneshot;
 
 use crate::io::dataplane::Dataplane;
 use crate::policy::peers::Ike;
+pub use records::Places;
 
 /// What reaches the driver.
 enum Knock {
@@ -107,10 +109,10 @@ impl Door {
 }
 
 /// Drives IKE for the life of the process, in a thread of its own.
-pub fn start(door: &Door, doorway: Doorway, dataplane: &Dataplane) -> std::io::Result<()> {
+pub fn start(door: &Door, doorway: Doorway, dataplane: &Dataplane, places: Places) -> std::io::Result<()> {
     let runtime = tokio::runtime::Handle::current();
     let (door, link) = (door.clone(), children::Link::new(dataplane.another(), runtime));
-    let life = move || driver::Driver::new(door, link).run(&doorway.0);
+    let life = move || driver::Driver::new(door, link, places).run(&doorway.0);
     std::thread::Builder::new().name("ike".to_owned()).spawn(life).map(drop)
 }
 

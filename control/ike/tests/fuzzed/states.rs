@@ -77,12 +77,15 @@ fn contents(stage: &mut Stage) -> Vec<(&'static str, Plain)> {
     written.into_iter().chain([("a broken SA", broken)]).collect()
 }
 
+/// Effects, each with the contents that have it.
+pub(crate) type Effects = Vec<(String, Vec<&'static str>)>;
+
 /// What each message does in a state: exchange and direction, then effects with the contents that have them.
-pub(crate) fn effects(state: &str) -> Vec<(String, Vec<(String, Vec<&'static str>)>)> {
+pub(crate) fn effects(state: &str) -> Vec<(String, Effects)> {
     let mut list = Vec::new();
     for exchange in EXCHANGES {
         for response in [false, true] {
-            let mut effects: Vec<(String, Vec<&'static str>)> = Vec::new();
+            let mut effects = Effects::new();
             for number in 0..contents(&mut stage(state)).len() {
                 let mut stage = stage(state);
                 let (content, plain) = contents(&mut stage).remove(number);
