@@ -27,7 +27,9 @@ pub async fn run(config: &Path) -> anyhow::Result<()> {
     lock_memory();
     let (ike, doorway) = ike::door();
     let agent = Arc::new(agent(&appliance, ike));
-    ike::start(&agent.ike, doorway, &agent.dataplane, places(&appliance)).context("the thread of IKE")?;
+    let rings = Rings::at(&appliance.control.rings);
+    ike::start(&agent.ike, doorway, &agent.dataplane, places(&appliance), &rings)
+        .context("the thread of IKE")?;
     let door = Door::open(&appliance.control.socket, appliance.control.allow.clone())
         .with_context(|| format!("control socket {}", appliance.control.socket.display()))?;
     let doors = Arc::new(Doors::default());
@@ -38,7 +40,7 @@ pub async fn run(config: &Path) -> anyhow::Result<()> {
         )
         .into_future(),
     );
-    let certificates = Arc::new(Certificates::new(Rings::at(&appliance.control.rings)));
+    let certificates = Arc::new(Certificates::new(rings));
     let scraper = metrics(&appliance, &agent, doors, Arc::clone(&certificates)).await?;
     let expiry = tokio::spawn(certificates.watch());
     let watch = Arc::clone(&agent);

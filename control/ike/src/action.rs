@@ -6,9 +6,10 @@ use ravelin_contract::name::Name;
 use ravelin_contract::sa::Spi;
 
 use crate::child::ChildSa;
+use crate::crypto::SignatureScheme;
 use crate::event::Event;
 use crate::input::{IkeId, Path};
-use crate::policy::{Identity, Peer};
+use crate::policy::{Identity, Peer, Trust};
 use crate::time::Time;
 
 /// One thing to do, in the order given.
@@ -94,10 +95,14 @@ pub enum Ask {
     Sign {
         /// [`crate::policy::Proof::Key`]'s name of the key.
         key: String,
+        /// Who we say to be.
+        identity: Identity,
         /// What to sign.
         octets: Vec<u8>,
-        /// Hash algorithms that the peer takes (RFC 7427 7): 2 SHA-256, 3 SHA-384, 4 SHA-512, 5 identity.
-        hashes: Vec<u16>,
+        /// What to sign by: allowed by policy, and with hashes that the peer takes.
+        schemes: Vec<SignatureScheme>,
+        /// SHA-1 of the public keys of authorities that the peer asks for (RFC 7296 3.7); empty for any.
+        authorities: Vec<[u8; 20]>,
     },
     /// Is this chain, leaf first, good now, and does it speak for this identity?
     Verify {
@@ -105,8 +110,8 @@ pub enum Ask {
         chain: Vec<Vec<u8>>,
         /// Who the peer says to be.
         identity: Identity,
-        /// Names of the authorities that policy allows for this peer; empty for all that are trusted.
-        authorities: Vec<String>,
+        /// What policy says of certificates of this peer.
+        trust: Trust,
     },
     /// The password of this EAP user.
     Password {

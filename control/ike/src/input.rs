@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use ravelin_contract::name::Name;
 use ravelin_contract::sa::Spi;
@@ -9,6 +10,7 @@ use ravelin_contract::secret::Secret;
 use ravelin_contract::selector::FlowKey;
 use serde::{Deserialize, Serialize};
 
+use crate::crypto::SignatureScheme;
 use crate::policy::Policy;
 
 /// Both ends of a datagram, seen from here.
@@ -134,15 +136,21 @@ pub enum Command {
 pub enum Answer {
     /// A signature by the key that was asked for.
     Signature {
-        /// The DER AlgorithmIdentifier (RFC 7427 3).
-        algorithm: Vec<u8>,
-        /// The signature value.
+        /// What it was made by.
+        scheme: SignatureScheme,
+        /// The signature value; for ECDSA in DER.
         signature: Vec<u8>,
+        /// The certificates that speak for the key, in DER, our own first.
+        chain: Vec<Vec<u8>>,
+        /// How long they do from now on; `None` for ever.
+        good_for: Option<Duration>,
     },
     /// The chain is good and speaks for the identity: the SubjectPublicKeyInfo of its first certificate.
     Trusted {
         /// SubjectPublicKeyInfo in DER.
         public_key: Vec<u8>,
+        /// How long the chain is good from now on; `None` for ever.
+        good_for: Option<Duration>,
     },
     /// The password of an EAP user.
     Password(Secret),

@@ -20,6 +20,10 @@ pub struct Status {
     pub peer: Name,
     /// Who the peer proved to be.
     pub identity: Identity,
+    /// How it proved that.
+    pub proof: &'static str,
+    /// How we proved who we are.
+    pub own_proof: &'static str,
     /// Whether we began it.
     pub initiator: bool,
     /// Both SPIs, the initiator's first.
@@ -77,6 +81,8 @@ impl Status {
             ike: state.sa.id,
             peer: state.peer.name.clone(),
             identity: state.identity.clone(),
+            proof: state.peer.demand.word(),
+            own_proof: state.peer.proof.word(),
             initiator: state.sa.role == Role::Initiator,
             spis: (state.sa.initiator_spi, state.sa.responder_spi),
             path: state.sa.path,

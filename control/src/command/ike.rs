@@ -50,13 +50,25 @@ pub(crate) async fn run(session: &Session, verb: Verb) -> Result<(), Failure> {
 }
 
 fn list(session: &Session, standing: &[IkeSa]) -> Result<(), Failure> {
-    let heading =
-        ["PEER", "IDENTITY", "ROLE", "LOCAL", "REMOTE", "ALGORITHMS", "TUNNEL", "STATE", "SPI IN", "SPI OUT"];
+    let heading = [
+        "PEER",
+        "IDENTITY",
+        "PROOF",
+        "ROLE",
+        "LOCAL",
+        "REMOTE",
+        "ALGORITHMS",
+        "TUNNEL",
+        "STATE",
+        "SPI IN",
+        "SPI OUT",
+    ];
     let row = |ike: &IkeSa, child: [String; 4]| {
         let [tunnel, state, inbound, outbound] = child;
         [
             ike.peer.clone(),
             ike.identity.clone(),
+            ike.proof.clone(),
             ike.role.clone(),
             ike.local.clone(),
             ike.remote.clone(),

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
@@ -10,9 +11,10 @@ use ravelin_contract::message::Event;
 use ravelin_contract::name::Name;
 use ravelin_contract::sa::Spi;
 use ravelin_ike::crypto::SystemRandom;
-use ravelin_ike::{Action, Answer, Ask, ChildSa, Command, Endpoint, Input, Installed, Time};
+use ravelin_ike::{Action, ChildSa, Command, Endpoint, Input, Installed, Time};
 use tracing::{info, warn};
 
+use super::authority::{Authority, Hashes};
 use super::children::{self, Link};
 use super::records::{Places, Records};
 use super::sockets::Sockets;
@@ -30,6 +32,7 @@ pub(super) struct Driver {
     ike: Ike,
     sockets: Sockets,
     link: Link,
+    authority: Authority,
     timer: Option<Time>,
     records: Records,
     /// SAs that an earlier run of control left in the packet process and that no IKE SA goes on with. They serve until new ones
@@ -39,7 +42,7 @@ pub(super) struct Driver {
 }
 
 impl Driver {
-    pub(super) fn new(door: Door, link: Link, places: Places) -> Self {
+    pub(super) fn new(door: Door, link: Link, authority: Authority, places: Places) -> Self {
         let (ike, mut random) = (Ike::default(), SystemRandom);
         Self {
             endpoint: Endpoint::new(now(), ike.policy.clone(), &mut random),
@@ -48,6 +51,7 @@ impl Driver {
             sockets: Sockets::new(door.clone()),
             door,
             link,
+            authority,
             timer: None,
             left_over: BTreeMap::new(),
             random,
@@ -76,6 +80,8 @@ impl Driver {
                 self.door.taken();
                 self.handle(Input::Datagram { path, bytes });
             }
+            Knock::Answered { ike, question, answer } => self.handle(Input::Answer { ike, question, answer }),
+            Knock::Authorities(authorities) => self.take_authorities(authorities),
             Knock::Asked(question, answer) => {
                 let result = self.obey(question);
                 // Whoever asked may be gone.
@@ -100,12 +106,13 @@ impl Driver {
         addresses.sort_unstable();
         addresses.dedup();
         self.sockets.serve(&addresses);
-        let policy = ike.policy.clone();
+        let authorities = self.ike.policy.authorities.clone();
+        self.authority.serve(&ike.policy);
         self.ike = ike;
         if met {
             self.go_on();
         }
-        self.command(Command::SetPolicy(policy));
+        self.take_authorities(authorities);
         if met {
             self.call_for_left_over();
         }
@@ -140,6 +147,12 @@ impl Driver {
         peers.into_iter().for_each(|peer| self.command(Command::Up { peer }));
     }
 
+    /// Who peers are believed by is found out beside the policy: rings change when they do.
+    fn take_authorities(&mut self, authorities: Hashes) {
+        Arc::make_mut(&mut self.ike.policy).authorities = authorities;
+        self.command(Command::SetPolicy(Arc::clone(&self.ike.policy)));
+    }
+
     fn down_children(&mut self) {
         let children: Vec<Spi> =
             self.endpoint.statuses().flat_map(|ike| ike.children).map(|child| child.inbound).collect();
@@ -172,9 +185,8 @@ impl Driver {
 
     /// The peer that a tunnel is negotiated with.
     fn peer_of(&self, tunnel: &Name) -> Option<Name> {
-        let has = |peer: &&std::sync::Arc<ravelin_ike::policy::Peer>| {
-            peer.children.iter().any(|child| child.name == *tunnel)
-        };
+        let has =
+            |peer: &&Arc<ravelin_ike::policy::Peer>| peer.children.iter().any(|child| child.name == *tunnel);
         self.ike.policy.peers.iter().find(has).map(|peer| peer.name.clone())
     }
 
@@ -248,7 +260,7 @@ impl Driver {
                 warn!(code = "RVL-IKE-ASSIGNED", peer = %assigned.peer, addresses = ?assigned.addresses, "an address that was not asked for is not taken");
             }
             Action::Ask { question, ike, ask } => {
-                return Some(Input::Answer { ike, question, answer: refuse(&ask) });
+                return self.authority.ask(ike, question, ask);
             }
             Action::Event(event) => tell(&event),
             Action::SetTimer(timer) => self.timer = timer,
@@ -307,14 +319,4 @@ fn tell(event: &ravelin_ike::Event) {
     let peer = event.peer.as_ref().map(Name::as_str);
     let (ike, remote) = (event.ike.map(tracing::field::display), event.remote.map(tracing::field::display));
     info!(code = event.code.as_str(), peer, ike, remote, "{}", event.text);
-}
-
-/// Policy names no keys of key rings and no users yet, so nobody honest asks.
-fn refuse(ask: &Ask) -> Answer {
-    let what = match ask {
-        Ask::Sign { .. } => "signatures",
-        Ask::Verify { .. } => "certificates",
-        Ask::Password { .. } => "passwords",
-    };
-    Answer::Refused(format!("the policy speaks of no {what}"))
 }

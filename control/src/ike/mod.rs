@@ -1,12 +1,15 @@
 //! IKE at work: the protocol core of `ravelin-ike` with sockets, a clock, and the packet process to hand SAs to.
 //!
 //! One thread drives the core: [`driver`]. [`sockets`] read datagrams for it; [`children`] makes contract messages of what the
-//! core negotiated. Everything else reaches it by the [`Door`].
+//! core negotiated; [`authority`] asks the key rings. Everything else reaches it by the [`Door`].
 
+mod authority;
 mod children;
 mod driver;
+mod identity;
 mod records;
 mod sockets;
+mod trust;
 pub mod view;
 
 use std::sync::Arc;
@@ -15,6 +18,7 @@ use std::sync::mpsc::{self, Receiver, Sender};
 
 use ravelin_contract::message::Event;
 use ravelin_contract::name::Name;
+use ravelin_rings::store::Rings;
 use tokio::sync::oneshot;
 
 use crate::io::dataplane::Dataplane;
@@ -29,6 +33,10 @@ enum Knock {
     Heard(Event),
     /// A datagram came.
     Datagram { path: ravelin_ike::Path, bytes: Vec<u8> },
+    /// The rings answer what the core asked.
+    Answered { ike: ravelin_ike::IkeId, question: u64, answer: ravelin_ike::Answer },
+    /// Who peers are believed by has changed.
+    Authorities(authority::Hashes),
     /// The operator asks.
     Asked(Question, oneshot::Sender<Result<Vec<view::IkeSa>, String>>),
 }
@@ -109,10 +117,17 @@ impl Door {
 }
 
 /// Drives IKE for the life of the process, in a thread of its own.
-pub fn start(door: &Door, doorway: Doorway, dataplane: &Dataplane, places: Places) -> std::io::Result<()> {
+pub fn start(
+    door: &Door,
+    doorway: Doorway,
+    dataplane: &Dataplane,
+    places: Places,
+    rings: &Rings,
+) -> std::io::Result<()> {
     let runtime = tokio::runtime::Handle::current();
+    let authority = authority::Authority::new(rings, runtime.clone(), door.clone());
     let (door, link) = (door.clone(), children::Link::new(dataplane.another(), runtime));
-    let life = move || driver::Driver::new(door, link, places).run(&doorway.0);
+    let life = move || driver::Driver::new(door, link, authority, places).run(&doorway.0);
     std::thread::Builder::new().name("ike".to_owned()).spawn(life).map(drop)
 }
 

@@ -13,6 +13,10 @@ pub struct IkeSa {
     pub peer: String,
     /// Who the peer proved to be.
     pub identity: String,
+    /// How it proved that: `certificate`, `shared key` or `EAP`.
+    pub proof: String,
+    /// How we proved who we are.
+    pub own_proof: String,
     /// `initiator` or `responder`.
     pub role: String,
     /// Our end.
@@ -48,6 +52,8 @@ impl From<Status> for IkeSa {
             id: status.ike.to_string(),
             peer: status.peer.to_string(),
             identity: status.identity.to_string(),
+            proof: status.proof.to_owned(),
+            own_proof: status.own_proof.to_owned(),
             role: if status.initiator { "initiator" } else { "responder" }.to_owned(),
             local: status.path.local.to_string(),
             remote: status.path.remote.to_string(),

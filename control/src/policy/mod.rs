@@ -14,6 +14,7 @@ use management::Site;
 
 pub mod algorithm;
 pub mod compile;
+pub mod credential;
 pub mod describe;
 pub mod diff;
 pub mod files;

@@ -13,6 +13,7 @@ use ravelin_contract::sa::{Carrier, Mode, Sending, Spi};
 use ravelin_ike::policy::{EspOffer, Identity, IdentityPattern, IkeOffer, Lifetime, Narrowing, Start};
 
 use crate::policy::algorithm::Algorithm;
+use crate::policy::credential::Proofs;
 use crate::policy::ike_settings::IkeSettings;
 
 /// All policy files together.
@@ -119,8 +120,8 @@ pub struct Peer {
     pub local_identity: Identity,
     /// Who the peer may be.
     pub remote_identity: IdentityPattern,
-    /// Entry of the file of keys with the shared key, and where it was named.
-    pub shared_key: (Name, Place),
+    /// How both sides prove themselves.
+    pub proofs: Proofs,
     /// Post-quantum pre-shared key.
     pub ppk: Option<Ppk>,
     /// Algorithms of the IKE SA.

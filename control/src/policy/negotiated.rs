@@ -9,7 +9,10 @@ use ravelin_config::value::Value;
 use ravelin_contract::address::AddressRange;
 use ravelin_contract::name::Name;
 use ravelin_ike::policy::{Identity, IdentityPattern, Lifetime, Narrowing, Start};
+use ravelin_rings::verify::parse_name;
+use x509_cert::der::Encode;
 
+use crate::policy::credential::{self, Theirs};
 use crate::policy::model::{Model, Negotiated, Peer, Ppk};
 use crate::policy::offer;
 
@@ -20,6 +23,10 @@ const PEER_KEYS: &[&str] = &[
     "local_id",
     "remote_id",
     "shared_key",
+    "certificate",
+    "trust",
+    "revocation",
+    "signatures",
     "ppk",
     "ciphers",
     "integrity",
@@ -70,9 +77,7 @@ fn read_peer(table: &Table<'_>, name: Option<Name>) -> Option<Peer> {
         table.need("remote", "remote = \"198.51.100.1\", or \"any\"").and_then(|value| place(&value));
     let local_identity = table.optional("local_id", |value| identity(value, value.text()?));
     let remote_identity = table.optional("remote_id", pattern);
-    let shared_key = table
-        .need("shared_key", "shared_key = \"site-b\", an entry of keys.toml")
-        .and_then(|value| Some((value.name()?, value.place())));
+    let proofs = credential::read(table);
     let ppk = table.optional("ppk", ppk);
     let offer = offer::ike(table);
     let lifetime = lifetime(table, REKEY_IKE_KEYS, IKE_SECONDS);
@@ -81,7 +86,13 @@ fn read_peer(table: &Table<'_>, name: Option<Name>) -> Option<Peer> {
     let flag = |key, default| table.get(key).map_or(Some(default), |value| value.flag());
     let (allow_nat, force_udp) = (flag("nat", true), flag("force_udp", false));
     let (mobike, unique) = (flag("mobike", true), flag("unique", true));
-    let (local, remote) = (local?, remote?);
+    let (local, remote, remote_identity, proofs) = (local?, remote?, remote_identity?, proofs?);
+    let anywhere = remote.is_none_or(|range| range.first() != range.last());
+    if anywhere && remote_identity.is_none() && matches!(proofs.theirs, Theirs::Certificate(_)) {
+        let message = "`trust` lets in whoever has a certificate, as no `remote_id` says who may come";
+        table.error(message, "add remote_id = \"*.example.com\", \"*,O=Example\", or \"*\" for everybody");
+        return None;
+    }
     if let (Some(range), Some(value)) = (remote, table.get("remote"))
         && range.first().is_ipv4() != local.is_ipv4()
     {
@@ -94,8 +105,8 @@ fn read_peer(table: &Table<'_>, name: Option<Name>) -> Option<Peer> {
         local,
         remote,
         local_identity: local_identity?.unwrap_or(Identity::Address(local)),
-        remote_identity: remote_identity?.unwrap_or_else(|| default_pattern(remote)),
-        shared_key: shared_key?,
+        remote_identity: remote_identity.unwrap_or_else(|| default_pattern(remote)),
+        proofs,
         ppk: ppk?,
         offer: offer?,
         lifetime: lifetime?,
@@ -140,7 +151,8 @@ fn range(text: &str) -> Option<AddressRange> {
     }
 }
 
-/// An address, a mail address, `keyid:` with hexadecimal digits, or a host name (RFC 7296 3.5).
+/// An address, a mail address, a distinguished name as `CN=gw,O=Example` (RFC 4514), `keyid:` with hexadecimal digits, or a
+/// host name (RFC 7296 3.5).
 fn identity(value: &Value<'_>, text: &str) -> Option<Identity> {
     if let Ok(address) = text.parse::<IpAddr>() {
         return Some(Identity::Address(address));
@@ -152,15 +164,29 @@ fn identity(value: &Value<'_>, text: &str) -> Option<Identity> {
         }
         return octets.map(Identity::KeyId);
     }
+    if text.contains('=') {
+        return distinguished(value, text).map(Identity::Dn);
+    }
     if text.is_empty() || !text.bytes().all(|octet| octet.is_ascii_graphic()) || text.contains('*') {
         let message = format!("`{}` is nobody's identity", value.key());
-        value.error(message, "write an address, a name, a mail address, or keyid: and hexadecimal digits");
+        let remedy = "write an address, a name, a mail address, CN=.., or keyid: and hexadecimal digits";
+        value.error(message, remedy);
         return None;
     }
     Some(match text.contains('@') {
         true => Identity::Email(text.to_owned()),
         false => Identity::Fqdn(text.to_owned()),
     })
+}
+
+/// A distinguished name in DER.
+fn distinguished(value: &Value<'_>, text: &str) -> Option<Vec<u8>> {
+    let der = parse_name(text).ok().and_then(|name| name.to_der().ok());
+    if der.is_none() {
+        let message = format!("`{}` is no distinguished name", value.key());
+        value.error(message, "write it like CN=gw.example,O=Example,C=DE");
+    }
+    der
 }
 
 fn hex(digits: &str) -> Option<Vec<u8>> {
@@ -170,7 +196,7 @@ fn hex(digits: &str) -> Option<Vec<u8>> {
         .collect()
 }
 
-/// An identity, or `*`, `*.example.com`, `*@example.com`, a prefix of addresses (row B37).
+/// An identity, or `*`, `*.example.com`, `*@example.com`, `*,O=Example`, a prefix of addresses (row B37).
 fn pattern(value: &Value<'_>) -> Option<IdentityPattern> {
     let text = value.text()?;
     let part =
@@ -180,6 +206,9 @@ fn pattern(value: &Value<'_>) -> Option<IdentityPattern> {
     }
     if let Some(domain) = part("*.") {
         return Some(IdentityPattern::Below(domain.to_owned()));
+    }
+    if let Some(tree) = text.strip_prefix("*,") {
+        return distinguished(value, tree).map(IdentityPattern::DnBelow);
     }
     if let Some(domain) = part("*@") {
         return Some(IdentityPattern::MailOf(domain.to_owned()));

@@ -12,6 +12,7 @@ use ravelin_contract::secret::Secret;
 use ravelin_contract::selector::{Selector, Upper};
 use ravelin_ike::policy::{self, Child, Demand, Encapsulation, IdentityPattern, Proof, Start, Traffic};
 
+use crate::policy::credential::{Ours, Proofs, SharedKey, Theirs};
 use crate::policy::ike_settings::IkeSettings;
 use crate::policy::keys::Keys;
 use crate::policy::model::{Keying, Model, Negotiated, Peer, Ppk, Tunnel};
@@ -69,7 +70,7 @@ pub(super) fn compile(
     }
     let mut peers = Vec::new();
     for peer in &model.peers {
-        let secret = keys.shared(&peer.shared_key.0, &peer.shared_key.1, notes);
+        let proofs = proofs(&peer.proofs, keys, notes);
         let children = children.remove(&peer.name).unwrap_or_default();
         if children.is_empty() && !notes.has_errors() {
             let message = format!("no tunnel uses the peer `{}`", peer.name);
@@ -79,8 +80,8 @@ pub(super) fn compile(
             None => Some(None),
             Some(ppk) => keys.shared(&ppk.key.0, &ppk.key.1, notes).map(|key| Some(quantum(ppk, key))),
         };
-        let whole = secret.zip(ppk);
-        peers.push(whole.map(|(secret, ppk)| Arc::new(rule(peer, secret, ppk, children))));
+        let whole = proofs.zip(ppk);
+        peers.push(whole.map(|(proofs, ppk)| Arc::new(rule(peer, proofs, ppk, children))));
     }
     let peers = peers.into_iter().collect::<Option<_>>()?;
     let settings = model.ike.as_ref().map_or_else(IkeSettings::default, |(settings, _)| *settings);
@@ -153,7 +154,28 @@ fn quantum(ppk: &Ppk, key: &Secret) -> policy::Ppk {
     policy::Ppk { id: ppk.id.clone().into_bytes(), key: key.clone(), required: ppk.required }
 }
 
-fn rule(peer: &Peer, secret: &Secret, ppk: Option<policy::Ppk>, children: Vec<Arc<Child>>) -> policy::Peer {
+/// Both sides' proofs with the secrets that they need.
+fn proofs(proofs: &Proofs, keys: &Keys, notes: &Collector) -> Option<(Proof, Demand)> {
+    let secret = |(name, place): &SharedKey| keys.shared(name, place, notes).cloned();
+    let proof = match &proofs.ours {
+        Ours::Shared(key) => secret(key).map(Proof::SharedKey),
+        Ours::Certificate(pick, schemes) => {
+            Some(Proof::Key { key: pick.to_string(), schemes: schemes.clone() })
+        }
+    };
+    let demand = match &proofs.theirs {
+        Theirs::Shared(key) => secret(key).map(Demand::SharedKey),
+        Theirs::Certificate(trust) => Some(Demand::Certificate(trust.clone())),
+    };
+    proof.zip(demand)
+}
+
+fn rule(
+    peer: &Peer,
+    (proof, demand): (Proof, Demand),
+    ppk: Option<policy::Ppk>,
+    children: Vec<Arc<Child>>,
+) -> policy::Peer {
     let at = |address| SocketAddr::new(address, PORT);
     policy::Peer {
         name: peer.name.clone(),
@@ -161,9 +183,9 @@ fn rule(peer: &Peer, secret: &Secret, ppk: Option<policy::Ppk>, children: Vec<Ar
         remote_addresses: peer.remote.into_iter().collect(),
         initiate: end(peer).map(|remote| (at(peer.local), at(remote))),
         local_identity: peer.local_identity.clone(),
-        proof: Proof::SharedKey(secret.clone()),
+        proof,
         remote_identity: peer.remote_identity.clone(),
-        demand: Demand::SharedKey(secret.clone()),
+        demand,
         ppk,
         offers: vec![peer.offer.clone()],
         lifetime: peer.lifetime,

@@ -6,7 +6,7 @@
 
 pub(crate) mod aead;
 pub(crate) mod cbc_hmac;
-mod der;
+pub(crate) mod der;
 mod modp;
 mod primes;
 

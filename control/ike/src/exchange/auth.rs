@@ -7,11 +7,13 @@ use super::view::View;
 use crate::action::Ask;
 use crate::crypto::auth::{self, AuthError, SignaturePolicy};
 use crate::crypto::{PublicKey, SignatureScheme, SignedOctets};
-use crate::policy::{Demand, Identity, Peer, Proof};
+use crate::part::certificates;
+use crate::policy::{Demand, Identity, Peer, Proof, Trust};
 use crate::sa::Role;
-use crate::wire::{
-    AuthMethod, Authentication, Certificate, Content, DigitalSignature, Notify, NotifyType, Payload,
-};
+use crate::wire::{AuthMethod, Authentication, Certificate, Content, Notify, NotifyType, Payload, limits};
+
+/// Most certificates that we show: more than any honest chain has.
+const CHAIN: usize = 16;
 
 /// The IntAuth values of RFC 9242: what each side sent in IKE_INTERMEDIATE, under its SK_p.
 #[derive(Debug, Default, Clone)]
@@ -48,6 +50,8 @@ pub(crate) enum OurProof {
     Ask(Ask),
     /// EAP proves us later.
     Later,
+    /// It cannot be made; why.
+    Cannot(&'static str),
 }
 
 /// Makes our AUTH, or says what is missing for it.
@@ -56,28 +60,51 @@ pub(crate) fn prove(agreed: &Agreed, peer: &Peer, octets: &SignedOctets) -> OurP
         Proof::SharedKey(secret) => {
             OurProof::Made(auth::shared_key_payload(agreed.sa.suite.prf, secret, octets))
         }
-        Proof::Key { key, .. } => OurProof::Ask(Ask::Sign {
-            key: key.clone(),
-            octets: octets.octets().to_vec(),
-            hashes: agreed.said.hashes.clone(),
-        }),
+        Proof::Key { key, .. } => match certificates::schemes(peer, &agreed.said.hashes) {
+            Ok(schemes) => OurProof::Ask(Ask::Sign {
+                key: key.clone(),
+                identity: peer.local_identity.clone(),
+                octets: octets.octets().to_vec(),
+                schemes,
+                authorities: agreed.said.authorities.clone(),
+            }),
+            Err(why) => OurProof::Cannot(why),
+        },
         Proof::Eap { .. } => OurProof::Later,
     }
 }
 
-/// The AUTH payload of a signature that came back.
-pub(crate) fn signature(algorithm: &[u8], signature: &[u8]) -> Option<Authentication<'static>> {
-    let data = DigitalSignature { algorithm, signature }.to_octets()?;
-    Some(Authentication { method: AuthMethod::DigitalSignature, data: data.into() })
+/// Our AUTH, and the certificates that go before it.
+#[derive(Debug)]
+pub(crate) struct Shown {
+    pub(crate) auth: Authentication<'static>,
+    chain: Vec<Vec<u8>>,
 }
 
-/// Our certificates, our own first.
-pub(crate) fn certificates(peer: &Peer) -> Vec<Payload<'static>> {
-    match &peer.proof {
-        Proof::Key { chain, .. } => {
-            chain.iter().map(|der| Payload::Certificate(Certificate::x509(der.clone()))).collect()
+impl Shown {
+    /// A proof that needs no certificate.
+    pub(crate) fn alone(auth: Authentication<'static>) -> Self {
+        Self { auth, chain: Vec::new() }
+    }
+
+    /// A signature that came back, with its certificates, our own first. `Err` when they fit no payload.
+    pub(crate) fn signed(
+        scheme: SignatureScheme,
+        signature: &[u8],
+        chain: Vec<Vec<u8>>,
+    ) -> Result<Self, &'static str> {
+        let fits = |der: &Vec<u8>| !der.is_empty() && der.len() <= limits::CERTIFICATE;
+        if chain.len() > CHAIN || !chain.iter().all(fits) {
+            return Err("our certificates are too many or too long for IKE");
         }
-        _ => Vec::new(),
+        let auth = auth::signature_payload(scheme, signature).ok_or("the signature is too long for IKE")?;
+        Ok(Self { auth, chain })
+    }
+
+    /// The certificates.
+    pub(crate) fn certificates(&mut self) -> impl Iterator<Item = Payload<'static>> + use<> {
+        let chain = std::mem::take(&mut self.chain);
+        chain.into_iter().map(|der| Payload::Certificate(Certificate::x509(der)))
     }
 }
 
@@ -105,7 +132,7 @@ pub(crate) fn judge(
         (Demand::EapPassword, None) => Ok(TheirProof::Eap),
         (_, None) => Err("the peer wants EAP, which policy does not allow".into()),
         (Demand::SharedKey(secret), Some(auth)) => shared(agreed, auth, secret, octets),
-        (Demand::Certificate { authorities, .. }, Some(auth)) => {
+        (Demand::Certificate(trust), Some(auth)) => {
             if auth.method == AuthMethod::SharedKey {
                 return Err("the peer proves itself by a shared key, policy wants a certificate".into());
             }
@@ -113,8 +140,8 @@ pub(crate) fn judge(
             if chain.is_empty() {
                 return Err("the peer sent no X.509 certificate".into());
             }
-            let (identity, authorities) = (identity.clone(), authorities.clone());
-            Ok(TheirProof::Ask(Ask::Verify { chain, identity, authorities }))
+            let (identity, trust) = (identity.clone(), trust.clone());
+            Ok(TheirProof::Ask(Ask::Verify { chain, identity, trust }))
         }
         (Demand::EapPassword, Some(_)) => Err("the peer proves itself without EAP, policy wants EAP".into()),
     }
@@ -134,13 +161,18 @@ pub(crate) fn shared(
 
 /// Judges a signature by a key that is trusted.
 pub(crate) fn verify(
+    peer: &Peer,
     public_key: &[u8],
     auth: Option<&Authentication<'_>>,
     octets: &SignedOctets,
 ) -> Result<(), String> {
     let key = PublicKey::from_spki(public_key)
         .ok_or("the certificate's key is of a kind that does not sign here")?;
-    let policy = SignaturePolicy { schemes: SignatureScheme::ALL.to_vec(), fixed_ecdsa: true };
+    let Demand::Certificate(Trust { schemes, .. }) = &peer.demand else {
+        return Err("policy wants no certificate of the peer".into());
+    };
+    let fixed_ecdsa = schemes.iter().any(|scheme| scheme.fits(key.kind()));
+    let policy = SignaturePolicy { schemes: schemes.clone(), fixed_ecdsa };
     let auth = auth.ok_or("the peer sent no AUTH")?;
     auth::verify_signature(auth, &key, &policy, octets)
         .map(|_| ())

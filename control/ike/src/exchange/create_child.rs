@@ -455,7 +455,7 @@ fn answer_ike(this: &mut Established, ctx: &mut Context<'_>, view: View<'_>) -> 
 fn successor(this: &Established, ctx: &mut Context<'_>, sa: IkeSa) -> Established {
     let mut clock = Established::clock(ctx, &this.peer);
     // Only a new proof of identity moves that deadline.
-    clock.reauthenticate = this.clock.reauthenticate;
+    (clock.reauthenticate, clock.proof) = (this.clock.reauthenticate, this.clock.proof);
     let text = format!("IKE SA {} has taken over from {}", sa.id, this.sa.id);
     ctx.event(Code::IkeRekeyed, Some(&this.peer), this.sa.id, this.sa.path, text);
     let (peer, identity) = (Arc::clone(&this.peer), this.identity.clone());

@@ -1,5 +1,7 @@
 //! IKE_SA_INIT (RFC 7296 1.2): algorithms, shares, nonces, and what each side says it can.
 
+use std::time::Duration;
+
 use ravelin_contract::secret::Secret;
 
 use super::child::{self, NONCE};
@@ -9,16 +11,16 @@ use crate::crypto::IkeSuite;
 use crate::event::Code;
 use crate::input::{IkeId, Path};
 use crate::part::nat_detection::{self, Nat};
-use crate::part::proposal;
-use crate::policy::{Demand, Peer, Proof};
+use crate::part::{certificates, proposal};
+use crate::policy::Peer;
 use crate::random;
 use crate::sa::{IkeSa, Role};
 use crate::state::initiated::{Initiated, Plan};
 use crate::state::responding::Responding;
 use crate::time::Time;
 use crate::wire::{
-    CertificateRequest, Content, ExchangeType, Gateway, Header, IkeSpi, Message, Nonce, Notify, NotifyType,
-    Payload, Proposal, ProposalSpi, SecurityAssociation, SignatureHash,
+    Content, ExchangeType, Gateway, Header, IkeSpi, Message, Nonce, Notify, NotifyType, Payload, Proposal,
+    ProposalSpi, SecurityAssociation, SignatureHash,
 };
 
 /// What both sides said in IKE_SA_INIT.
@@ -26,6 +28,8 @@ use crate::wire::{
 pub(crate) struct Said {
     /// Hash algorithms that the peer takes in signatures (RFC 7427); empty: it knows none of them.
     pub(crate) hashes: Vec<u16>,
+    /// Authorities that the peer asks for, by the SHA-1 of their keys.
+    pub(crate) authorities: Vec<[u8; 20]>,
     /// Both use post-quantum pre-shared keys.
     pub(crate) ppk: bool,
     /// The responder makes IKE SAs without children.
@@ -48,6 +52,16 @@ pub(crate) struct Agreed {
     pub(crate) since: Time,
     /// The peer named our post-quantum pre-shared key.
     pub(crate) ppk_used: bool,
+    /// When the first certificate ends that proves one of us.
+    pub(crate) good_until: Option<Time>,
+}
+
+impl Agreed {
+    /// A proof is good for so long.
+    pub(crate) fn limit(&mut self, now: Time, good_for: Option<Duration>) {
+        let end = good_for.map(|span| now + span);
+        self.good_until = [self.good_until, end].into_iter().flatten().min();
+    }
 }
 
 /// Our proposals for this peer.
@@ -174,6 +188,7 @@ pub(crate) fn accept(
     sa.meet_nat(nat, &peer);
     let said = Said {
         hashes: hashes(view),
+        authorities: view.authorities(),
         ppk: peer.ppk.is_some() && view.has(NotifyType::UsePpk),
         childless: view.has(NotifyType::ChildlessSupported),
         redirect: false,
@@ -188,6 +203,7 @@ pub(crate) fn accept(
         nr,
         since: this.since,
         ppk_used: false,
+        good_until: None,
     })
 }
 
@@ -326,7 +342,9 @@ fn answer(
         payloads.push(status(NotifyType::IntermediateExchangeSupported));
     }
     payloads.push(status(NotifyType::ChildlessSupported));
-    payloads.extend(certificate_request(peer));
+    // Who it is shows later, and then another rule may hold.
+    let candidates = ctx.policy.by_address(path.local.ip(), path.remote.ip());
+    payloads.extend(certificates::request(ctx.policy, candidates.iter().map(AsRef::as_ref)));
     let ppk = peer.ppk.is_some() && view.has(NotifyType::UsePpk);
     if !ppk {
         payloads.retain(
@@ -343,6 +361,8 @@ fn answer(
     sa.meet_nat(nat, peer);
     let said = Said {
         hashes: hashes(view),
+        // The initiator asks in IKE_AUTH.
+        authorities: Vec::new(),
         ppk,
         childless: true,
         redirect: view.has(NotifyType::RedirectSupported),
@@ -365,21 +385,7 @@ fn answer(
         nr: nonce.to_vec(),
         since: ctx.now,
         ppk_used: false,
+        good_until: None,
     };
     Response::Stands(Box::new(Responding::new(ctx, agreed)))
-}
-
-/// Which authorities we would believe.
-pub(crate) fn certificate_request(peer: &Peer) -> Option<Payload<'static>> {
-    match &peer.demand {
-        Demand::Certificate { hashes, .. } if !hashes.is_empty() => {
-            Some(Payload::CertificateRequest(CertificateRequest::x509(hashes)))
-        }
-        _ => None,
-    }
-}
-
-/// Whether our own proof needs hashes that the peer never named.
-pub(crate) fn can_sign(peer: &Peer, said: &Said) -> bool {
-    !matches!(peer.proof, Proof::Key { .. }) || !said.hashes.is_empty()
 }

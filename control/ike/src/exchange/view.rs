@@ -1,8 +1,8 @@
 //! Payloads of one message, by what they are.
 
 use crate::wire::{
-    Authentication, Certificate, CertificateEncoding, Configuration, Content, Delete, Identity, KeyExchange,
-    Nonce, Notify, NotifyType, Payload, SecurityAssociation, TrafficSelectors,
+    Authentication, Certificate, CertificateEncoding, CertificateRequest, Configuration, Content, Delete,
+    Identity, KeyExchange, Nonce, Notify, NotifyType, Payload, SecurityAssociation, TrafficSelectors,
 };
 
 /// Looks at payloads without caring for their order (RFC 7296 2.5).
@@ -89,6 +89,16 @@ impl<'a> View<'a> {
             Payload::Delete(delete) => Some(delete),
             _ => None,
         })
+    }
+
+    /// SHA-1 of the public keys of X.509 authorities that the peer asks for (RFC 7296 3.7).
+    pub(crate) fn authorities(&self) -> Vec<[u8; 20]> {
+        let x509 = |request: &&CertificateRequest<'_>| request.encoding == CertificateEncoding::X509Signature;
+        let requests = self.0.iter().filter_map(|payload| match payload {
+            Payload::CertificateRequest(request) => Some(request),
+            _ => None,
+        });
+        requests.filter(x509).flat_map(CertificateRequest::hashes).collect()
     }
 
     /// X.509 certificates in order.

@@ -1,6 +1,7 @@
 //! Pieces that several exchanges share.
 
 pub(crate) mod agreement;
+pub(crate) mod certificates;
 pub(crate) mod collision;
 pub(crate) mod load;
 pub(crate) mod narrowing;

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use ravelin_contract::address::AddressRange;
 use serde::{Deserialize, Serialize};
 
+use super::dn::Dn;
 use crate::wire;
 
 /// An identity as the ID payload carries it.
@@ -58,13 +59,17 @@ impl std::fmt::Display for Identity {
         match self {
             Self::Address(address) => write!(f, "{address}"),
             Self::Fqdn(name) | Self::Email(name) => f.write_str(name),
-            Self::Dn(der) => write!(f, "dn:{}", hex(der)),
+            Self::Dn(der) => match Dn::parse(der) {
+                Some(dn) => write!(f, "{dn}"),
+                None => write!(f, "dn:{}", hex(der)),
+            },
             Self::KeyId(octets) => write!(f, "keyid:{}", hex(octets)),
         }
     }
 }
 
-fn hex(octets: &[u8]) -> String {
+/// Octets as text.
+pub(super) fn hex(octets: &[u8]) -> String {
     octets.iter().map(|octet| format!("{octet:02x}")).collect()
 }
 
@@ -81,7 +86,7 @@ pub enum IdentityPattern {
     MailOf(String),
     /// Any address in the range.
     Within(AddressRange),
-    /// A distinguished name whose first relative names are these octets: the SEQUENCE's content up to a boundary.
+    /// Any distinguished name in the tree under this one, in DER.
     DnBelow(Vec<u8>),
 }
 
@@ -94,13 +99,12 @@ impl IdentityPattern {
             | (Self::Exactly(Identity::Email(want)), Identity::Email(name)) => {
                 want.eq_ignore_ascii_case(name)
             }
+            (Self::Exactly(Identity::Dn(want)), Identity::Dn(der)) => both(der, want, Dn::is),
             (Self::Exactly(want), identity) => want == identity,
             (Self::Below(domain), Identity::Fqdn(name)) => ends_below(name, '.', domain),
             (Self::MailOf(domain), Identity::Email(name)) => ends_below(name, '@', domain),
             (Self::Within(range), Identity::Address(address)) => range.contains(*address),
-            (Self::DnBelow(prefix), Identity::Dn(der)) => {
-                dn_content(der).is_some_and(|content| content.starts_with(prefix))
-            }
+            (Self::DnBelow(tree), Identity::Dn(der)) => both(der, tree, Dn::is_below),
             _ => false,
         }
     }
@@ -121,7 +125,10 @@ impl IdentityPattern {
             Self::Below(domain) | Self::MailOf(domain) => {
                 200 + u16::try_from(domain.len()).unwrap_or(255).min(255)
             }
-            Self::DnBelow(prefix) => 200 + u16::try_from(prefix.len()).unwrap_or(700).min(700),
+            Self::DnBelow(tree) => {
+                let depth = Dn::parse(tree).map_or(0, |tree| tree.len());
+                200 + u16::try_from(depth).unwrap_or(50).min(50) * 10
+            }
             Self::Exactly(_) => 1000,
         }
     }
@@ -135,7 +142,7 @@ impl std::fmt::Display for IdentityPattern {
             Self::Below(domain) => write!(f, "*.{domain}"),
             Self::MailOf(domain) => write!(f, "*@{domain}"),
             Self::Within(range) => write!(f, "{range}"),
-            Self::DnBelow(prefix) => write!(f, "dn:{}..", hex(prefix)),
+            Self::DnBelow(tree) => write!(f, "*,{}", Identity::Dn(tree.clone())),
         }
     }
 }
@@ -149,17 +156,9 @@ fn ends_below(name: &str, separator: char, domain: &str) -> bool {
         && name[at + 1..].eq_ignore_ascii_case(domain)
 }
 
-/// The content of a DER SEQUENCE that spans all of `der`.
-fn dn_content(der: &[u8]) -> Option<&[u8]> {
-    let (&tag, rest) = der.split_first()?;
-    let (&length, rest) = rest.split_first()?;
-    let (length, content) = match length {
-        0..=0x7f => (usize::from(length), rest),
-        0x81 => (usize::from(*rest.first()?), rest.get(1..)?),
-        0x82 => (usize::from(u16::from_be_bytes([*rest.first()?, *rest.get(1)?])), rest.get(2..)?),
-        _ => return None,
-    };
-    (tag == 0x30 && content.len() == length).then_some(content)
+/// Whether two distinguished names are so; what is none is like nothing.
+fn both(one: &[u8], other: &[u8], so: fn(&Dn, &Dn) -> bool) -> bool {
+    Dn::parse(one).zip(Dn::parse(other)).is_some_and(|(one, other)| so(&one, &other))
 }
 
 #[cfg(test)]

@@ -1,10 +1,12 @@
 //! What the operator wants of IKE, as plain values: peers, identities, offers, lifetimes, traffic.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use ravelin_contract::name::Name;
 
+mod dn;
 pub mod identity;
 pub mod offer;
 pub mod peer;
@@ -13,7 +15,8 @@ pub mod traffic;
 pub use identity::{Identity, IdentityPattern};
 pub use offer::{EspOffer, IkeOffer, OfferError};
 pub use peer::{
-    Child, Demand, Encapsulation, Lease, Lifetime, Narrowing, Peer, PerResource, Ppk, Proof, Start,
+    Child, Demand, Encapsulation, Lease, Lifetime, Narrowing, Peer, PerResource, Ppk, Proof, Revocation,
+    Start, Trust,
 };
 pub use traffic::Traffic;
 
@@ -25,6 +28,9 @@ pub use crate::window::Retransmission;
 pub struct Policy {
     /// Peers in the operator's order.
     pub peers: Vec<Arc<Peer>>,
+    /// SHA-1 of the public keys behind each name of [`Trust::authorities`], for certificate requests (RFC 7296 3.7). They
+    /// are no part of a peer: when they change, IKE SAs go on.
+    pub authorities: BTreeMap<String, Vec<[u8; 20]>>,
     /// What strangers may cost.
     pub limits: Limits,
     /// How long we wait for answers.

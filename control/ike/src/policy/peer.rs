@@ -12,18 +12,19 @@ use ravelin_contract::secret::Secret;
 use super::identity::{Identity, IdentityPattern};
 use super::offer::{EspOffer, IkeOffer};
 use super::traffic::Traffic;
+use crate::crypto::SignatureScheme;
 
 /// How a side proves who it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Proof {
     /// A secret that both sides know.
     SharedKey(Secret),
-    /// A signature (RFC 7427) with a key that is known by this name outside, and the certificates that speak for it.
+    /// A signature (RFC 7427) with a key that is known by this name outside, where its certificates are known too.
     Key {
         /// Handed back in [`crate::Ask::Sign`].
         key: String,
-        /// DER, our own first.
-        chain: Vec<Vec<u8>>,
+        /// What may be signed by.
+        schemes: Vec<SignatureScheme>,
     },
     /// As an EAP client with user name and password (EAP-MSCHAPv2).
     Eap {
@@ -34,20 +35,60 @@ pub enum Proof {
     },
 }
 
+impl Proof {
+    /// What it is, for people.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::SharedKey(_) => "shared key",
+            Self::Key { .. } => "certificate",
+            Self::Eap { .. } => "EAP",
+        }
+    }
+}
+
 /// What we want from the peer as proof.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Demand {
     /// A secret that both sides know.
     SharedKey(Secret),
-    /// A certificate from one of the named authorities (none named: any that is trusted).
-    Certificate {
-        /// Names that [`crate::Ask::Verify`] carries out.
-        authorities: Vec<String>,
-        /// SHA-1 of each authority's public key, for the certificate request (RFC 7296 3.7).
-        hashes: Vec<[u8; 20]>,
-    },
+    /// A certificate.
+    Certificate(Trust),
     /// As an EAP server with user name and password (EAP-MSCHAPv2).
     EapPassword,
+}
+
+impl Demand {
+    /// What it is, for people.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::SharedKey(_) => "shared key",
+            Self::Certificate(_) => "certificate",
+            Self::EapPassword => "EAP",
+        }
+    }
+}
+
+/// Which certificates of a peer are believed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Trust {
+    /// Names of authorities: [`crate::Ask::Verify`] carries them out, and the policy's list says what to ask the peer for.
+    pub authorities: Vec<String>,
+    /// What must be known of revocation.
+    pub revocation: Revocation,
+    /// What the peer may sign by.
+    pub schemes: Vec<SignatureScheme>,
+}
+
+/// How much must be known of whether a certificate was taken back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Revocation {
+    /// Nothing is asked.
+    Off,
+    /// What is known to be revoked is refused; what is not known passes.
+    #[default]
+    Soft,
+    /// Only what is known to be good passes.
+    Hard,
 }
 
 /// Post-quantum pre-shared key (RFC 8784).

@@ -242,6 +242,9 @@ impl Works {
         if self.clock.hard.is_some_and(|hard| hard <= now) {
             return Err("its lifetime is over".into());
         }
+        if self.clock.proof.is_some_and(|end| end <= now) {
+            return Err("a certificate has ended that it rests on".into());
+        }
         if peer.lifetime.soft.is_some() && self.clock.rekey.is_none() {
             self.clock.rekey = Some(now + GRACE);
         }

@@ -11,19 +11,20 @@ use crate::action::{Action, Ask};
 use crate::context::{Context, Effect};
 use crate::crypto::Group;
 use crate::event::Code;
-use crate::exchange::auth::{self, Intermediate, OurProof, TheirProof};
+use crate::exchange::auth::{self, Intermediate, OurProof, Shown, TheirProof};
 use crate::exchange::child::{self, ChildAsk, Parties, Want, Within};
-use crate::exchange::sa_init::{self, Agreed};
+use crate::exchange::sa_init::Agreed;
 use crate::exchange::view::View;
 use crate::exchange::{configuration, intermediate};
 use crate::input::{Answer, Path};
 use crate::part::agreement::Share;
+use crate::part::certificates;
 use crate::policy::Identity;
 use crate::sa::{Incoming, Role};
 use crate::sealed::Plain;
 use crate::time::Time;
 use crate::window::Tick;
-use crate::wire::{Authentication, ExchangeType, NotifyType, Payload};
+use crate::wire::{ExchangeType, NotifyType, Payload};
 
 #[derive(Debug)]
 enum Step {
@@ -104,14 +105,12 @@ impl Authenticating {
                 "policy wants a post-quantum pre-shared key, the peer uses none",
             );
         }
-        if !sa_init::can_sign(&peer, &self.agreed.said) {
-            return self.fail(ctx, Code::AuthenticationFailed, "the peer takes no signatures by RFC 7427");
-        }
         self.auth_id = self.agreed.sa.window.next_request();
         let octets = self.ours(&self.sk_pi());
         match auth::prove(&self.agreed, &peer, &octets) {
-            OurProof::Made(made) => self.send_auth(ctx, Some(made)),
+            OurProof::Made(made) => self.send_auth(ctx, Some(Shown::alone(made))),
             OurProof::Later => self.send_auth(ctx, None),
+            OurProof::Cannot(why) => self.fail(ctx, Code::AuthenticationFailed, why),
             OurProof::Ask(ask) => {
                 self.step = Step::Signing;
                 self.inquire(ctx, ask);
@@ -130,13 +129,13 @@ impl Authenticating {
         ctx.act(Action::Ask { question: self.question, ike: self.agreed.sa.id, ask });
     }
 
-    fn send_auth(mut self, ctx: &mut Context<'_>, made: Option<Authentication<'static>>) -> State {
+    fn send_auth(mut self, ctx: &mut Context<'_>, mut made: Option<Shown>) -> State {
         let peer = self.agreed.plan.peer.clone();
         let mut payloads = vec![Payload::IdInitiator(peer.local_identity.to_wire())];
-        payloads.extend(auth::certificates(&peer));
-        payloads.extend(sa_init::certificate_request(&peer));
+        payloads.extend(made.iter_mut().flat_map(Shown::certificates));
+        payloads.extend(certificates::request(ctx.policy, [&*peer]));
         payloads.extend(peer.remote_identity.single().map(|id| Payload::IdResponder(id.to_wire())));
-        payloads.extend(made.map(Payload::Authentication));
+        payloads.extend(made.map(|made| Payload::Authentication(made.auth)));
         payloads.extend(self.ppk_payloads());
         payloads.extend(configuration::request(&peer));
         if let Some(want) = self.first_want() {
@@ -240,9 +239,10 @@ impl Authenticating {
             self.forget(ctx);
             return State::Gone;
         };
-        let identity = Identity::from_wire(idr);
-        let Some(identity) = identity.filter(|identity| peer.remote_identity.matches(identity)) else {
-            let text = format!("the peer says to be {idr}, policy wants {:?}", peer.remote_identity);
+        let said = Identity::from_wire(idr);
+        let Some(identity) = said.clone().filter(|identity| peer.remote_identity.matches(identity)) else {
+            let said = said.map_or_else(|| idr.to_string(), |said| said.to_string());
+            let text = format!("the peer says to be {said}, policy wants {}", peer.remote_identity);
             return self.refuse(ctx, &text);
         };
         if let Err(text) = self.settle_ppk(view) {
@@ -283,18 +283,20 @@ impl Authenticating {
             return self.stay();
         }
         match (std::mem::replace(&mut self.step, Step::Waiting), answer) {
-            (Step::Signing, Answer::Signature { algorithm, signature }) => {
-                match auth::signature(&algorithm, &signature) {
-                    Some(made) => self.send_auth(ctx, Some(made)),
-                    None => self.fail(
-                        ctx,
-                        Code::AuthenticationFailed,
-                        "the signer's algorithm identifier is too long",
-                    ),
+            (Step::Signing, Answer::Signature { scheme, signature, chain, good_for }) => {
+                self.agreed.limit(ctx.now, good_for);
+                match Shown::signed(scheme, &signature, chain) {
+                    Ok(made) => self.send_auth(ctx, Some(made)),
+                    Err(why) => self.fail(ctx, Code::AuthenticationFailed, why),
                 }
             }
-            (Step::Verifying(held), Answer::Trusted { public_key }) => self.verified(ctx, &held, &public_key),
-            (Step::Signing, Answer::Refused(why)) => self.fail(ctx, Code::AuthenticationFailed, &why),
+            (Step::Verifying(held), Answer::Trusted { public_key, good_for }) => {
+                self.agreed.limit(ctx.now, good_for);
+                self.verified(ctx, &held, &public_key)
+            }
+            (Step::Signing, Answer::Refused(why)) => {
+                self.fail(ctx, Code::AuthenticationFailed, &format!("we cannot sign: {why}"))
+            }
             (Step::Verifying(_), Answer::Refused(why)) => self.refuse(ctx, &why),
             (step, _) => {
                 self.step = step;
@@ -309,7 +311,8 @@ impl Authenticating {
         let view = View(&payloads);
         let Some(idr) = view.idr() else { return self.refuse(ctx, "the answer lacks the peer's identity") };
         let octets = self.theirs(&idr.body());
-        match (auth::verify(public_key, view.auth(), &octets), Identity::from_wire(idr)) {
+        let verified = auth::verify(&self.agreed.plan.peer, public_key, view.auth(), &octets);
+        match (verified, Identity::from_wire(idr)) {
             (Ok(()), Some(identity)) => self.finish(ctx, identity, view),
             (Err(text), _) => self.refuse(ctx, &text),
             (Ok(()), None) => self.refuse(ctx, "the peer's identity is none that policy can name"),
@@ -318,7 +321,7 @@ impl Authenticating {
 
     /// Both have proved themselves.
     fn finish(mut self, ctx: &mut Context<'_>, identity: Identity, view: View<'_>) -> State {
-        let Agreed { mut sa, plan, since, ni, nr, said, .. } = self.agreed;
+        let Agreed { mut sa, plan, since, ni, nr, said, good_until, .. } = self.agreed;
         sa.now_proved();
         let mut clock = Established::clock(ctx, &plan.peer);
         let birth = Established::birth(ctx, &sa, since);
@@ -326,6 +329,7 @@ impl Authenticating {
             let soon = ctx.now + std::time::Duration::from_secs(u64::from(seconds)) * 9 / 10;
             clock.reauthenticate = Some(clock.reauthenticate.map_or(soon, |own| own.min(soon)));
         }
+        clock.end_with_proof(ctx, good_until);
         let features = Features {
             mobike: plan.peer.mobike && view.has(NotifyType::MobikeSupported),
             redirect: false,
@@ -333,7 +337,12 @@ impl Authenticating {
         };
         let mut established = Established::new(sa, plan.peer.clone(), identity, features, birth, clock);
         established.tasks = plan.wants.into_iter().map(Task::NewChild).collect();
-        let text = format!("IKE SA with {} stands, {}", established.identity, established.sa.suite);
+        let text = format!(
+            "IKE SA with {} ({}) stands, {}",
+            established.identity,
+            plan.peer.demand.word(),
+            established.sa.suite
+        );
         ctx.event(Code::IkeUp, Some(&plan.peer), established.sa.id, established.sa.path, text);
         configuration::take(&mut established, ctx, view);
         ctx.out.push(Effect::Proved);

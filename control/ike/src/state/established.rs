@@ -131,6 +131,7 @@ impl Established {
             rekey: peer.lifetime.soft.map(|soft| early(ctx, soft)),
             hard: peer.lifetime.hard.map(|hard| ctx.now + hard),
             reauthenticate: peer.reauthenticate.map(|span| early(ctx, span)),
+            proof: None,
         }
     }
 
@@ -475,6 +476,10 @@ impl Established {
             self.clock.hard = None;
             return self.close(ctx, "its lifetime is over");
         }
+        if self.clock.proof.is_some_and(|end| end <= ctx.now) {
+            self.clock.proof = None;
+            return self.close(ctx, "a certificate has ended that it rests on");
+        }
         self.renew_ike(ctx);
         self.renew_children(ctx);
         let silent_since = self.peer.liveness.map(|liveness| self.clock.heard + liveness);
@@ -562,6 +567,7 @@ impl Established {
             self.clock.rekey,
             self.clock.hard,
             self.clock.reauthenticate,
+            self.clock.proof,
             liveness,
         ];
         own.into_iter().flatten().chain(self.children.iter().filter_map(Child::deadline)).min()

@@ -12,7 +12,7 @@ use crate::action::{Action, Ask};
 use crate::context::{Context, Effect};
 use crate::crypto::{Group, SignedOctets};
 use crate::event::Code;
-use crate::exchange::auth::{self, Intermediate, OurProof, TheirProof};
+use crate::exchange::auth::{self, Intermediate, OurProof, Shown, TheirProof};
 use crate::exchange::child::{self, Failure, Within};
 use crate::exchange::sa_init::{self, Agreed};
 use crate::exchange::view::View;
@@ -23,9 +23,7 @@ use crate::policy::{Demand, Identity, Peer};
 use crate::sa::{Incoming, Role};
 use crate::sealed::Plain;
 use crate::time::Time;
-use crate::wire::{
-    AuthMethod, Authentication, ExchangeType, Notify, NotifyType, Payload, ProposalSpi, SecurityAssociation,
-};
+use crate::wire::{AuthMethod, ExchangeType, Notify, NotifyType, Payload, ProposalSpi, SecurityAssociation};
 
 /// Rules that a refusal names, at most.
 const NAMED: usize = 5;
@@ -163,6 +161,7 @@ impl Responding {
             return self.unbelieved(ctx, id, Code::NoPeer, &format!("policy cannot name the identity {idi}"));
         };
         let wanted = view.idr().and_then(Identity::from_wire);
+        self.agreed.said.authorities = view.authorities();
         let octets_of = idi.body();
         match self.choose(ctx, &identity, wanted.as_ref(), view) {
             Some(peer) => self.settle(ctx, peer),
@@ -214,7 +213,7 @@ impl Responding {
         let fits = |peer: &Arc<Peer>| {
             let proof = match peer.demand {
                 Demand::SharedKey(_) => method == Some(AuthMethod::SharedKey),
-                Demand::Certificate { .. } => method.is_some_and(|method| method != AuthMethod::SharedKey),
+                Demand::Certificate(_) => method.is_some_and(|method| method != AuthMethod::SharedKey),
                 Demand::EapPassword => method.is_none(),
             };
             proof && proposal::choose(&sa_init::offered(peer), &agreed, ProposalSpi::None).is_some()
@@ -283,20 +282,19 @@ impl Responding {
             return self.stay();
         }
         match (std::mem::replace(&mut self.step, Step::Waiting), answer) {
-            (Step::Verifying(held), Answer::Trusted { public_key }) => self.verified(ctx, held, &public_key),
+            (Step::Verifying(held), Answer::Trusted { public_key, good_for }) => {
+                self.agreed.limit(ctx.now, good_for);
+                self.verified(ctx, held, &public_key)
+            }
             (Step::Verifying(held), Answer::Refused(why)) => {
                 let text = format!("{}: {why}", held.identity);
                 self.unbelieved(ctx, held.id, Code::AuthenticationFailed, &text)
             }
-            (Step::Signing(held), Answer::Signature { algorithm, signature }) => {
-                match auth::signature(&algorithm, &signature) {
-                    Some(made) => self.finish(ctx, &held, made),
-                    None => self.unbelieved(
-                        ctx,
-                        held.id,
-                        Code::AuthenticationFailed,
-                        "the signer's algorithm is too long",
-                    ),
+            (Step::Signing(held), Answer::Signature { scheme, signature, chain, good_for }) => {
+                self.agreed.limit(ctx.now, good_for);
+                match Shown::signed(scheme, &signature, chain) {
+                    Ok(made) => self.finish(ctx, &held, made),
+                    Err(why) => self.unbelieved(ctx, held.id, Code::AuthenticationFailed, why),
                 }
             }
             (Step::Signing(held), Answer::Refused(why)) => {
@@ -314,7 +312,7 @@ impl Responding {
             let payloads = held.plain.payloads().unwrap_or_default();
             let view = View(&payloads);
             let body = view.idi().map(crate::wire::Identity::body).unwrap_or_default();
-            auth::verify(public_key, view.auth(), &self.theirs(&body))
+            auth::verify(&self.agreed.plan.peer, public_key, view.auth(), &self.theirs(&body))
         };
         match judged {
             Ok(()) => self.prove(ctx, held),
@@ -328,16 +326,13 @@ impl Responding {
     /// The peer is who it says; now we.
     fn prove(mut self, ctx: &mut Context<'_>, held: Held) -> State {
         let peer = Arc::clone(&self.agreed.plan.peer);
-        if !sa_init::can_sign(&peer, &self.agreed.said) {
-            let text = "the peer takes no signatures by RFC 7427";
-            return self.unbelieved(ctx, held.id, Code::AuthenticationFailed, text);
-        }
         let sk_pr: Secret = self.agreed.sa.sk_p(Role::Responder, None);
         let body = peer.local_identity.to_wire().body();
         let how = (&self.intermediate, self.auth_id());
         let octets = auth::signed(&self.agreed, Role::Responder, sk_pr.expose(), &body, how);
         match auth::prove(&self.agreed, &peer, &octets) {
-            OurProof::Made(made) => self.finish(ctx, &held, made),
+            OurProof::Made(made) => self.finish(ctx, &held, Shown::alone(made)),
+            OurProof::Cannot(why) => self.unbelieved(ctx, held.id, Code::AuthenticationFailed, why),
             OurProof::Ask(ask) => {
                 self.step = Step::Signing(held);
                 self.inquire(ctx, ask);
@@ -353,15 +348,15 @@ impl Responding {
     }
 
     /// Both have proved themselves.
-    fn finish(self, ctx: &mut Context<'_>, held: &Held, made: Authentication<'static>) -> State {
-        let Agreed { mut sa, plan, said, ni, nr, since, ppk_used, .. } = self.agreed;
+    fn finish(self, ctx: &mut Context<'_>, held: &Held, mut made: Shown) -> State {
+        let Agreed { mut sa, plan, said, ni, nr, since, ppk_used, good_until, .. } = self.agreed;
         let payloads = held.plain.payloads().unwrap_or_default();
         let view = View(&payloads);
         let peer = plan.peer;
         sa.now_proved();
         let mut answer = vec![Payload::IdResponder(peer.local_identity.to_wire())];
-        answer.extend(auth::certificates(&peer));
-        answer.push(Payload::Authentication(made));
+        answer.extend(made.certificates());
+        answer.push(Payload::Authentication(made.auth));
         if ppk_used {
             answer.push(auth::status(NotifyType::PpkIdentity));
         }
@@ -375,13 +370,17 @@ impl Responding {
         if features.mobike {
             answer.push(auth::status(NotifyType::MobikeSupported));
         }
-        if let (Some(span), None) = (peer.reauthenticate, peer.initiate) {
-            let seconds = u32::try_from(span.as_secs()).unwrap_or(u32::MAX);
-            clock.reauthenticate = None;
+        clock.end_with_proof(ctx, good_until);
+        // Only the peer can begin anew: it is told when to (RFC 4478).
+        if peer.initiate.is_none()
+            && let Some(due) = clock.reauthenticate.take()
+        {
+            let seconds = u32::try_from(due.since(ctx.now).as_secs()).unwrap_or(u32::MAX);
             answer.push(Payload::Notify(crate::wire::Content::AuthLifetime(seconds).notify()));
         }
         let mut this = Established::new(sa, peer, held.identity.clone(), features, birth, clock);
-        let text = format!("IKE SA with {} stands, {}", this.identity, this.sa.suite);
+        let text =
+            format!("IKE SA with {} ({}) stands, {}", this.identity, this.peer.demand.word(), this.sa.suite);
         ctx.event(Code::IkeUp, Some(&this.peer), this.sa.id, this.sa.path, text);
         if view.has(NotifyType::InitialContact) && this.peer.unique {
             ctx.out.push(Effect::Only { identity: held.identity.clone(), since });

@@ -7,7 +7,10 @@ use aws_lc_rs::encoding::AsDer;
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
 use ravelin_contract::address::AddressRange;
 use ravelin_contract::selector::FlowKey;
-use ravelin_ike::policy::{Demand, Encapsulation, Lease, Narrowing, Peer, PerResource, Ppk, Proof, Start};
+use ravelin_ike::crypto::SignatureScheme;
+use ravelin_ike::policy::{
+    Demand, Encapsulation, Lease, Narrowing, Peer, PerResource, Ppk, Proof, Revocation, Start, Trust,
+};
 use ravelin_ike::{Answer, Ask, Code, Command, Input, Path};
 
 use crate::network::{Datagram, Nat};
@@ -29,34 +32,49 @@ fn assert_stands(world: &World, children: usize) {
 }
 
 /// A key, and a world outside that signs with it and knows the other's.
-fn signer(own: Arc<Ed25519KeyPair>, other: Arc<Ed25519KeyPair>, trusts: bool) -> crate::world::Oracle {
-    const ED25519: [u8; 7] = [0x30, 5, 6, 3, 0x2b, 0x65, 0x70];
+fn signer(
+    own: Arc<Ed25519KeyPair>,
+    other: Arc<Ed25519KeyPair>,
+    trusts: bool,
+    good_for: Option<Duration>,
+) -> crate::world::Oracle {
     Box::new(move |ask| match ask {
-        Ask::Sign { octets, hashes, .. } => {
-            assert!(hashes.contains(&5), "RFC 8420 asks for the identity hash");
-            Answer::Signature { algorithm: ED25519.to_vec(), signature: own.sign(octets).as_ref().to_vec() }
+        Ask::Sign { octets, schemes, authorities, .. } => {
+            assert_eq!(authorities, &[[7; 20]], "the other side asks for its authority");
+            assert_eq!(schemes, &[SignatureScheme::Ed25519]);
+            Answer::Signature {
+                scheme: SignatureScheme::Ed25519,
+                signature: own.sign(octets).as_ref().to_vec(),
+                chain: vec![vec![0x30, 0x80, 1, 2, 3]],
+                good_for: None,
+            }
         }
         Ask::Verify { chain, .. } if trusts => {
             assert_eq!(chain.len(), 1);
             let der = other.public_key().as_der().expect("a public key");
-            Answer::Trusted { public_key: der.as_ref().to_vec() }
+            Answer::Trusted { public_key: der.as_ref().to_vec(), good_for }
         }
         Ask::Verify { .. } => Answer::Refused("the certificate has expired".into()),
         Ask::Password { .. } => Answer::Refused("nobody has one".into()),
     })
 }
 
-fn certified(trusts: bool, forged: bool) -> World {
-    let (east, west) = sites(|peer| {
-        peer.proof = Proof::Key { key: "own".into(), chain: vec![vec![0x30, 0x80, 1, 2, 3]] };
-        peer.demand = Demand::Certificate { authorities: vec!["ca".into()], hashes: vec![[7; 20]] };
+fn certified(trusts: bool, forged: bool, good_for: Option<Duration>) -> World {
+    let schemes = vec![SignatureScheme::Ed25519];
+    let (mut east, mut west) = sites(|peer| {
+        peer.proof = Proof::Key { key: "own".into(), schemes: schemes.clone() };
+        let (authorities, schemes) = (vec!["ca".into()], schemes.clone());
+        peer.demand = Demand::Certificate(Trust { authorities, revocation: Revocation::Soft, schemes });
     });
+    for policy in [&mut east, &mut west] {
+        policy.authorities.insert("ca".into(), vec![[7; 20]]);
+    }
     let mut world = World::new(40, east, west);
     let key = || Arc::new(Ed25519KeyPair::generate().expect("a key"));
     let (first, second, stranger) = (key(), key(), key());
     let signs = if forged { stranger } else { Arc::clone(&first) };
-    world.hosts[A].oracle = Some(signer(signs, Arc::clone(&second), true));
-    world.hosts[B].oracle = Some(signer(second, first, trusts));
+    world.hosts[A].oracle = Some(signer(signs, Arc::clone(&second), true, good_for));
+    world.hosts[B].oracle = Some(signer(second, first, trusts, good_for));
     up_with(&mut world);
     world.run(SECOND * 60);
     world
@@ -64,13 +82,34 @@ fn certified(trusts: bool, forged: bool) -> World {
 
 #[test]
 fn certificates_prove_and_what_is_not_trusted_is_refused() {
-    assert_stands(&certified(true, false), 1);
+    assert_stands(&certified(true, false, None), 1);
     for (trusts, forged) in [(false, false), (true, true)] {
-        let world = certified(trusts, forged);
+        let world = certified(trusts, forged, None);
         assert!(world.statuses(A).is_empty() && world.statuses(B).is_empty());
         assert!(world.saw(A, Code::AuthenticationFailed) && world.saw(B, Code::AuthenticationFailed));
         world.assert_agreed();
     }
+}
+
+#[test]
+fn everything_is_proved_again_before_a_certificate_ends_and_nothing_outlives_it() {
+    let mut world = certified(true, false, Some(SECOND * 3600));
+    let ike = world.ike(A);
+    world.command(A, Command::Rekey { ike });
+    world.run(SECOND);
+    // New keys prove nobody.
+    let first = world.ike(A);
+    world.run(SECOND * 3100);
+    assert_eq!(world.ike(A), first, "{}", world.log());
+    world.run(SECOND * 350);
+    assert_ne!(world.ike(A), first, "{}", world.log());
+    assert_stands(&world, 1);
+
+    // Too little is left to prove anything again.
+    let world = certified(true, false, Some(SECOND * 50));
+    assert!(world.saw(A, Code::IkeUp) && world.saw(B, Code::IkeUp));
+    assert!(world.statuses(A).is_empty() && world.statuses(B).is_empty(), "{}", world.log());
+    world.assert_agreed();
 }
 
 #[test]

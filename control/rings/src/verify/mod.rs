@@ -111,6 +111,13 @@ pub fn verify(
     Ok(Verified { path, wanted })
 }
 
+/// Whether a certificate is for `name` in IKE. Says nothing of whether to believe it.
+pub fn speaks_for(certificate: &CertificateDer<'_>, name: &PeerName) -> bool {
+    let Ok(leaf) = Link::read(certificate, "a certificate") else { return false };
+    EndEntityCert::try_from(certificate)
+        .is_ok_and(|parsed| name::check(&leaf, &parsed, name, Purpose::Ike).is_ok())
+}
+
 fn read(chain: &[CertificateDer<'_>]) -> Result<Vec<Link>, Refusal> {
     let malformed = |problem: String| Refusal::Malformed { what: "the peer's chain".to_owned(), problem };
     if chain.is_empty() {

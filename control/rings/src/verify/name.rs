@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use rustls_pki_types::ServerName;
 use webpki::EndEntityCert;
+use x509_cert::ext::pkix::SubjectKeyIdentifier;
 use x509_cert::ext::pkix::name::GeneralName;
 use x509_cert::name::Name;
 
@@ -11,6 +12,7 @@ use super::dn;
 use super::link::Link;
 use super::purpose::Purpose;
 use super::refusal::Refusal;
+use crate::certificate::hex;
 
 /// Who the peer must be.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,6 +25,8 @@ pub enum PeerName {
     Email(String),
     /// The subject.
     Subject(Name),
+    /// The subject key identifier (RFC 5280 4.2.1.2), as IKE's ID_KEY_ID has it.
+    KeyId(Vec<u8>),
 }
 
 impl std::fmt::Display for PeerName {
@@ -32,6 +36,7 @@ impl std::fmt::Display for PeerName {
             Self::Ip(address) => write!(f, "{address}"),
             Self::Email(mailbox) => f.write_str(mailbox),
             Self::Subject(name) => write!(f, "{name}"),
+            Self::KeyId(octets) => write!(f, "key {}", hex(octets)),
         }
     }
 }
@@ -72,6 +77,9 @@ pub(crate) fn check(
             |given| matches!(given, GeneralName::Rfc822Name(given) if same_mailbox(given.as_str(), mailbox)),
         ),
         PeerName::Subject(name) => dn::equal(leaf.subject(), name),
+        PeerName::KeyId(octets) => {
+            leaf.extension::<SubjectKeyIdentifier>().is_some_and(|own| own.0.as_bytes() == octets)
+        }
     };
     if matches {
         return Ok(());

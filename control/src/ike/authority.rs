@@ -1,0 +1,181 @@
+//! What IKE asks of the key rings: our signatures, and the judgement of a peer's certificates. The driver never waits for it.
+//!
+//! A token may take half a minute, a revocation list ten seconds: both are asked from threads of their own, and what they say
+//! comes back by the [`Door`].
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use ravelin_ike::policy::{Demand, Policy, Proof};
+use ravelin_ike::{Answer, Ask, IkeId, Input};
+use ravelin_rings::store::Rings;
+use tokio::runtime::Handle;
+use tokio::sync::{Semaphore, watch};
+
+use super::identity::Identities;
+use super::trust::Authorities;
+use super::{Door, Knock};
+
+/// Most questions that may wait; whoever asks more than that is turned away, and may begin again.
+const WAITING: usize = 1024;
+/// Signatures at a time.
+const SIGNATURES: usize = 16;
+/// Judgements at a time: they may wait for the network.
+const JUDGEMENTS: usize = 64;
+/// How often rings and revocation lists are looked at for what has changed.
+const PERIOD: Duration = Duration::from_secs(60);
+
+/// SHA-1 of the public keys behind each name of a policy.
+pub(super) type Hashes = BTreeMap<String, Vec<[u8; 20]>>;
+
+/// What policy names of the rings.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct Named {
+    /// Who peers are believed by.
+    authorities: Vec<String>,
+    /// What we sign with.
+    keys: Vec<String>,
+}
+
+/// The way to the rings.
+pub(super) struct Authority {
+    identities: Arc<Identities>,
+    authorities: Arc<Authorities>,
+    signatures: Arc<Semaphore>,
+    judgements: Arc<Semaphore>,
+    waiting: Arc<AtomicUsize>,
+    named: watch::Sender<Named>,
+    runtime: Handle,
+    door: Door,
+}
+
+impl Authority {
+    /// Watches the rings from now on, for as long as it lives.
+    pub(super) fn new(rings: &Rings, runtime: Handle, door: Door) -> Self {
+        let (named, watched) = watch::channel(Named::default());
+        let this = Self {
+            identities: Arc::new(Identities::new(rings.clone())),
+            authorities: Arc::new(Authorities::new(rings.clone())),
+            signatures: Arc::new(Semaphore::new(SIGNATURES)),
+            judgements: Arc::new(Semaphore::new(JUDGEMENTS)),
+            waiting: Arc::default(),
+            named,
+            runtime,
+            door,
+        };
+        let look = Look {
+            identities: Arc::clone(&this.identities),
+            authorities: Arc::clone(&this.authorities),
+            door: this.door.clone(),
+        };
+        this.runtime.spawn(look.life(watched));
+        this
+    }
+
+    /// A policy is in force: its authorities and keys are looked at, now and then again and again.
+    pub(super) fn serve(&self, policy: &Policy) {
+        let mut named = Named::default();
+        for peer in &policy.peers {
+            if let Demand::Certificate(trust) = &peer.demand {
+                named.authorities.extend(trust.authorities.iter().cloned());
+            }
+            if let Proof::Key { key, .. } = &peer.proof {
+                named.keys.push(key.clone());
+            }
+        }
+        for list in [&mut named.authorities, &mut named.keys] {
+            list.sort_unstable();
+            list.dedup();
+        }
+        self.named.send_replace(named);
+    }
+
+    /// Has the question answered; the answer comes by the door, or is given at once where nobody is to be asked.
+    pub(super) fn ask(&self, ike: IkeId, question: u64, ask: Ask) -> Option<Input> {
+        let at_once =
+            |why: &str| Some(Input::Answer { ike, question, answer: Answer::Refused(why.to_owned()) });
+        let places = match &ask {
+            Ask::Sign { .. } => &self.signatures,
+            Ask::Verify { .. } => &self.judgements,
+            Ask::Password { .. } => return at_once("the policy speaks of no passwords"),
+        };
+        if self.waiting.fetch_add(1, Ordering::Relaxed) >= WAITING {
+            self.waiting.fetch_sub(1, Ordering::Relaxed);
+            return at_once("too many peers wait for their certificates");
+        }
+        let (places, waiting, door) = (Arc::clone(places), Arc::clone(&self.waiting), self.door.clone());
+        let (identities, authorities) = (Arc::clone(&self.identities), Arc::clone(&self.authorities));
+        let runtime = self.runtime.clone();
+        self.runtime.spawn(async move {
+            let place = places.acquire().await;
+            let work = move || match ask {
+                Ask::Sign { key, identity, octets, schemes, authorities } => {
+                    identities.sign(&key, &identity, &octets, &schemes, &authorities)
+                }
+                Ask::Verify { chain, identity, trust } => {
+                    runtime.block_on(authorities.verify(&chain, &identity, &trust))
+                }
+                Ask::Password { .. } => Err("the policy speaks of no passwords".to_owned()),
+            };
+            let answer = tokio::task::spawn_blocking(work).await;
+            drop(place);
+            waiting.fetch_sub(1, Ordering::Relaxed);
+            let answer = answer.unwrap_or_else(|_| Err("an error of ours: the question was lost".to_owned()));
+            door.knock(Knock::Answered { ike, question, answer: answer.unwrap_or_else(Answer::Refused) });
+        });
+        None
+    }
+}
+
+/// The look at what the policy names.
+struct Look {
+    identities: Arc<Identities>,
+    authorities: Arc<Authorities>,
+    door: Door,
+}
+
+impl Look {
+    async fn life(self, mut named: watch::Receiver<Named>) {
+        let look = Arc::new(self);
+        let mut known = Hashes::new();
+        // Errors are told once each, and again when they were gone.
+        let mut told = Vec::new();
+        loop {
+            let (current, worker) = (named.borrow_and_update().clone(), Arc::clone(&look));
+            let looked = tokio::task::spawn_blocking(move || worker.look(&current)).await;
+            let (hashes, problems) = looked.unwrap_or_default();
+            for problem in problems.iter().filter(|problem| !told.contains(*problem)) {
+                tracing::warn!(code = "RVL-IKE-RINGS", "{problem}");
+            }
+            told = problems;
+            if hashes != known {
+                known.clone_from(&hashes);
+                look.door.knock(Knock::Authorities(hashes));
+            }
+            let changed = tokio::time::timeout(PERIOD, named.changed()).await;
+            if changed.is_ok_and(|driver| driver.is_err()) {
+                return;
+            }
+        }
+    }
+
+    /// Reads files: not for a thread that must not wait.
+    fn look(&self, named: &Named) -> (Hashes, Vec<String>) {
+        let mut problems = self.authorities.read_lists();
+        let mut hashes = Hashes::new();
+        for name in &named.authorities {
+            match self.authorities.hashes(name) {
+                Ok(found) => drop(hashes.insert(name.clone(), found)),
+                Err(problem) => problems.push(format!("no peer is believed by {name}: {problem}")),
+            }
+        }
+        for key in &named.keys {
+            if let Err(problem) = self.identities.look(key) {
+                problems.push(format!("no peer can be shown {key}: {problem}"));
+            }
+        }
+        (hashes, problems)
+    }
+}

@@ -1,0 +1,204 @@
+//! Signatures of ours: which certificate is shown to a peer, and the signature by its key through the door of the rings.
+
+use std::time::Duration;
+
+use ravelin_ike::Answer;
+use ravelin_ike::crypto::nat::authority_hash;
+use ravelin_ike::crypto::signature::{PublicKey, SignatureScheme};
+use ravelin_ike::policy::Identity;
+use ravelin_rings::access::Caller;
+use ravelin_rings::certificate::Certificate;
+use ravelin_rings::key::KeyKind;
+use ravelin_rings::name::Label;
+use ravelin_rings::ring::{Entry, Ring, Trust, Usage};
+use ravelin_rings::scheme::Scheme;
+use ravelin_rings::signer::Signer;
+use ravelin_rings::store::Rings;
+use ravelin_rings::verify::speaks_for;
+use rustls_pki_types::CertificateDer;
+
+use super::trust::{name_of, now};
+use crate::policy::credential::Pick;
+
+/// Longest chain that is put together from a ring.
+const CHAIN: usize = 8;
+
+/// Our certificates and their keys. Rings are read at each use, so what was renewed serves at once.
+#[derive(Debug)]
+pub(super) struct Identities {
+    rings: Rings,
+    signer: Signer,
+    /// This process: the lists of the rings say what it may use.
+    caller: Caller,
+}
+
+/// What a peer gets to see, and by what its key signs.
+struct Choice {
+    label: Label,
+    chain: Vec<Certificate>,
+    scheme: SignatureScheme,
+    kind: KeyKind,
+}
+
+impl Identities {
+    pub(super) fn new(rings: Rings) -> Self {
+        Self { signer: Signer::new(rings.clone()), rings, caller: Caller::this_process() }
+    }
+
+    /// Whether there is something to show by this name of policy, and of what kind its key is.
+    pub(super) fn look(&self, name: &str) -> Result<(), String> {
+        let pick = parse(name)?;
+        let ring = self.open(&pick)?;
+        candidates(&ring, &pick).map(drop)
+    }
+
+    /// A signature with the certificates for it. Of several the one is taken that speaks for `identity` and leads to one
+    /// of `authorities`.
+    pub(super) fn sign(
+        &self,
+        name: &str,
+        identity: &Identity,
+        octets: &[u8],
+        schemes: &[SignatureScheme],
+        authorities: &[[u8; 20]],
+    ) -> Result<Answer, String> {
+        let pick = parse(name)?;
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            let ring = self.open(&pick)?;
+            let choice = choose(&ring, &pick, identity, schemes, authorities)?;
+            let signature = self.sign_by(&pick, &choice, octets)?;
+            let leaf = choice.chain[0].spki().map_err(|error| error.to_string())?;
+            let fits =
+                PublicKey::from_spki(&leaf).is_some_and(|key| key.verify(choice.scheme, octets, &signature));
+            match fits {
+                true => return Ok(answer(choice, signature)),
+                // The ring got another key in between.
+                false if tries < 2 => {}
+                false => return Err(format!("the key of {pick} is not that of its certificate")),
+            }
+        }
+    }
+
+    fn open(&self, pick: &Pick) -> Result<Ring, String> {
+        self.rings.open(&pick.ring).map_err(|error| error.to_string())
+    }
+
+    fn sign_by(&self, pick: &Pick, choice: &Choice, octets: &[u8]) -> Result<Vec<u8>, String> {
+        let scheme = ring_scheme(choice.scheme, choice.kind).ok_or("no scheme for the key")?;
+        let signed = self.signer.sign(&self.caller, &pick.ring, Some(&choice.label), scheme, octets);
+        signed.map_err(|error| error.to_string())
+    }
+}
+
+fn parse(name: &str) -> Result<Pick, String> {
+    name.parse().map_err(|error: ravelin_rings::Error| error.to_string())
+}
+
+fn answer(choice: Choice, signature: Vec<u8>) -> Answer {
+    let ends = choice.chain.iter().map(|certificate| certificate.validity().1).min().unwrap_or(0);
+    Answer::Signature {
+        scheme: choice.scheme,
+        signature,
+        chain: choice.chain.iter().map(|certificate| certificate.der().to_vec()).collect(),
+        good_for: Some(Duration::from_secs(ends).saturating_sub(now())),
+    }
+}
+
+/// What may be shown of a ring: with its key, trusted and in time. Never none.
+fn candidates<'a>(ring: &'a Ring, pick: &Pick) -> Result<Vec<&'a Entry>, String> {
+    let now = now().as_secs();
+    let named: Vec<_> = match &pick.label {
+        Some(label) => vec![ring.entry(label).map_err(|error| error.to_string())?],
+        None => ring.entries.iter().collect(),
+    };
+    let ours =
+        |entry: &&Entry| entry.has_key && entry.usage == Usage::Identity && entry.trust == Trust::Trusted;
+    let (ours, strange): (Vec<_>, Vec<_>) = named.into_iter().partition(ours);
+    if ours.is_empty() {
+        let why = if strange.is_empty() { "is empty" } else { "holds no certificate of ours with its key" };
+        return Err(format!("{pick} {why}"));
+    }
+    let in_time = |entry: &&Entry| {
+        let (begins, ends) = entry.certificate().validity();
+        (begins..=ends).contains(&now)
+    };
+    let first = ours[0].label.clone();
+    let found: Vec<_> = ours.into_iter().filter(in_time).collect();
+    match found.is_empty() {
+        true => Err(format!("{}/{first} has ended or has not begun; renew it", ring.name)),
+        false => Ok(found),
+    }
+}
+
+fn choose(
+    ring: &Ring,
+    pick: &Pick,
+    identity: &Identity,
+    schemes: &[SignatureScheme],
+    authorities: &[[u8; 20]],
+) -> Result<Choice, String> {
+    let wanted = name_of(identity)?;
+    let rate = |entry: &&Entry| {
+        let speaks = speaks_for(&CertificateDer::from(entry.certificate().der()), &wanted);
+        let chain = chain(ring, entry);
+        (speaks, leads_to(&chain, authorities), ring.default.as_ref() == Some(&entry.label))
+    };
+    let usable = candidates(ring, pick)?.into_iter().filter_map(|entry| {
+        let kind = entry.certificate().public_key().ok()?.kind();
+        let scheme = schemes.iter().copied().find(|scheme| ring_scheme(*scheme, kind).is_some())?;
+        Some((entry, kind, scheme))
+    });
+    let Some((entry, kind, scheme)) = usable.max_by_key(|(entry, ..)| rate(entry)) else {
+        let schemes: Vec<_> = schemes.iter().map(SignatureScheme::to_string).collect();
+        return Err(format!("no key of {pick} signs by any of {}", schemes.join(", ")));
+    };
+    if !rate(&entry).0 {
+        let (ring, label) = (&ring.name, &entry.label);
+        tracing::warn!(code = "RVL-IKE-IDENTITY", certificate = %format_args!("{ring}/{label}"), %identity, "our certificate is not for the identity that we give; most peers refuse that");
+    }
+    let mut chain = chain(ring, entry);
+    // Whoever believes an authority that signed itself has it.
+    chain.retain(|certificate| !certificate.is_self_issued() || certificate == entry.certificate());
+    Ok(Choice { label: entry.label.clone(), chain, scheme, kind })
+}
+
+/// The chain of an entry, with issuers that lie elsewhere in the ring.
+fn chain(ring: &Ring, entry: &Entry) -> Vec<Certificate> {
+    let mut chain = entry.chain.clone();
+    while let Some(last) = chain.last()
+        && !last.is_self_issued()
+        && chain.len() < CHAIN
+    {
+        let all = ring.entries.iter().map(Entry::certificate);
+        let issuer = |one: &&Certificate| one.parts().subject() == last.parts().issuer();
+        let Some(next) = all.into_iter().find(issuer).cloned() else { break };
+        chain.push(next);
+    }
+    chain
+}
+
+/// Whether the peer asks for one of the authorities of a chain; one that asks for none takes all.
+fn leads_to(chain: &[Certificate], authorities: &[[u8; 20]]) -> bool {
+    let wanted =
+        |one: &Certificate| one.spki().is_ok_and(|spki| authorities.contains(&authority_hash(&spki)));
+    authorities.is_empty() || chain.iter().skip(1).any(wanted)
+}
+
+/// The scheme by which a key of this kind makes such a signature: each curve with its own hash.
+fn ring_scheme(scheme: SignatureScheme, kind: KeyKind) -> Option<Scheme> {
+    let scheme = match scheme {
+        SignatureScheme::RsaPssSha256 => Scheme::RsaPssSha256,
+        SignatureScheme::RsaPssSha384 => Scheme::RsaPssSha384,
+        SignatureScheme::RsaPssSha512 => Scheme::RsaPssSha512,
+        SignatureScheme::RsaPkcs1Sha256 => Scheme::RsaPkcs1Sha256,
+        SignatureScheme::RsaPkcs1Sha384 => Scheme::RsaPkcs1Sha384,
+        SignatureScheme::RsaPkcs1Sha512 => Scheme::RsaPkcs1Sha512,
+        SignatureScheme::EcdsaSha256 => Scheme::EcdsaP256Sha256,
+        SignatureScheme::EcdsaSha384 => Scheme::EcdsaP384Sha384,
+        SignatureScheme::EcdsaSha512 => Scheme::EcdsaP521Sha512,
+        SignatureScheme::Ed25519 => Scheme::Ed25519,
+    };
+    scheme.fits(kind).then_some(scheme)
+}

@@ -1,0 +1,121 @@
+//! Whether a peer's certificates are believed: anchors of key rings, the peer's name, revocation.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use ravelin_ike::Answer;
+use ravelin_ike::crypto::nat::authority_hash;
+use ravelin_ike::policy::{Identity, Revocation, Trust};
+use ravelin_rings::certificate::Certificate;
+use ravelin_rings::io::Http;
+use ravelin_rings::revocation::{Cache, Mode, RevocationPolicy, verify_online};
+use ravelin_rings::ring::{Trust as Mark, Usage};
+use ravelin_rings::store::Rings;
+use ravelin_rings::verify::{Anchors, PeerName, Presented, Purpose, Requirements};
+use rustls_pki_types::{CertificateDer, UnixTime};
+use x509_cert::der::Decode;
+use x509_cert::name::Name;
+
+use crate::policy::credential::Pick;
+
+/// Folder with revocation lists, in that of the rings.
+const LISTS: &str = ".crls";
+
+/// Who peers are believed by.
+#[derive(Debug)]
+pub(super) struct Authorities {
+    rings: Rings,
+    cache: Cache,
+    fetch: Http,
+}
+
+impl Authorities {
+    pub(super) fn new(rings: Rings) -> Self {
+        Self { rings, cache: Cache::default(), fetch: Http::default() }
+    }
+
+    /// Reads the folder of revocation lists again. Gives what could not be read.
+    pub(super) fn read_lists(&self) -> Vec<String> {
+        let folder = self.rings.root().join(LISTS);
+        if !folder.exists() {
+            return Vec::new();
+        }
+        self.cache
+            .read_directory(&folder)
+            .unwrap_or_else(|error| vec![format!("{}: {error}", folder.display())])
+    }
+
+    /// SHA-1 of the public keys of the anchors behind a name of policy.
+    pub(super) fn hashes(&self, name: &str) -> Result<Vec<[u8; 20]>, String> {
+        let found = self.certificates(name)?;
+        found.iter().map(|one| Ok(authority_hash(&one.spki().map_err(|e| e.to_string())?))).collect()
+    }
+
+    /// The trust anchors of a ring, or the one of them that is named.
+    fn certificates(&self, name: &str) -> Result<Vec<Certificate>, String> {
+        let pick: Pick = name.parse().map_err(|error: ravelin_rings::Error| error.to_string())?;
+        let ring = self.rings.open(&pick.ring).map_err(|error| error.to_string())?;
+        let named = |label: &_| pick.label.as_ref().is_none_or(|wanted| wanted == label);
+        let believed = ring.entries.iter().filter(|entry| {
+            entry.usage == Usage::TrustAnchor && entry.trust == Mark::Trusted && named(&entry.label)
+        });
+        let found: Vec<_> = believed.map(|entry| entry.certificate().clone()).collect();
+        match found.is_empty() {
+            true => Err(format!("{name} has no trust anchor; import one with ravelin cert import")),
+            false => Ok(found),
+        }
+    }
+
+    /// Judges a chain, leaf first.
+    pub(super) async fn verify(
+        &self,
+        chain: &[Vec<u8>],
+        identity: &Identity,
+        trust: &Trust,
+    ) -> Result<Answer, String> {
+        let mut anchors = Anchors::none();
+        for name in &trust.authorities {
+            for certificate in self.certificates(name)? {
+                anchors
+                    .add(&CertificateDer::from(certificate.der()))
+                    .map_err(|refusal| refusal.to_string())?;
+            }
+        }
+        let chain: Vec<_> = chain.iter().map(|der| CertificateDer::from(der.as_slice())).collect();
+        let presented = Presented { chain: &chain, stapled: None };
+        let revocation = RevocationPolicy::new(mode(trust.revocation));
+        let requirements = Requirements::new(Purpose::Ike, Some(name_of(identity)?), revocation);
+        let now = now();
+        let time = UnixTime::since_unix_epoch(now);
+        let judged = verify_online(presented, &anchors, &requirements, time, &self.cache, &self.fetch).await;
+        let verified = judged
+            .map_err(|refusal| format!("the certificate is not believed ({}): {refusal}", refusal.code()))?;
+        let good_for = Duration::from_secs(verified.not_after()).saturating_sub(now);
+        Ok(Answer::Trusted { public_key: verified.public_key(), good_for: Some(good_for) })
+    }
+}
+
+/// Since 1970.
+pub(super) fn now() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+}
+
+fn mode(revocation: Revocation) -> Mode {
+    match revocation {
+        Revocation::Off => Mode::Off,
+        Revocation::Soft => Mode::Soft,
+        Revocation::Hard => Mode::Hard,
+    }
+}
+
+/// The name that a certificate must have to speak for this identity (RFC 4945 3.1).
+pub(super) fn name_of(identity: &Identity) -> Result<PeerName, String> {
+    Ok(match identity {
+        Identity::Address(address) => PeerName::Ip(*address),
+        Identity::Fqdn(name) => PeerName::Dns(name.clone()),
+        Identity::Email(name) => PeerName::Email(name.clone()),
+        Identity::Dn(der) => PeerName::Subject(
+            Name::from_der(der).map_err(|error| format!("its name cannot be read: {error}"))?,
+        ),
+        Identity::KeyId(octets) => PeerName::KeyId(octets.clone()),
+    })
+}
