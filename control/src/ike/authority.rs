@@ -179,3 +179,6 @@ impl Look {
         (hashes, problems)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -62,6 +62,8 @@ impl StrongSwan {
         let (verb, rest) = arguments.split_first().context("swanctl needs a verb")?;
         let mut command = self.namespace.command("swanctl");
         command.env("STRONGSWAN_CONF", self.directory.join("strongswan.conf"));
+        // Certificates and keys lie in its folders x509, x509ca and private.
+        command.env("SWANCTL_DIR", &self.directory);
         command.arg(verb).arg("--uri").arg(format!("unix://{}", self.directory.join("vici").display()));
         check(command.args(rest), PATIENCE)
     }
