@@ -6,6 +6,7 @@
 
 pub mod access;
 pub mod acme;
+mod beside;
 pub mod certificate;
 pub mod error;
 pub mod expiry;
@@ -17,7 +18,6 @@ pub mod key;
 pub mod map;
 pub mod name;
 pub mod passphrase;
-mod replace;
 pub mod revocation;
 pub mod ring;
 pub mod scheme;

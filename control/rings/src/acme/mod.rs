@@ -2,7 +2,6 @@
 
 mod orders;
 
-use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -13,13 +12,13 @@ use instant_acme::{
 use x509_cert::ext::pkix::name::GeneralName;
 use x509_cert::name::Name;
 
+use crate::beside;
 use crate::certificate::Certificate;
 use crate::format;
 use crate::io::Challenges;
 use crate::issue::{Desk, Plan, Profile};
 use crate::key::KeyKind;
 use crate::name::{Label, Place};
-use crate::replace::replace;
 use crate::signer::Signer;
 use crate::store::Rings;
 use crate::verify::Anchors;
@@ -79,7 +78,7 @@ pub async fn obtain(
         false => Plan::new(Name::default(), wish.names.clone(), Profile::Server, clock(), 1),
     };
     let here = Place { ring: ring.clone(), label: waiting.clone() };
-    let request = desk.request(&here, wish.kind, &plan)?;
+    let request = desk.request(&here, wish.kind, &plan, None)?;
     let outcome = match certified(rings, server, challenges, &plan.names, &request).await {
         // It began to be valid a moment ago, after this began.
         Ok(chain) => Desk::new(rings, signer, clock()).receive(ring, chain, anchors).map(|_| ()),
@@ -96,10 +95,10 @@ pub async fn obtain(
     Ok(rings.open(ring)?.entry(label)?.certificate().clone())
 }
 
-/// Whether the time to renew has come: when a third of its life is left.
-pub fn is_due(certificate: &Certificate, now: u64) -> bool {
+/// When the time to renew comes, in seconds since 1970: when a third of its life is left.
+pub fn due_at(certificate: &Certificate) -> u64 {
     let (first, last) = certificate.validity();
-    now >= last.saturating_sub(last.saturating_sub(first) / 3)
+    last.saturating_sub(last.saturating_sub(first) / 3)
 }
 
 async fn certified(
@@ -175,24 +174,18 @@ async fn account(rings: &Rings, server: &AcmeServer) -> Result<Account> {
         }
         .map_err(failed)
     };
-    let folder = rings.root().join(".acme");
     let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, server.directory.as_bytes());
-    let path = folder.join(format!("{}.json", crate::certificate::hex(digest.as_ref())));
+    let path = rings.root().join(".acme").join(format!("{}.json", crate::certificate::hex(digest.as_ref())));
     let unreadable = |e: serde_json::Error| Error::format(path.display().to_string(), e.to_string());
-    match std::fs::read(&path) {
-        Ok(text) => {
-            let credentials = serde_json::from_slice(&text).map_err(unreadable)?;
-            return builder()?.from_credentials(credentials).await.map_err(failed);
-        }
-        Err(error) if error.kind() == ErrorKind::NotFound => {}
-        Err(error) => return Err(Error::io("read", &path)(error)),
+    let known = beside::load(&path, |_, text| serde_json::from_str(text).map(Some).map_err(unreadable))?;
+    if let Some(credentials) = known {
+        return builder()?.from_credentials(credentials).await.map_err(failed);
     }
     let contact: Vec<&str> = server.contact.iter().map(String::as_str).collect();
     let new = NewAccount { contact: &contact, terms_of_service_agreed: true, only_return_existing: false };
     let (account, credentials) =
         builder()?.create(&new, server.directory.clone(), None).await.map_err(failed)?;
     let text = zeroize::Zeroizing::new(serde_json::to_vec(&credentials).map_err(unreadable)?);
-    std::fs::create_dir_all(&folder).map_err(Error::io("make", &folder))?;
-    replace(&path, &text)?;
+    beside::replace(rings, &path, &text)?;
     Ok(account)
 }

@@ -7,12 +7,12 @@ use std::time::Duration;
 use rustls_pki_types::CertificateDer;
 use serde::{Deserialize, Serialize};
 
-use super::{AcmeServer, Wish, is_due, obtain};
+use super::{AcmeServer, Wish, due_at, obtain};
+use crate::beside;
 use crate::certificate::Certificate;
 use crate::io::Challenges;
 use crate::issue::parse_alternative_name;
 use crate::name::{Place, RingName};
-use crate::replace::replace;
 use crate::signer::Signer;
 use crate::store::Rings;
 use crate::verify::Anchors;
@@ -56,10 +56,10 @@ pub struct Orders {
 }
 
 impl Order {
-    /// Whether there is no certificate yet, or its time to be renewed has come.
-    pub fn is_due(&self, rings: &Rings, now: u64) -> Result<bool> {
+    /// When its time to be renewed comes, in seconds since 1970; at once while there is no certificate.
+    pub fn due_at(&self, rings: &Rings) -> Result<u64> {
         let ring = rings.open(&self.place.ring)?;
-        Ok(ring.entry(&self.place.label).map_or(true, |entry| is_due(entry.certificate(), now)))
+        Ok(ring.entry(&self.place.label).map_or(0, |entry| due_at(entry.certificate())))
     }
 
     /// Gets the certificate into its place.
@@ -104,23 +104,22 @@ impl Orders {
         self.order.len() < before
     }
 
-    /// Reads them; none when there is no file.
-    pub fn load(rings: &Rings) -> Result<Self> {
-        let path = rings.root().join(".acme.toml");
-        match std::fs::read_to_string(&path) {
-            Ok(text) => {
-                toml::from_str(&text).map_err(|e| Error::format(path.display().to_string(), e.to_string()))
-            }
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Self::default()),
-            Err(error) => Err(Error::io("read", &path)(error)),
-        }
+    /// Reads the text of the file `what`.
+    pub fn parse(what: &str, text: &str) -> Result<Self> {
+        beside::parse(what, text)
     }
 
-    /// Writes them; a power cut leaves the old ones.
-    pub fn store(&self, rings: &Rings) -> Result<()> {
-        let path = rings.root().join(".acme.toml");
-        let text =
-            toml::to_string(self).map_err(|e| Error::format(path.display().to_string(), e.to_string()))?;
-        replace(&path, text.as_bytes())
+    /// The orders beside the rings; none when there is no file.
+    pub fn load(rings: &Rings) -> Result<Self> {
+        beside::load(&path(rings), Self::parse)
     }
+
+    /// Changes them; others wait meanwhile, and a power cut leaves the old ones.
+    pub fn change<T>(rings: &Rings, work: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
+        beside::change(rings, &path(rings), Self::parse, work)
+    }
+}
+
+fn path(rings: &Rings) -> PathBuf {
+    rings.root().join(".acme.toml")
 }

@@ -1,15 +1,14 @@
 //! What an authority remembers: whom it issued to, what it took back, and the number of its last CRL.
 
-use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 use x509_cert::ext::pkix::CrlReason;
 
 use super::Revocation;
+use crate::beside;
 use crate::certificate::{Certificate, hex};
 use crate::key::PublicKey;
-use crate::replace::replace;
 use crate::store::Rings;
 use crate::{Error, Result};
 
@@ -112,40 +111,14 @@ pub(super) fn change<T>(
     key: &PublicKey,
     work: impl FnOnce(&mut Ledger) -> Result<T>,
 ) -> Result<T> {
-    let folder = rings.root().join(".authorities");
-    std::fs::create_dir_all(&folder).map_err(Error::io("make", &folder))?;
-    let lock = folder.join("lock");
-    let file = File::create(&lock).map_err(Error::io("open", &lock))?;
-    file.lock().map_err(Error::io("lock", &lock))?;
-    let path = path(&folder, key);
-    let mut ledger = read(&path)?;
-    let value = work(&mut ledger)?;
-    write(&path, &ledger)?;
-    Ok(value)
+    beside::change(rings, &path(rings, key), beside::parse, work)
 }
 
 /// The ledger of the authority with this key, as it is now.
 pub(super) fn load(rings: &Rings, key: &PublicKey) -> Result<Ledger> {
-    read(&path(&rings.root().join(".authorities"), key))
+    beside::load(&path(rings, key), beside::parse)
 }
 
-fn path(folder: &Path, key: &PublicKey) -> PathBuf {
-    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, key.spki());
-    folder.join(format!("{}.toml", hex(digest.as_ref())))
-}
-
-fn read(path: &Path) -> Result<Ledger> {
-    match std::fs::read_to_string(path) {
-        Ok(text) => {
-            toml::from_str(&text).map_err(|e| Error::format(path.display().to_string(), e.to_string()))
-        }
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Ledger::default()),
-        Err(error) => Err(Error::io("read", path)(error)),
-    }
-}
-
-fn write(path: &Path, ledger: &Ledger) -> Result<()> {
-    let text =
-        toml::to_string(ledger).map_err(|e| Error::format(path.display().to_string(), e.to_string()))?;
-    replace(path, text.as_bytes())
+fn path(rings: &Rings, key: &PublicKey) -> PathBuf {
+    rings.root().join(".authorities").join(format!("{}.toml", hex(&key.id())))
 }

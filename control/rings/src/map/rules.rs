@@ -1,10 +1,12 @@
 //! The rules and their file.
 
+use std::path::PathBuf;
+
 use serde::{Deserialize, Serialize};
 
 use super::pattern::{NamePattern, Pattern};
+use crate::beside;
 use crate::certificate::Certificate;
-use crate::replace::replace;
 use crate::store::Rings;
 use crate::{Error, Result};
 
@@ -95,34 +97,56 @@ impl Rules {
         Ok(())
     }
 
+    /// Gives a rule another name, another identity, or both.
+    pub fn alter(&mut self, name: &str, new: Option<String>, identity: Option<String>) -> Result<()> {
+        if let Some(new) = &new
+            && new != name
+            && self.rule.iter().any(|rule| rule.name == *new)
+        {
+            return Err(Error::Unfit(format!("there is a rule {new} already; delete it first")));
+        }
+        let rule = self.rule.iter_mut().find(|rule| rule.name == name).ok_or_else(|| missing(name))?;
+        rule.name = new.unwrap_or_else(|| name.to_owned());
+        rule.identity = identity.unwrap_or_else(|| rule.identity.clone());
+        Ok(())
+    }
+
     /// Removes a rule.
     pub fn delete(&mut self, name: &str) -> Result<()> {
         let before = self.rule.len();
         self.rule.retain(|rule| rule.name != name);
         match self.rule.len() < before {
             true => Ok(()),
-            false => Err(Error::Unfit(format!("there is no rule {name}; see `ravelin cert map list`"))),
+            false => Err(missing(name)),
         }
     }
 
-    /// Reads the rules beside the rings; none when there is no file.
+    /// Reads the text of the file `what`. Rules that could not be added are refused here, too: an operator may have
+    /// written them.
+    pub fn parse(what: &str, text: &str) -> Result<Self> {
+        let read: Self = beside::parse(what, text)?;
+        let mut checked = Self::default();
+        for rule in read.rule {
+            checked.add(rule).map_err(|e| Error::format(what, e.to_string()))?;
+        }
+        Ok(checked)
+    }
+
+    /// The rules beside the rings; none when there is no file.
     pub fn load(rings: &Rings) -> Result<Self> {
-        let path = rings.root().join(".maps.toml");
-        match std::fs::read_to_string(&path) {
-            Ok(text) => {
-                toml::from_str(&text).map_err(|e| Error::format(path.display().to_string(), e.to_string()))
-            }
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Self::default()),
-            Err(error) => Err(Error::io("read", &path)(error)),
-        }
+        beside::load(&path(rings), Self::parse)
     }
 
-    /// Writes them; a power cut leaves the old ones.
-    pub fn store(&self, rings: &Rings) -> Result<()> {
-        let path = rings.root().join(".maps.toml");
-        let text =
-            toml::to_string(self).map_err(|e| Error::format(path.display().to_string(), e.to_string()))?;
-        std::fs::create_dir_all(rings.root()).map_err(Error::io("make", rings.root()))?;
-        replace(&path, text.as_bytes())
+    /// Changes them; others wait meanwhile, and a power cut leaves the old ones.
+    pub fn change<T>(rings: &Rings, work: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
+        beside::change(rings, &path(rings), Self::parse, work)
     }
+}
+
+fn missing(name: &str) -> Error {
+    Error::Unfit(format!("there is no rule {name}; see `ravelin cert map list`"))
+}
+
+fn path(rings: &Rings) -> PathBuf {
+    rings.root().join(".maps.toml")
 }

@@ -28,7 +28,7 @@ use index::Index;
 use pkcs12::Pkcs12;
 pub use system::BUNDLE;
 use system::System;
-use token::Token;
+use token::{Link, Token};
 use vault::{Unlock, Vault};
 
 /// A folder of rings, one folder each.
@@ -119,7 +119,7 @@ impl Rings {
             let problem = "its PIN is not ours to choose; give it in a file, as a credential or by prompt";
             return Err(Error::Token { token: token.clone(), problem: problem.to_owned() });
         }
-        std::fs::create_dir_all(&self.root).map_err(Error::io("make", &self.root))?;
+        self.ensure_folder(&self.root)?;
         let draft = self.root.join(format!(".new-{name}"));
         if draft.exists() {
             self.files.remove_folder(&draft).map_err(Error::io("remove", &draft))?;
@@ -132,9 +132,10 @@ impl Rings {
         self.write(&draft.join("lock"), b"")?;
         self.write(&Index::path(&draft), index.text()?.as_bytes())?;
         self.sync(&draft)?;
-        self.files.rename(&draft, &folder).map_err(Error::io("make", &folder))?;
+        self.rename_file(&draft, &folder)?;
         self.sync(&self.root)?;
-        self.open(name)
+        // What cannot be opened (no such token, no such bundle) was not made.
+        self.open(name).inspect_err(|_| drop(self.files.remove_folder(&folder)))
     }
 
     /// Deletes a ring with all its certificates and keys. What lies elsewhere (token, system) stays there.
@@ -147,7 +148,7 @@ impl Rings {
         if gone.exists() {
             self.files.remove_folder(&gone).map_err(Error::io("remove", &gone))?;
         }
-        self.files.rename(&locked.folder, &gone).map_err(Error::io("delete", &locked.folder))?;
+        self.rename_file(&locked.folder, &gone)?;
         self.sync(&self.root)?;
         self.files.remove_folder(&gone).map_err(Error::io("remove", &gone))
     }
@@ -160,9 +161,26 @@ impl Rings {
         let ring = self.assemble(name, &locked.index, vault.as_ref())?;
         let mut draft = Draft::new(self, ring, locked.index, vault);
         let value = edit(&mut draft)?;
-        let index = draft.finish()?;
+        let (index, mut vault) = draft.finish()?;
         self.commit(&locked.folder, &index)?;
+        vault.settle()?;
         Ok(value)
+    }
+
+    /// Locks the keys of a ring by another passphrase (row E22); a token gets another PIN.
+    pub fn set_passphrase(&self, name: &RingName, source: &Source) -> Result<()> {
+        match self.change(name, |draft| draft.set_passphrase(source.clone())) {
+            // The PIN was changed by another tool, or by a change that was cut short: the new one opens the token.
+            Err(Error::WrongPin { .. }) => {
+                let mut locked = self.lock(name, true)?;
+                locked.index.passphrase = Some(source.clone());
+                locked.index.passphrase_until = None;
+                locked.index.generation += 1;
+                self.vault(&locked.folder, &locked.index)?;
+                self.commit(&locked.folder, &locked.index)
+            }
+            other => other,
+        }
     }
 
     /// Gives a certificate or pending key another label, unless another ring looks for the old one.
@@ -229,11 +247,12 @@ impl Rings {
             StoreKind::Pkcs12 { file } => {
                 Ok(Box::new(Pkcs12::open(folder, file.as_deref(), unlock, Arc::clone(&self.files))?))
             }
-            StoreKind::Token { module, token } => {
+            StoreKind::Token { module, token, patience } => {
                 // Chains need no passphrase.
                 let none = Unlock::new(folder, None, None);
                 let chains = Directory::open(folder, index, none, Arc::clone(&self.files))?;
-                Ok(Box::new(Token::open(module, token, unlock, chains)?))
+                let link = Link::new(module, token, unlock.passphrase()?.clone(), *patience);
+                Ok(Box::new(Token::open(link, unlock, chains, index)?))
             }
             StoreKind::System { bundle } => Ok(Box::new(System::open(bundle)?)),
         }
@@ -266,7 +285,8 @@ impl Rings {
             });
         }
         for label in vault.labels() {
-            let known = entries.iter().any(|entry: &Entry| entry.label == label);
+            let known = entries.iter().any(|entry: &Entry| entry.label == label)
+                || index.pending.iter().any(|line| line.label == label);
             let Some(chain) = vault.chain(&label).filter(|_| !known) else { continue };
             let has_key = vault.has_key(&label);
             let usage = if has_key { Usage::Identity } else { Usage::TrustAnchor };
@@ -278,6 +298,7 @@ impl Rings {
             name: name.clone(),
             store: index.store.word(),
             generation: index.generation,
+            passphrase_until: index.passphrase_until,
             owner: index.owner,
             access: index.access.clone(),
             entries,
@@ -324,7 +345,7 @@ impl Rings {
         let new = folder.join("ring.toml.new");
         self.write(&new, index.text()?.as_bytes())?;
         self.sync(folder)?;
-        self.files.rename(&new, &path).map_err(Error::io("replace", &path))?;
+        self.rename_file(&new, &path)?;
         self.sync(folder)?;
         self.tidy(folder, index)
     }
@@ -341,12 +362,32 @@ impl Rings {
         Ok(())
     }
 
-    fn write(&self, path: &Path, octets: &[u8]) -> Result<()> {
+    /// Makes a folder with those above it, if it is not there, and waits until its name is on the disk.
+    pub(crate) fn ensure_folder(&self, folder: &Path) -> Result<()> {
+        if folder.exists() {
+            return Ok(());
+        }
+        let above = folder.parent().filter(|above| !above.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        self.ensure_folder(above)?;
+        match std::fs::create_dir(folder) {
+            Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
+                Err(Error::io("make", folder)(error))
+            }
+            _ => self.sync(above),
+        }
+    }
+
+    pub(crate) fn write(&self, path: &Path, octets: &[u8]) -> Result<()> {
         self.files.write(path, octets).map_err(Error::io("write", path))?;
         self.sync(path)
     }
 
-    fn sync(&self, path: &Path) -> Result<()> {
+    /// Gives a file or folder another name; a file of that name is replaced.
+    pub(crate) fn rename_file(&self, from: &Path, to: &Path) -> Result<()> {
+        self.files.rename(from, to).map_err(Error::io("replace", to))
+    }
+
+    pub(crate) fn sync(&self, path: &Path) -> Result<()> {
         self.files.sync(path).map_err(Error::io("sync", path))
     }
 }

@@ -46,13 +46,11 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) async fn run(session: &Session, rings: &Rings, arguments: Arguments) -> Result<(), Failure> {
-    let mut orders = Orders::load(rings)?;
     let place = arguments.place;
     let Some(directory) = arguments.directory else {
-        if !orders.remove(&place) {
+        if !Orders::change(rings, |orders| Ok(orders.remove(&place)))? {
             return Err(Failure::Refused(format!("{place} is not renewed by ACME")));
         }
-        orders.store(rings)?;
         return done(
             session,
             &json!({ "certificate": place.to_string() }),
@@ -70,7 +68,9 @@ pub(crate) async fn run(session: &Session, rings: &Rings, arguments: Arguments) 
         place: place.clone(),
     };
     let made = order.run(rings, &Signer::new(rings.clone()), now).await?;
-    orders.put(order);
-    orders.store(rings)?;
+    Orders::change(rings, |orders| {
+        orders.put(order);
+        Ok(())
+    })?;
     tell(session, &place, &made, "certified, and renewed by itself from now on")
 }

@@ -30,6 +30,17 @@ pub(crate) enum Verb {
         #[arg(long, value_name = "KIND:PATTERN")]
         san: Option<Pattern>,
     },
+    /// Give a rule another name or identity; what it looks at stays.
+    Alter {
+        /// Its name.
+        name: String,
+        /// Its new name.
+        #[arg(long, value_name = "NAME", required_unless_present = "identity")]
+        rename: Option<String>,
+        /// Whom such certificates stand for from now on.
+        #[arg(long)]
+        identity: Option<String>,
+    },
     /// All rules.
     List,
     /// Delete a rule.
@@ -45,22 +56,24 @@ pub(crate) enum Verb {
 }
 
 pub(crate) fn run(session: &Session, rings: &Rings, verb: Verb) -> Result<(), Failure> {
-    let mut rules = Rules::load(rings)?;
     match verb {
         Verb::Add { name, identity, issuer, subject, san } => {
             let text = format!("rule {name} maps to {identity}");
             let value = json!({ "rule": name, "identity": identity });
-            rules.add(Rule { name, identity, issuer, subject, san })?;
-            rules.store(rings)?;
+            Rules::change(rings, |rules| rules.add(Rule { name, identity, issuer, subject, san }))?;
             done(session, &value, &text)
         }
-        Verb::List => list(session, &rules),
+        Verb::Alter { name, rename, identity } => {
+            let now = rename.as_ref().unwrap_or(&name).clone();
+            Rules::change(rings, |rules| rules.alter(&name, rename, identity))?;
+            done(session, &json!({ "rule": now }), &format!("rule {now} is altered"))
+        }
+        Verb::List => list(session, &Rules::load(rings)?),
         Verb::Delete { name } => {
-            rules.delete(&name)?;
-            rules.store(rings)?;
+            Rules::change(rings, |rules| rules.delete(&name))?;
             done(session, &json!({ "rule": name }), &format!("rule {name} is deleted"))
         }
-        Verb::Test { file } => test(session, &rules, &file),
+        Verb::Test { file } => test(session, &Rules::load(rings)?, &file),
     }
 }
 
