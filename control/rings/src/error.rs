@@ -77,6 +77,9 @@ pub enum Error {
     /// No passphrase to be had.
     #[error("{0}")]
     Passphrase(String),
+    /// The passphrase has come to the end that was set for it.
+    #[error("the passphrase of ring {0} has ended; change it with `ravelin ring passwd {0}`")]
+    PassphraseEnded(RingName),
     /// The passphrase does not open it.
     #[error("{what}: the passphrase does not open it; give the right one, or restore the file")]
     WrongPassphrase {
@@ -90,6 +93,12 @@ pub enum Error {
         what: String,
         /// What is wrong, and the remedy.
         problem: String,
+    },
+    /// The PIN of a token.
+    #[error("token {token}: the PIN is wrong; each wrong one brings it nearer to locking")]
+    WrongPin {
+        /// Its label.
+        token: String,
     },
     /// The token or its module.
     #[error("token {token}: {problem}")]

@@ -9,7 +9,8 @@ use ravelin_rings::ring::{Ring, Usage};
 use ravelin_rings::store::{BUNDLE, NewRing, Rings, StoreKind};
 use serde_json::json;
 
-use super::keyring::{self, Lock, Where, audited, done, name_of, owner_text};
+use super::cert::describe::date;
+use super::keyring::{self, Lock, Term, Where, audited, done, name_of, owner_text};
 use super::table::print;
 use super::{Failure, Session};
 
@@ -51,12 +52,14 @@ enum Verb {
     },
     /// Say who may use the keys of a ring; without options, show it.
     Access(AccessChange),
-    /// Lock the keys of a ring by another passphrase.
+    /// Lock the keys of a ring by another passphrase; on a token, change its PIN.
     Passwd {
         /// The ring.
         ring: RingName,
         #[command(flatten)]
         lock: Lock,
+        #[command(flatten)]
+        term: Term,
     },
 }
 
@@ -85,11 +88,16 @@ struct Create {
     /// Label of the token; its PIN comes by --passphrase-file, --credential or --prompt.
     #[arg(long, value_name = "LABEL", required_if_eq("store", "token"))]
     token: Option<String>,
+    /// Seconds that the token may take for a call; 30 when left out.
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..=600))]
+    patience: Option<u32>,
     /// Trust bundle of the system, PEM.
     #[arg(long, value_name = "FILE", default_value = BUNDLE)]
     bundle: PathBuf,
     #[command(flatten)]
     lock: Lock,
+    #[command(flatten)]
+    term: Term,
 }
 
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
@@ -112,6 +120,7 @@ impl Create {
             Store::Token => StoreKind::Token {
                 module: self.module.clone().unwrap_or_default(),
                 token: self.token.clone().unwrap_or_default(),
+                patience: self.patience,
             },
             Store::System => StoreKind::System { bundle: self.bundle.clone() },
         }
@@ -181,9 +190,10 @@ pub(crate) fn run(session: &Session, arguments: Arguments) -> Result<(), Failure
         Verb::Connect(connect) => join(session, &rings, &connect),
         Verb::Disconnect { ring, label } => disconnect(session, &rings, &ring, &label),
         Verb::Access(change) => access(session, &rings, &change),
-        Verb::Passwd { ring, lock } => {
+        Verb::Passwd { ring, lock, term } => {
             let source = lock.source()?;
-            rings.change(&ring, |draft| draft.set_passphrase(source))?;
+            rings.set_passphrase(&ring, &source)?;
+            term.apply(&rings, &ring)?;
             done(session, &json!({ "ring": ring }), &format!("ring {ring} has a new passphrase"))
         }
     })
@@ -201,7 +211,9 @@ fn make(session: &Session, rings: &Rings, create: Create) -> Result<(), Failure>
         units: create.allow_unit.into_iter().collect(),
     };
     let new = NewRing { owner, access, store, passphrase: create.lock.source()? };
-    let ring = rings.create(&create.ring, new)?;
+    rings.create(&create.ring, new)?;
+    create.term.apply(rings, &create.ring)?;
+    let ring = rings.open(&create.ring)?;
     done(session, &value(&ring), &format!("ring {} is made", ring.name))
 }
 
@@ -247,6 +259,7 @@ fn show(session: &Session, ring: &Ring) -> Result<(), Failure> {
         ["ring".to_owned(), ring.name.to_string()],
         ["store".to_owned(), ring.store.to_owned()],
         ["generation".to_owned(), ring.generation.to_string()],
+        ["passphrase until".to_owned(), ring.passphrase_until.map_or("-".to_owned(), date)],
         ["owner".to_owned(), owner_text(ring.owner)],
         ["users".to_owned(), names(&ring.access.users, "/etc/passwd")],
         ["groups".to_owned(), names(&ring.access.groups, "/etc/group")],
@@ -329,6 +342,7 @@ fn value(ring: &Ring) -> serde_json::Value {
         "ring": ring.name,
         "store": ring.store,
         "generation": ring.generation,
+        "passphrase_until": ring.passphrase_until,
         "owner": ring.owner,
         "users": ring.access.users,
         "groups": ring.access.groups,

@@ -58,6 +58,18 @@ impl Directory {
         PrivateKey::from_pkcs8(&pkcs8::decrypt(&what, &der, self.unlock.passphrase()?)?)
     }
 
+    /// The passphrase for new keys: one that opens those which are there, so that no ring has two.
+    fn passphrase_for_new(&self) -> Result<&Passphrase> {
+        let mut stored = self.keys.values().filter_map(|key| match key {
+            At::File(file) => Some(file),
+            At::New(_) => None,
+        });
+        match stored.next() {
+            Some(file) => self.read_key(file).and_then(|_| self.unlock.passphrase()),
+            None => self.unlock.first_passphrase(),
+        }
+    }
+
     fn write(&self, file: &str, text: &str) -> Result<()> {
         let path = self.folder.join(file);
         self.files.write(&path, text.as_bytes()).map_err(Error::io("write", &path))?;
@@ -160,7 +172,7 @@ impl Vault for Directory {
                 At::File(file) => file.clone(),
                 At::New(key) => {
                     let file = name('k');
-                    let der = pkcs8::encrypt(key.pkcs8(), self.unlock.passphrase()?)?;
+                    let der = pkcs8::encrypt(key.pkcs8(), self.passphrase_for_new()?)?;
                     self.write(&file, &pem::encode(pkcs8::ENCRYPTED, &der)?)?;
                     file
                 }

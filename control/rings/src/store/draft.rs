@@ -230,7 +230,13 @@ impl<'a> Draft<'a> {
         };
         self.vault.relock(&source)?;
         self.index.passphrase = Some(source);
+        self.index.passphrase_until = None;
         Ok(())
+    }
+
+    /// Sets until when the passphrase is good, in seconds since 1970. A new passphrase has no end.
+    pub fn set_passphrase_end(&mut self, until: Option<u64>) {
+        self.index.passphrase_until = until;
     }
 
     /// A label that is free here: `wanted`, or with a number behind it.
@@ -238,8 +244,8 @@ impl<'a> Draft<'a> {
         free_label(wanted, |label| self.refuse_taken(label).is_err())
     }
 
-    /// The new index, once the contents are written.
-    pub(crate) fn finish(mut self) -> Result<Index> {
+    /// The new index, once the contents are written, and where they lie.
+    pub(crate) fn finish(mut self) -> Result<(Index, Box<dyn Vault>)> {
         let line = |entry: &Entry| EntryLine {
             label: entry.label.clone(),
             usage: entry.usage,
@@ -255,7 +261,7 @@ impl<'a> Draft<'a> {
         self.index.entry = self.ring.entries.iter().map(line).collect();
         self.index.pending = self.ring.pending.iter().map(PendingLine::write).collect::<Result<_>>()?;
         self.vault.store(&mut self.index)?;
-        Ok(self.index)
+        Ok((self.index, self.vault))
     }
 
     fn refuse_taken(&self, label: &Label) -> Result<()> {

@@ -26,6 +26,9 @@ pub(crate) struct Index {
     pub(crate) store: StoreKind,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) passphrase: Option<Source>,
+    /// Until when the passphrase is good, in seconds since 1970.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) passphrase_until: Option<u64>,
     #[serde(default)]
     pub(crate) access: Access,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -52,6 +55,9 @@ pub enum StoreKind {
         module: PathBuf,
         /// Label of the token.
         token: String,
+        /// Seconds that it may take for a call; 30 when left out.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        patience: Option<u32>,
     },
     /// In the trust bundle of the system; read-only.
     System {
@@ -150,6 +156,7 @@ impl Index {
             default: None,
             store: new.store,
             passphrase: locked.then_some(new.passphrase),
+            passphrase_until: None,
             access: new.access,
             entry: Vec::new(),
             pending: Vec::new(),

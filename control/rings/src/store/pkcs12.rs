@@ -152,7 +152,7 @@ impl Vault for Pkcs12 {
             .iter()
             .map(|held| Item { name: held.label.as_str(), chain: &held.chain, key: held.key.as_deref() })
             .collect();
-        let octets = format::write_pkcs12(&items, self.unlock.passphrase()?)?;
+        let octets = format::write_pkcs12(&items, self.unlock.first_passphrase()?)?;
         let file = format!("ring-{}.p12", index.generation);
         self.write(&file, &octets)?;
         index.store = StoreKind::Pkcs12 { file: Some(file) };

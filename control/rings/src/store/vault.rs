@@ -63,6 +63,10 @@ pub(crate) trait Vault {
     fn relock(&mut self, source: &Source) -> Result<()>;
     /// Writes what is new, and its places into `index`. Nothing that an earlier index names is touched.
     fn store(&mut self, index: &mut Index) -> Result<()>;
+    /// Removes outside of the ring's folder what the new index, now in place, does not need.
+    fn settle(&mut self) -> Result<()> {
+        Ok(())
+    }
 }
 
 /// The passphrase of a ring, got when first needed.
@@ -80,12 +84,21 @@ impl Unlock {
 
     /// The passphrase.
     pub(crate) fn passphrase(&self) -> Result<&Passphrase> {
+        self.get(false)
+    }
+
+    /// The passphrase of a ring that holds nothing yet to tell a right one from a wrong one: an operator types it twice.
+    pub(crate) fn first_passphrase(&self) -> Result<&Passphrase> {
+        self.get(true)
+    }
+
+    fn get(&self, new: bool) -> Result<&Passphrase> {
         if let Some(known) = self.passphrase.get() {
             return Ok(known);
         }
         let missing = || Error::Passphrase(format!("{}: the ring has no passphrase", self.folder.display()));
         let source = self.source.as_ref().ok_or_else(missing)?;
-        let got = source.passphrase(&self.folder, false, self.prompt.as_ref())?;
+        let got = source.passphrase(&self.folder, new, self.prompt.as_ref())?;
         Ok(self.passphrase.get_or_init(|| got))
     }
 

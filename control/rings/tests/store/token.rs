@@ -20,13 +20,17 @@ use ravelin_rings::access::Caller;
 use ravelin_rings::error::Error;
 use ravelin_rings::export::{Form, KeyWish, export};
 use ravelin_rings::format;
-use ravelin_rings::key::{KeyKind, PublicKey};
+use ravelin_rings::issue::{Plan, Profile, self_sign};
+use ravelin_rings::key::{KeyKind, PrivateKey, PublicKey};
+use ravelin_rings::name::Place;
 use ravelin_rings::passphrase::{Passphrase, Source};
-use ravelin_rings::ring::Trust;
+use ravelin_rings::ring::{Trust, Usage};
 use ravelin_rings::scheme::Scheme;
 use ravelin_rings::signer::Signer;
-use ravelin_rings::store::{NewRing, Rings, StoreKind};
+use ravelin_rings::store::{NewEntry, NewRing, Rings, StoreKind};
+use ravelin_rings::verify::parse_name;
 
+use crate::power::cut_everywhere;
 use crate::tools::{label, name, new_ring, place, run};
 
 const MODULE: &str = "/usr/lib/softhsm/libsofthsm2.so";
@@ -74,10 +78,15 @@ fn here() -> PathBuf {
 
 fn token() -> NewRing {
     NewRing {
-        store: StoreKind::Token { module: MODULE.into(), token: "ravelin".to_owned() },
-        passphrase: Source::File { path: here().join("pin") },
+        store: StoreKind::Token { module: MODULE.into(), token: "ravelin".to_owned(), patience: None },
+        passphrase: pin("pin"),
         ..new_ring()
     }
+}
+
+/// A PIN in a file of the bench.
+fn pin(file: &str) -> Source {
+    Source::File { path: here().join(file) }
 }
 
 fn rings() -> Rings {
@@ -92,6 +101,28 @@ fn a_key_on_a_token_signs_cannot_leave_it_and_is_missed_when_the_token_is_gone()
     std::fs::rename(bench.path().join("tokens"), bench.path().join("pulled")).expect("pulled");
     std::fs::create_dir(bench.path().join("tokens")).expect("an empty slot");
     part(bench.path(), "token::a_token_that_is_gone_is_an_error");
+}
+
+#[test]
+fn keys_are_brought_to_a_token_and_its_pin_is_changed() {
+    let bench = bench();
+    part(bench.path(), "token::keys_come_to_a_token_and_do_not_leave_again");
+    part(bench.path(), "token::a_token_gets_another_pin");
+}
+
+#[test]
+fn a_token_that_does_not_answer_is_an_error_and_not_a_standstill() {
+    let bench = bench();
+    let module = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/store/standing_module.c");
+    run(bench.path(), "gcc", &format!("-shared -fPIC -Wall -o standing.so {module} -ldl"));
+    part(bench.path(), "token::a_token_that_stands_still_is_given_up");
+    part(bench.path(), "token::a_module_that_does_not_load_is_given_up");
+}
+
+#[test]
+fn a_power_cut_at_any_step_leaves_keys_of_a_token_that_sign() {
+    let bench = bench();
+    part(bench.path(), "token::cuts_leave_keys_that_sign");
 }
 
 fn verify(scheme: Scheme, public: &PublicKey, signature: &[u8]) {
@@ -131,7 +162,11 @@ fn keys_sign_and_stay() {
     let error = export(&rings, &place("hsm/p256"), Form::Pkcs8, false, &KeyWish::Plain).expect_err("stays");
     assert!(error.to_string().contains("cannot leave it"), "{error}");
     export(&rings, &place("hsm/p256"), Form::Pem, false, &KeyWish::Without).expect("the certificate leaves");
-    // The token itself refuses too.
+    nothing_comes_out(kinds.len());
+}
+
+/// Asks the token itself for the values of its private keys, of which there must be so many.
+fn nothing_comes_out(count: usize) {
     let library = Pkcs11::new(MODULE).expect("the module");
     // Already done by the ring.
     let _ = library.initialize(CInitializeArgs::new(CInitializeFlags::OS_LOCKING_OK));
@@ -139,9 +174,9 @@ fn keys_sign_and_stay() {
     let session = library.open_ro_session(slot).expect("a session");
     session.login(UserType::User, Some(&AuthPin::new("4711".into()))).expect("logged in");
     let keys = session.find_objects(&[Attribute::Class(ObjectClass::PRIVATE_KEY)]).expect("keys");
-    assert_eq!(keys.len(), kinds.len());
+    assert_eq!(keys.len(), count);
     for key in keys {
-        let wanted = [AttributeType::Value, AttributeType::PrivateExponent];
+        let wanted = [AttributeType::Value, AttributeType::PrivateExponent, AttributeType::Prime1];
         let found = session.get_attributes(key, &wanted).unwrap_or_default();
         assert!(found.is_empty(), "a private value came out");
         let facts = session.get_attributes(key, &[AttributeType::Extractable, AttributeType::Sensitive]);
@@ -200,6 +235,10 @@ fn the_ring_is_the_same_in_another_process() {
     let start = Instant::now();
     let error = sign("renamed").expect_err("gone");
     assert!(matches!(error, Error::Token { .. }), "{error}");
+    assert!(
+        error.to_string().contains("it was removed") || error.to_string().contains("plugged in"),
+        "{error}"
+    );
     assert!(start.elapsed() < Duration::from_secs(60), "a hang");
     std::fs::rename(&pulled, &tokens).expect("back");
 }
@@ -209,4 +248,159 @@ fn the_ring_is_the_same_in_another_process() {
 fn a_token_that_is_gone_is_an_error() {
     let error = rings().open(&name("hsm")).expect_err("gone");
     assert!(error.to_string().contains("is it plugged in?"), "{error}");
+}
+
+#[test]
+#[ignore = "a part, run by a test above"]
+fn keys_come_to_a_token_and_do_not_leave_again() {
+    let rings = rings();
+    rings.create(&name("hsm"), token()).expect("a ring");
+    let signer = Signer::new(rings.clone());
+    let owner = Caller::application(1000, [], None);
+    for kind in [KeyKind::Rsa(2048), KeyKind::P256, KeyKind::P384, KeyKind::P521, KeyKind::Ed25519] {
+        let key = PrivateKey::generate(kind).expect("a key");
+        let public = key.public().clone();
+        let subject = parse_name("CN=brought").expect("a name");
+        let plan = Plan::new(subject, Vec::new(), Profile::Client, 1_800_000_000, 30);
+        let chain = vec![self_sign(&plan, &key).expect("a certificate")];
+        let (at, usage, trust) = (label(&kind.to_string()), Usage::Identity, Trust::Trusted);
+        let new = NewEntry { label: at.clone(), chain, usage, trust, key: Some(key) };
+        rings.change(&name("hsm"), |ring| ring.add(new)).unwrap_or_else(|e| panic!("{kind}: {e}"));
+        let ring = rings.open(&name("hsm")).expect("the ring");
+        assert!(ring.entry(&at).expect("the certificate").has_key, "{kind}");
+        for scheme in Scheme::ALL.into_iter().filter(|scheme| scheme.fits(kind)) {
+            let signature = signer.sign(&owner, &name("hsm"), Some(&at), scheme, b"text");
+            verify(scheme, &public, &signature.unwrap_or_else(|e| panic!("{kind} {}: {e}", scheme.name())));
+        }
+        let out =
+            export(&rings, &Place { ring: name("hsm"), label: at }, Form::Pkcs8, false, &KeyWish::Plain);
+        assert!(out.expect_err("stays").to_string().contains("cannot leave it"));
+    }
+    nothing_comes_out(5);
+    // What is deleted is gone from the token too, and nothing else is.
+    rings.change(&name("hsm"), |ring| ring.remove(&label("p384"))).expect("deleted");
+    nothing_comes_out(4);
+    let ring = rings.open(&name("hsm")).expect("the ring");
+    assert_eq!(ring.entries.iter().filter(|entry| entry.has_key).count(), 4);
+}
+
+#[test]
+#[ignore = "a part, run by a test above"]
+fn a_token_gets_another_pin() {
+    let rings = rings();
+    let write = |file: &str, text: &str| {
+        std::fs::write(here().join(file), text).expect("written");
+        run(&here(), "chmod", &format!("600 {file}"));
+    };
+    let sign = || {
+        let signer = Signer::new(rings.clone());
+        let owner = Caller::application(1000, [], None);
+        signer.sign(&owner, &name("hsm"), Some(&label("p256")), Scheme::EcdsaP256Sha256, b"text")
+    };
+    write("new-pin", "12345678\n");
+    rings.set_passphrase(&name("hsm"), &pin("new-pin")).expect("changed");
+    sign().expect("a signature");
+    // The token itself knows the new one only.
+    write("pin", "4711\n");
+    write("new-pin", "4711\n");
+    assert!(matches!(rings.open(&name("hsm")), Err(Error::WrongPin { .. })));
+    write("new-pin", "12345678\n");
+    rings.open(&name("hsm")).expect("opened");
+    // A PIN that it does not take is an error, and the old one goes on.
+    write("bad-pin", "1\n");
+    let error = rings.set_passphrase(&name("hsm"), &pin("bad-pin")).expect_err("too short");
+    assert!(error.to_string().contains("does not take such a PIN"), "{error}");
+    sign().expect("a signature");
+    // Changed by another tool meanwhile: the ring is told the new one.
+    let library = Pkcs11::new(MODULE).expect("the module");
+    let slot = library.get_slots_with_initialized_token().expect("slots")[0];
+    let session = library.open_rw_session(slot).expect("a session");
+    session.login(UserType::User, Some(&AuthPin::new("12345678".into()))).expect("logged in");
+    session.set_pin(&AuthPin::new("12345678".into()), &AuthPin::new("other-pin".into())).expect("changed");
+    drop(session);
+    assert!(matches!(sign(), Err(Error::WrongPin { .. })));
+    write("others-pin", "other-pin\n");
+    rings.set_passphrase(&name("hsm"), &pin("others-pin")).expect("told");
+    sign().expect("a signature");
+}
+
+/// A ring whose token is given a second for each call.
+fn impatient() -> NewRing {
+    let (module, token_name) = (here().join("standing.so"), "ravelin".to_owned());
+    NewRing { store: StoreKind::Token { module, token: token_name, patience: Some(1) }, ..token() }
+}
+
+fn stand(at: &str) -> PathBuf {
+    let file = here().join(format!("stand-{at}"));
+    std::fs::write(&file, "").expect("written");
+    file
+}
+
+/// Waits until a call goes through again.
+fn until_ok<T>(what: impl Fn() -> ravelin_rings::Result<T>) {
+    let start = Instant::now();
+    while let Err(error) = what() {
+        assert!(start.elapsed() < Duration::from_secs(120), "{error}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+#[test]
+#[ignore = "a part, run by a test above"]
+fn a_token_that_stands_still_is_given_up() {
+    let rings = rings();
+    until_ok(|| rings.create(&name("slow"), impatient()));
+    until_ok(|| {
+        rings.change(&name("slow"), |ring| ring.generate(&label("key"), KeyKind::P256)).map(drop).or_else(
+            |e| {
+                // Given up on a loaded machine, and made all the same.
+                let made = rings.open(&name("slow")).is_ok_and(|ring| !ring.pending.is_empty());
+                if made { Ok(()) } else { Err(e) }
+            },
+        )
+    });
+    let signer = Signer::new(rings.clone());
+    let sign = || {
+        signer.sign(&Caller::operator(), &name("slow"), Some(&label("key")), Scheme::EcdsaP256Sha256, b"text")
+    };
+    until_ok(sign);
+    for at in ["sign", "login"] {
+        let file = stand(at);
+        let start = Instant::now();
+        let error = sign().expect_err("no answer").to_string();
+        assert!(error.contains("no answer within 1 second"), "{error}");
+        assert!(start.elapsed() < Duration::from_secs(60), "a hang");
+        // Whoever comes next does not queue up behind it.
+        let error = rings.open(&name("slow")).expect_err("still out").to_string();
+        assert!(error.contains("an earlier call has not come back"), "{error}");
+        // And when it answers again, so do we.
+        std::fs::remove_file(file).expect("removed");
+        until_ok(sign);
+    }
+}
+
+#[test]
+#[ignore = "a part, run by a test above"]
+fn a_module_that_does_not_load_is_given_up() {
+    let file = stand("initialize");
+    let error = rings().open(&name("slow")).expect_err("no answer").to_string();
+    assert!(error.contains("no answer within 1 second"), "{error}");
+    std::fs::remove_file(file).expect("removed");
+    until_ok(|| rings().open(&name("slow")));
+}
+
+#[test]
+#[ignore = "a part, run by a test above"]
+fn cuts_leave_keys_that_sign() {
+    let make = |rings: &Rings| {
+        rings.change(&name("web"), |ring| ring.generate(&label("new"), KeyKind::Ed25519)).map(drop)
+    };
+    assert!(cut_everywhere(token(), make, &["old", "new"]) >= 5);
+    let bring = |rings: &Rings| {
+        rings.change(&name("web"), |ring| {
+            ring.rename(&label("old"), &label("renamed"))?;
+            ring.add_key(&label("new"), PrivateKey::generate(KeyKind::Ed25519)?)
+        })
+    };
+    assert!(cut_everywhere(token(), bring, &["renamed", "new"]) >= 5);
 }

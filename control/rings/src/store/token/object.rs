@@ -1,17 +1,21 @@
-//! Objects on a token: finding, making, signing with them. What is made there cannot leave it.
+//! Objects on a token: finding, making, bringing, signing with them. A key that is there cannot leave it.
+
+use std::collections::BTreeSet;
 
 use aws_lc_rs::digest::{self, digest};
-use cryptoki::error::Result;
+use cryptoki::error::{Error as Failure, Result};
 use cryptoki::mechanism::eddsa::{EddsaParams, EddsaSignatureScheme};
 use cryptoki::mechanism::rsa::{PkcsMgfType, PkcsPssParams};
 use cryptoki::mechanism::{Mechanism, MechanismType};
-use cryptoki::object::{Attribute, AttributeType, CertificateType, ObjectClass, ObjectHandle};
+use cryptoki::object::{Attribute, AttributeType, CertificateType, KeyType, ObjectClass, ObjectHandle};
 use cryptoki::session::Session;
-use x509_cert::der::asn1::{AnyRef, BitStringRef, ObjectIdentifier, OctetStringRef, UintRef};
-use x509_cert::der::{Decode, Encode, Result as Encoded, Tag};
+use x509_cert::der::asn1::{AnyRef, BitStringRef, OctetStringRef, UintRef};
+use x509_cert::der::{Decode, Encode, Result as Encoded, SliceReader, Tag};
+use x509_cert::spki::SubjectPublicKeyInfoRef;
+use zeroize::Zeroize;
 
 use crate::certificate::Certificate;
-use crate::key::{self, KeyKind};
+use crate::key::{self, KeyKind, PrivateKey};
 use crate::scheme::Scheme;
 
 /// A certificate object.
@@ -21,27 +25,36 @@ pub(super) struct CertificateObject {
     pub(super) der: Vec<u8>,
 }
 
-/// Certificates and labels and ids of private keys.
-pub(super) type Listing = (Vec<CertificateObject>, Vec<(String, Vec<u8>)>);
+/// What a key is found by (CKA_ID).
+pub(super) type KeyId = Vec<u8>;
 
-/// All certificates and private keys.
-pub(super) fn list(session: &Session) -> Result<Listing> {
+/// A key pair that was just made.
+pub(super) struct Made {
+    pub(super) spki: Vec<u8>,
+    pub(super) id: KeyId,
+}
+
+/// What is under one label.
+pub(super) struct Objects {
+    /// The key pair.
+    pub(super) key: Option<KeyId>,
+    /// DER of the certificate.
+    pub(super) certificate: Option<Vec<u8>>,
+}
+
+/// All certificates, and the ids of all private keys.
+pub(super) fn list(session: &Session) -> Result<(Vec<CertificateObject>, BTreeSet<KeyId>)> {
     let mut certificates = Vec::new();
     for object in session.find_objects(&[Attribute::Class(ObjectClass::CERTIFICATE)])? {
-        let (label, id) = names(session, object)?;
+        let label = bytes(session, object, AttributeType::Label)?;
+        let label = String::from_utf8_lossy(&label).into_owned();
+        let id = bytes(session, object, AttributeType::Id)?;
         let der = bytes(session, object, AttributeType::Value)?;
         certificates.push(CertificateObject { label, id, der });
     }
-    let mut keys = Vec::new();
-    for object in session.find_objects(&[Attribute::Class(ObjectClass::PRIVATE_KEY)])? {
-        keys.push(names(session, object)?);
-    }
-    Ok((certificates, keys))
-}
-
-fn names(session: &Session, object: ObjectHandle) -> Result<(String, Vec<u8>)> {
-    let label = bytes(session, object, AttributeType::Label)?;
-    Ok((String::from_utf8_lossy(&label).into_owned(), bytes(session, object, AttributeType::Id)?))
+    let keys = session.find_objects(&[Attribute::Class(ObjectClass::PRIVATE_KEY)])?;
+    let ids = keys.into_iter().map(|object| bytes(session, object, AttributeType::Id));
+    Ok((certificates, ids.collect::<Result<_>>()?))
 }
 
 fn bytes(session: &Session, object: ObjectHandle, kind: AttributeType) -> Result<Vec<u8>> {
@@ -59,34 +72,47 @@ fn bytes(session: &Session, object: ObjectHandle, kind: AttributeType) -> Result
     })
 }
 
-/// Makes a key pair that cannot leave the token; gives its SubjectPublicKeyInfo.
-pub(super) fn generate(session: &Session, label: &str, id: &[u8], kind: KeyKind) -> Result<Vec<u8>> {
-    let name = |mut list: Vec<Attribute>| {
-        let shared = [Attribute::Token(true), Attribute::Label(label.into()), Attribute::Id(id.to_vec())];
-        list.extend(shared);
-        list
-    };
-    let private = name(vec![
+/// What a private key on a token is: it signs, and does not come out.
+fn private(label: &str, id: &[u8]) -> Vec<Attribute> {
+    let kept = [
         Attribute::Private(true),
         Attribute::Sensitive(true),
         Attribute::Extractable(false),
         Attribute::Sign(true),
-    ]);
-    let curve = |oid: ObjectIdentifier| {
-        oid.to_der().map(Attribute::EcParams).unwrap_or(Attribute::EcParams(Vec::new()))
+    ];
+    [named(label, id), kept.to_vec()].concat()
+}
+
+fn named(label: &str, id: &[u8]) -> Vec<Attribute> {
+    vec![Attribute::Token(true), Attribute::Label(label.into()), Attribute::Id(id.to_vec())]
+}
+
+/// The curve of a key, or nothing for RSA.
+fn curve(kind: KeyKind) -> Vec<Attribute> {
+    let oid = match kind {
+        KeyKind::Rsa(_) => return Vec::new(),
+        KeyKind::P256 => key::P256,
+        KeyKind::P384 => key::P384,
+        KeyKind::P521 => key::P521,
+        KeyKind::Ed25519 => key::ED25519,
     };
+    vec![Attribute::EcParams(oid.to_der().unwrap_or_default())]
+}
+
+/// Makes a key pair that cannot leave the token.
+pub(super) fn generate(session: &Session, label: &str, kind: KeyKind) -> Result<Made> {
+    let mut id = vec![0; 16];
+    aws_lc_rs::rand::fill(&mut id).map_err(|_| Failure::InvalidValue)?;
     let (mechanism, special) = match kind {
         KeyKind::Rsa(bits) => (
             Mechanism::RsaPkcsKeyPairGen,
             vec![Attribute::ModulusBits(u64::from(bits).into()), Attribute::PublicExponent(vec![1, 0, 1])],
         ),
-        KeyKind::P256 => (Mechanism::EccKeyPairGen, vec![curve(key::P256)]),
-        KeyKind::P384 => (Mechanism::EccKeyPairGen, vec![curve(key::P384)]),
-        KeyKind::P521 => (Mechanism::EccKeyPairGen, vec![curve(key::P521)]),
-        KeyKind::Ed25519 => (Mechanism::EccEdwardsKeyPairGen, vec![curve(key::ED25519)]),
+        KeyKind::Ed25519 => (Mechanism::EccEdwardsKeyPairGen, curve(kind)),
+        _ => (Mechanism::EccKeyPairGen, curve(kind)),
     };
-    let public = name([special, vec![Attribute::Verify(true)]].concat());
-    let (public, _) = session.generate_key_pair(&mechanism, &public, &private)?;
+    let public = [named(label, &id), special, vec![Attribute::Verify(true)]].concat();
+    let (public, _) = session.generate_key_pair(&mechanism, &public, &private(label, &id))?;
     let octets = match kind {
         KeyKind::Rsa(_) => {
             let modulus = bytes(session, public, AttributeType::Modulus)?;
@@ -101,7 +127,98 @@ pub(super) fn generate(session: &Session, label: &str, id: &[u8], kind: KeyKind)
         }
     };
     // What cannot be written is refused by whoever reads it as a public key.
-    Ok(octets.and_then(|octets| spki(kind, &octets)).unwrap_or_default())
+    Ok(Made { spki: octets.and_then(|octets| spki(kind, &octets)).unwrap_or_default(), id })
+}
+
+/// Gives a key pair another id.
+pub(super) fn set_id(session: &Session, old: &[u8], new: &[u8]) -> Result<()> {
+    let pair = session.find_objects(&[Attribute::Id(old.to_vec())])?;
+    pair.into_iter().try_for_each(|object| session.update_attributes(object, &[Attribute::Id(new.to_vec())]))
+}
+
+/// Brings a key pair to the token, which will not give it out again.
+pub(super) fn put_key(session: &Session, label: &str, id: &[u8], key: &PrivateKey) -> Result<()> {
+    let kind = key.public().kind();
+    let parts = parts(key).map_err(|_| Failure::InvalidValue)?;
+    let sort = match kind {
+        KeyKind::Rsa(_) => KeyType::RSA,
+        KeyKind::Ed25519 => KeyType::EC_EDWARDS,
+        _ => KeyType::EC,
+    };
+    let class = |class| vec![Attribute::Class(class), Attribute::KeyType(sort)];
+    let public = [
+        class(ObjectClass::PUBLIC_KEY),
+        named(label, id),
+        curve(kind),
+        parts.public,
+        vec![Attribute::Verify(true)],
+    ];
+    let mut secret =
+        [class(ObjectClass::PRIVATE_KEY), private(label, id), curve(kind), parts.private].concat();
+    session.create_object(&public.concat())?;
+    let created = session.create_object(&secret);
+    secret.iter_mut().for_each(wipe);
+    created.map(drop)
+}
+
+/// A key as a token wants it.
+struct Parts {
+    public: Vec<Attribute>,
+    private: Vec<Attribute>,
+}
+
+fn parts(key: &PrivateKey) -> Encoded<Parts> {
+    let info = pkcs8::PrivateKeyInfoRef::from_der(key.pkcs8())?;
+    let octets = info.private_key.as_bytes();
+    let public = SubjectPublicKeyInfoRef::from_der(key.public().spki())?.subject_public_key.raw_bytes();
+    let point = || OctetStringRef::new(public)?.to_der().map(Attribute::EcPoint);
+    match key.public().kind() {
+        KeyKind::Rsa(_) => rsa_parts(octets),
+        KeyKind::Ed25519 => {
+            let seed = <&OctetStringRef>::from_der(octets)?.as_bytes().to_vec();
+            Ok(Parts { public: vec![point()?], private: vec![Attribute::Value(seed)] })
+        }
+        // ECPrivateKey (RFC 5915): version, number, and more.
+        _ => {
+            let fields = AnyRef::from_der(octets)?;
+            let mut reader = SliceReader::new(fields.value())?;
+            u8::decode(&mut reader)?;
+            let number = <&OctetStringRef>::decode(&mut reader)?.as_bytes().to_vec();
+            Ok(Parts { public: vec![point()?], private: vec![Attribute::Value(number)] })
+        }
+    }
+}
+
+/// RSAPrivateKey (RFC 8017 A.1.2): version, and eight numbers.
+fn rsa_parts(octets: &[u8]) -> Encoded<Parts> {
+    let fields = AnyRef::from_der(octets)?;
+    let mut reader = SliceReader::new(fields.value())?;
+    u8::decode(&mut reader)?;
+    let mut number = || UintRef::decode(&mut reader).map(|number| number.as_bytes().to_vec());
+    let public = vec![Attribute::Modulus(number()?), Attribute::PublicExponent(number()?)];
+    let mut private = public.clone();
+    private.extend([
+        Attribute::PrivateExponent(number()?),
+        Attribute::Prime1(number()?),
+        Attribute::Prime2(number()?),
+        Attribute::Exponent1(number()?),
+        Attribute::Exponent2(number()?),
+        Attribute::Coefficient(number()?),
+    ]);
+    Ok(Parts { public, private })
+}
+
+fn wipe(attribute: &mut Attribute) {
+    match attribute {
+        Attribute::Value(v)
+        | Attribute::PrivateExponent(v)
+        | Attribute::Prime1(v)
+        | Attribute::Prime2(v)
+        | Attribute::Exponent1(v)
+        | Attribute::Exponent2(v)
+        | Attribute::Coefficient(v) => v.zeroize(),
+        _ => {}
+    }
 }
 
 fn rsa_public(modulus: &[u8], exponent: &[u8]) -> Encoded<Vec<u8>> {
@@ -123,7 +240,7 @@ fn spki(kind: KeyKind, octets: &[u8]) -> Encoded<Vec<u8>> {
     AnyRef::new(Tag::Sequence, &[algorithm, bits].concat())?.to_der()
 }
 
-/// Puts a certificate beside the key of the same id, in place of an older one.
+/// Puts a certificate beside the key of the same id, in place of an older one of the same label.
 pub(super) fn put_certificate(
     session: &Session,
     label: &str,
@@ -131,9 +248,7 @@ pub(super) fn put_certificate(
     certificate: &Certificate,
 ) -> Result<()> {
     let of_label = [Attribute::Class(ObjectClass::CERTIFICATE), Attribute::Label(label.into())];
-    for old in session.find_objects(&of_label)? {
-        session.destroy_object(old)?;
-    }
+    let older = session.find_objects(&of_label)?;
     let parts = certificate.parts();
     let template = [
         Attribute::Class(ObjectClass::CERTIFICATE),
@@ -147,25 +262,34 @@ pub(super) fn put_certificate(
         Attribute::SerialNumber(parts.serial_number().to_der().unwrap_or_default()),
         Attribute::Value(certificate.der().to_vec()),
     ];
-    session.create_object(&template).map(|_| ())
+    session.create_object(&template)?;
+    older.into_iter().try_for_each(|old| session.destroy_object(old))
 }
 
-/// All objects of a label.
-fn labelled(session: &Session, label: &str) -> Result<Vec<ObjectHandle>> {
-    session.find_objects(&[Attribute::Label(label.into())])
+/// The objects themselves.
+fn found(session: &Session, objects: &Objects) -> Result<Vec<ObjectHandle>> {
+    let mut found = Vec::new();
+    if let Some(id) = &objects.key {
+        for class in [ObjectClass::PRIVATE_KEY, ObjectClass::PUBLIC_KEY] {
+            found.extend(session.find_objects(&[Attribute::Class(class), Attribute::Id(id.clone())])?);
+        }
+    }
+    if let Some(der) = &objects.certificate {
+        let same = [Attribute::Class(ObjectClass::CERTIFICATE), Attribute::Value(der.clone())];
+        found.extend(session.find_objects(&same)?);
+    }
+    Ok(found)
 }
 
-/// Gives all objects of a label another one.
-pub(super) fn rename(session: &Session, from: &str, to: &str) -> Result<()> {
-    let objects = labelled(session, from)?;
-    objects
-        .into_iter()
-        .try_for_each(|object| session.update_attributes(object, &[Attribute::Label(to.into())]))
+/// Gives objects another label.
+pub(super) fn rename(session: &Session, objects: &Objects, to: &str) -> Result<()> {
+    let label = [Attribute::Label(to.into())];
+    found(session, objects)?.into_iter().try_for_each(|object| session.update_attributes(object, &label))
 }
 
-/// Destroys all objects of a label.
-pub(super) fn remove(session: &Session, label: &str) -> Result<()> {
-    labelled(session, label)?.into_iter().try_for_each(|object| session.destroy_object(object))
+/// Destroys objects.
+pub(super) fn remove(session: &Session, objects: &Objects) -> Result<()> {
+    found(session, objects)?.into_iter().try_for_each(|object| session.destroy_object(object))
 }
 
 /// Signs with the private key of this id. Nothing when there is none.
