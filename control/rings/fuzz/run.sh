@@ -8,6 +8,62 @@ cd "$(dirname "$0")/.."
 rustup toolchain list | grep -q '^nightly' || rustup toolchain install nightly --profile minimal
 cargo fuzz --version >/dev/null 2>&1 || cargo +nightly install cargo-fuzz --locked --version 0.13.2
 
+# What an operator may write by hand: rules, standing orders, and the index of a ring.
+written_seeds() {
+    cat >"$corpus/rules/all" <<'END'
+[[rule]]
+name = "ops"
+identity = "operator"
+issuer = "CN=Root,O=Example"
+subject = "OU=Branch *,O=Example"
+san = "email:*@ops.example"
+[[rule]]
+name = "hosts"
+identity = "host"
+san = "dns:*.example"
+END
+    cat >"$corpus/orders/all" <<'END'
+[[order]]
+directory = "https://acme.example/dir"
+names = ["dns:a.example", "ip:192.0.2.1"]
+key = "p256"
+listen = "0.0.0.0:80"
+root = "/etc/ssl/root.pem"
+contact = ["mailto:ops@example"]
+trust = ["ca"]
+place = { ring = "web", label = "main" }
+END
+    cat >"$corpus/ring_index/all" <<'END'
+version = 1
+generation = 3
+default = "site"
+[owner]
+user = 0
+[store]
+kind = "directory"
+[passphrase]
+source = "stash"
+file = "stash-0"
+[access]
+users = [1000]
+groups = [50]
+units = ["web.service"]
+[[entry]]
+label = "site"
+usage = "identity"
+trust = "trusted"
+chain = "c1-1.pem"
+key = "k1-2.pem"
+[[entry]]
+label = "root"
+usage = "trust-anchor"
+trust = "not-trusted"
+[entry.connected]
+ring = "ca"
+label = "root"
+END
+}
+
 # What the authority $cert with $key says of revocation: a list with an entry, and an OCSP response.
 authority_seeds() {
     printf 'R\t401231235959Z\t260101000000Z,keyCompromise\t12\tunknown\t/CN=bad\n' >"$work/index"
@@ -24,7 +80,8 @@ seeds() {
     corpus=$PWD/fuzz/corpus
     work=$(mktemp -d)
     trap 'rm -rf "$work"' EXIT
-    for target in pem certificate pkcs7 pkcs8 pkcs8_encrypted pkcs12 pkcs1 sec1 crl request chain ocsp; do mkdir -p "$corpus/$target"; done
+    for target in pem certificate pkcs7 pkcs8 pkcs8_encrypted pkcs12 pkcs1 sec1 crl request chain ocsp rules orders ring_index; do mkdir -p "$corpus/$target"; done
+    written_seeds
     for kind in "RSA -pkeyopt rsa_keygen_bits:2048" "EC -pkeyopt ec_paramgen_curve:P-256" \
         "EC -pkeyopt ec_paramgen_curve:P-384" "EC -pkeyopt ec_paramgen_curve:P-521" "ED25519"; do
         name=$(echo "$kind" | tr -cd 'A-Z0-9')
