@@ -23,6 +23,8 @@ pub enum Form {
     Pkcs7Der,
     /// Chain and key as PKCS#12.
     Pkcs12,
+    /// The same, PEM.
+    Pkcs12Pem,
     /// The key alone as PKCS#8, PEM.
     Pkcs8,
     /// The key alone as PKCS#8, DER.
@@ -58,7 +60,10 @@ pub fn export(
         _ if !entry.has_key => {
             return Err(Error::NoKey { ring: place.ring.clone(), label: place.label.clone() });
         }
-        _ => Some(take_key(rings, at)?),
+        _ => {
+            rings.open(&at.ring)?.check_passphrase()?;
+            Some(take_key(rings, at)?)
+        }
     };
     let file = write(place, form, chain, key.as_deref(), wish)?;
     if key.is_some() {
@@ -117,11 +122,15 @@ fn write(
             format::write_block(label, &der)?.into_bytes()
         }
         Form::Pkcs8Der => format::write_pkcs8(need_key()?, passphrase)?.1.to_vec(),
-        Form::Pkcs12 => {
+        Form::Pkcs12 | Form::Pkcs12Pem => {
             let missing = || Error::Unfit("a PKCS#12 file with a key is always encrypted".to_owned());
             let passphrase = passphrase.ok_or_else(missing)?;
             let item = Item { name: place.label.as_str(), chain, key };
-            format::write_pkcs12(&[item], passphrase)?
+            let file = format::write_pkcs12(&[item], passphrase)?;
+            match form {
+                Form::Pkcs12Pem => format::write_block("PKCS12", &file)?.into_bytes(),
+                _ => file,
+            }
         }
     };
     Ok(Zeroizing::new(octets))

@@ -13,6 +13,8 @@ PASS = b"secret"
 
 
 def new_key(kind):
+    if kind in ("rsa-3072", "rsa-4096"):
+        return s.load_pem_private_key(open("long.pem", "rb").read(), None)
     if kind.startswith("rsa-"):
         return rsa.generate_private_key(65537, int(kind[4:]))
     curves = {"p256": ec.SECP256R1, "p384": ec.SECP384R1, "p521": ec.SECP521R1}
@@ -53,6 +55,12 @@ def make(kind):
     if kind != "ed25519":
         files["py-key-traditional.pem"] = key.private_bytes(s.Encoding.PEM, s.PrivateFormat.TraditionalOpenSSL, none)
         files["py-key-traditional.der"] = key.private_bytes(s.Encoding.DER, s.PrivateFormat.TraditionalOpenSSL, none)
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "site")])
+    names = x509.SubjectAlternativeName([x509.DNSName("site.example")])
+    request = x509.CertificateSigningRequestBuilder().subject_name(name).add_extension(names, False)
+    request = request.sign(key, None if kind == "ed25519" else hashes.SHA256())
+    files["request.pem"] = request.public_bytes(s.Encoding.PEM)
+    files["request.der"] = request.public_bytes(s.Encoding.DER)
     for name, octets in files.items():
         with open(name, "wb") as file:
             file.write(octets)
@@ -80,6 +88,8 @@ def read(name, form):
     elif form == "pkcs12":
         key, cert, others = pkcs12.load_key_and_certificates(octets, PASS)
         tell(key.public_key(), [cert] + others)
+    elif form == "key-der":
+        tell(s.load_der_private_key(octets, None).public_key(), [])
     elif form == "key":
         tell(s.load_pem_private_key(octets, None).public_key(), [])
     elif form == "key-encrypted":

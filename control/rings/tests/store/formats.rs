@@ -7,20 +7,17 @@ use ravelin_rings::certificate::{Certificate, hex};
 use ravelin_rings::error::Error;
 use ravelin_rings::export::{Form, KeyWish, export};
 use ravelin_rings::format::{self, Contents};
+use ravelin_rings::issue::{Desk, Plan, Profile, parse_alternative_name, read_request};
 use ravelin_rings::passphrase::Passphrase;
 use ravelin_rings::ring::{Trust, Usage};
+use ravelin_rings::signer::Signer;
 use ravelin_rings::store::{NewEntry, Rings, StoreKind};
+use ravelin_rings::verify::parse_name;
 
 use crate::tools::{label, name, new_ring, place, python, run, run_words, sha256, with_ring};
 
-/// Kinds of keys; all of them where `RAVELIN_ALL_KEYS` is set, since long RSA keys take long to make.
-fn kinds() -> Vec<&'static str> {
-    let mut kinds = vec!["rsa-2048", "p256", "p384", "p521", "ed25519"];
-    if std::env::var_os("RAVELIN_ALL_KEYS").is_some() {
-        kinds.extend(["rsa-3072", "rsa-4096"]);
-    }
-    kinds
-}
+/// All kinds of keys.
+const KINDS: [&str; 7] = ["rsa-2048", "rsa-3072", "rsa-4096", "p256", "p384", "p521", "ed25519"];
 
 const PASS: &str = "secret";
 
@@ -36,6 +33,39 @@ fn told(contents: &Contents) -> BTreeSet<String> {
     let certificates =
         contents.certificates.iter().map(|named| format!("cert {}", hex(&named.item.fingerprint())));
     keys.chain(certificates).collect()
+}
+
+/// Makes a key by OpenSSL. Long RSA keys take it long: they come from us, and the foreign program writes them in its ways.
+fn openssl_key(at: &Path, kind: &str, file: &str) {
+    let what = match kind {
+        "rsa-3072" | "rsa-4096" => return long_key(at, kind, file),
+        "p256" | "p384" | "p521" => format!("EC -pkeyopt ec_paramgen_curve:P-{}", &kind[1..]),
+        "ed25519" => "ED25519".to_owned(),
+        rsa => format!("RSA -pkeyopt rsa_keygen_bits:{}", &rsa[4..]),
+    };
+    run(at, "openssl", &format!("genpkey -algorithm {what} -out {file}"));
+}
+
+fn long_key(at: &Path, kind: &str, file: &str) {
+    let (_folder, rings) = with_ring(new_ring());
+    let signer = Signer::new(rings.clone());
+    let plan =
+        Plan::new(parse_name("CN=long").expect("a name"), Vec::new(), Profile::Server, 1_800_000_000, 30);
+    let desk = Desk::new(&rings, &signer, 1_800_000_000);
+    desk.self_sign(&place("web/long"), kind.parse().expect("a kind"), &plan).expect("a key");
+    let key = export(&rings, &place("web/long"), Form::Pkcs8, false, &KeyWish::Plain).expect("exported");
+    std::fs::write(at.join(file), &*key).expect("written");
+}
+
+/// Holds the requests in files of `at` to `key`.
+fn hold_requests(at: &Path, files: &[&str], key: &str) {
+    for file in files {
+        let contents = read(&at.join(file));
+        assert_eq!(contents.requests.len(), 1, "{file}");
+        let request = read_request(&contents.requests[0]).unwrap_or_else(|e| panic!("{file}: {e}"));
+        assert_eq!(format!("key {}", sha256(request.key.spki())), key, "{file}");
+        assert_eq!(request.names, [parse_alternative_name("dns:site.example").expect("a name")], "{file}");
+    }
 }
 
 /// Reads every file of `folder` and holds it to `key` and `certificate`; how many files there were.
@@ -57,19 +87,11 @@ fn hold_all(folder: &Path, prefix: &str, key: &str, certificate: &str) -> usize 
 
 #[test]
 fn everything_that_openssl_makes_is_read() {
-    for kind in kinds() {
+    for kind in KINDS {
         let folder = tempfile::tempdir().expect("a folder");
         let at = folder.path();
-        let make = match kind {
-            "p256" | "p384" | "p521" => {
-                let curve = format!("P-{}", &kind[1..]);
-                format!("genpkey -algorithm EC -pkeyopt ec_paramgen_curve:{curve} -out o-key.pem")
-            }
-            "ed25519" => "genpkey -algorithm ED25519 -out o-key.pem".to_owned(),
-            rsa => format!("genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:{} -out o-key.pem", &rsa[4..]),
-        };
         let openssl = |arguments: &str| run(at, "openssl", arguments);
-        openssl(&make);
+        openssl_key(at, kind, "o-key.pem");
         openssl("req -new -x509 -key o-key.pem -subj /CN=openssl -days 30 -out o-cert.pem");
         openssl("pkey -in o-key.pem -pubout -outform DER -out spki");
         openssl("pkey -in o-key.pem -outform DER -out o-key.der");
@@ -97,12 +119,16 @@ fn everything_that_openssl_makes_is_read() {
         let certificate =
             format!("cert {}", sha256(&std::fs::read(at.join("o-cert.der")).expect("a certificate")));
         assert_eq!(hold_all(at, "o-", &key, &certificate), expected, "{kind}");
+        let request = "req -new -key o-key.pem -subj /CN=site -addext subjectAltName=DNS:site.example";
+        openssl(&format!("{request} -out request.pem"));
+        openssl(&format!("{request} -outform DER -out request.der"));
+        hold_requests(at, &["request.pem", "request.der"], &key);
     }
 }
 
 #[test]
 fn everything_that_gnutls_makes_is_read() {
-    for kind in kinds() {
+    for kind in KINDS {
         let folder = tempfile::tempdir().expect("a folder");
         let at = folder.path();
         let certtool = |arguments: &str| run(at, "certtool", arguments);
@@ -113,9 +139,16 @@ fn everything_that_gnutls_makes_is_read() {
             "ed25519" => "--key-type eddsa --curve ed25519".to_owned(),
             rsa => format!("--key-type rsa --bits {}", &rsa[4..]),
         };
-        certtool(&format!("--generate-privkey --no-text {sort} --outfile g-key.pem"));
-        certtool(&format!("--generate-privkey --pkcs8 --password= --no-text {sort} --outfile other.pem"));
-        std::fs::write(at.join("plan"), "cn = gnutls\nexpiration_days = 30\n").expect("a plan");
+        if matches!(kind, "rsa-3072" | "rsa-4096") {
+            long_key(at, kind, "long.pem");
+            certtool("--key-info --no-text --infile long.pem --outfile g-key.pem");
+        } else {
+            certtool(&format!("--generate-privkey --no-text {sort} --outfile g-key.pem"));
+        }
+        certtool("--to-p8 --load-privkey g-key.pem --password= --outfile g-key-plain.pem");
+        certtool("--to-p8 --load-privkey g-key.pem --password= --outder --outfile g-key-plain.der");
+        let plan = "cn = gnutls\nexpiration_days = 30\ndns_name = site.example\n";
+        std::fs::write(at.join("plan"), plan).expect("a plan");
         certtool(
             "--generate-self-signed --load-privkey g-key.pem --template plan --no-text --outfile g-cert.pem",
         );
@@ -126,39 +159,42 @@ fn everything_that_gnutls_makes_is_read() {
         certtool(&format!("{both} --outfile g-both.pem"));
         certtool(&format!("{both} --outder --outfile g-both.p12"));
         certtool(&format!("{both} --pkcs-cipher 3des-pkcs12 --outder --outfile g-both-legacy.p12"));
+        let bag = "--p7-sign --load-privkey g-key.pem --load-certificate g-cert.pem --p7-include-cert --infile plan";
+        certtool(&format!("{bag} --outfile g-cert.p7b"));
+        certtool(&format!("{bag} --outder --outfile g-cert.p7c"));
+        let request = "--generate-request --load-privkey g-key.pem --template plan --no-text";
+        certtool(&format!("{request} --outfile request.pem"));
+        certtool(&format!("{request} --outder --outfile request.der"));
         certtool("--pubkey-info --load-privkey g-key.pem --outder --outfile spki");
         let key = format!("key {}", sha256(&std::fs::read(at.join("spki")).expect("a key")));
         let certificate =
             format!("cert {}", sha256(&std::fs::read(at.join("g-cert.der")).expect("a certificate")));
-        assert_eq!(hold_all(at, "g-", &key, &certificate), 8, "{kind}");
-        assert_eq!(read(&at.join("other.pem")).keys.len(), 1, "{kind}: PKCS#8 in clear");
+        assert_eq!(hold_all(at, "g-", &key, &certificate), 12, "{kind}");
+        hold_requests(at, &["request.pem", "request.der"], &key);
     }
 }
 
 #[test]
 fn everything_that_python_makes_is_read() {
-    for kind in kinds() {
+    for kind in KINDS {
         let folder = tempfile::tempdir().expect("a folder");
         let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/store/cryptography_judge.py");
+        if matches!(kind, "rsa-3072" | "rsa-4096") {
+            long_key(folder.path(), kind, "long.pem");
+        }
         let said = run_words(folder.path(), python(), &[script, "make", kind]);
         let mut lines = said.lines();
         let (key, certificate) = (lines.next().expect("a key"), lines.next().expect("a certificate"));
         let expected = if kind == "ed25519" { 10 } else { 12 };
         assert_eq!(hold_all(folder.path(), "py-", key, certificate), expected, "{kind}");
+        hold_requests(folder.path(), &["request.pem", "request.der"], key);
     }
 }
 
 /// A ring with an identity of this kind and its issuer, made by OpenSSL.
 fn ring_of(at: &Path, kind: &str, store: StoreKind) -> (tempfile::TempDir, Rings, Vec<Certificate>) {
     let openssl = |arguments: &str| run(at, "openssl", arguments);
-    let make = match kind {
-        "p256" | "p384" | "p521" => {
-            format!("genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-{} -out key", &kind[1..])
-        }
-        "ed25519" => "genpkey -algorithm ED25519 -out key".to_owned(),
-        rsa => format!("genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:{} -out key", &rsa[4..]),
-    };
-    openssl(&make);
+    openssl_key(at, kind, "key");
     openssl(
         "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout ca.key -subj /CN=authority -out ca.pem",
     );
@@ -189,7 +225,7 @@ fn ring_of(at: &Path, kind: &str, store: StoreKind) -> (tempfile::TempDir, Rings
 
 #[test]
 fn openssl_gnutls_and_python_read_everything_we_export() {
-    for kind in kinds() {
+    for kind in KINDS {
         let bench = tempfile::tempdir().expect("a folder");
         let at = bench.path();
         let (_folder, rings, chain) = ring_of(at, kind, StoreKind::Directory);
@@ -203,7 +239,9 @@ fn openssl_gnutls_and_python_read_everything_we_export() {
         write("x.p7b", Form::Pkcs7, &KeyWish::Without);
         write("x.p7c", Form::Pkcs7Der, &KeyWish::Without);
         write("x.p12", Form::Pkcs12, &secret());
+        write("x.p12.pem", Form::Pkcs12Pem, &secret());
         write("x.key", Form::Pkcs8, &KeyWish::Plain);
+        write("x.key.der", Form::Pkcs8Der, &KeyWish::Plain);
         write("x.enc", Form::Pkcs8, &secret());
         write("x.enc.der", Form::Pkcs8Der, &secret());
         write("x.all", Form::Pem, &secret());
@@ -226,6 +264,7 @@ fn openssl_gnutls_and_python_read_everything_we_export() {
             ("x.p7c", "pkcs7-der", both.clone()),
             ("x.p12", "pkcs12", all()),
             ("x.key", "key", key.clone()),
+            ("x.key.der", "key-der", key.clone()),
             ("x.enc", "key-encrypted", key.clone()),
             ("x.enc.der", "key-encrypted-der", key.clone()),
             ("x.all", "key-encrypted", key.clone()),
@@ -241,10 +280,13 @@ fn openssl_gnutls_and_python_read_everything_we_export() {
 
         let openssl = |arguments: &str| run(at, "openssl", arguments);
         let digest = |file: &str| sha256(&std::fs::read(at.join(file)).expect("a file"));
-        for source in ["x.key", "x.enc", "x.all"] {
+        for source in ["x.key", "x.key.der", "x.enc", "x.enc.der", "x.all"] {
             openssl(&format!("pkey -in {source} -passin pass:secret -pubout -outform DER -out o.spki"));
             assert_eq!(digest("o.spki"), public, "{kind} {source} by OpenSSL");
         }
+        assert_eq!(told(&read(&at.join("x.p12.pem"))), all(), "{kind} PKCS#12 as PEM");
+        openssl("x509 -inform DER -in x.der -outform DER -out o.der");
+        assert_eq!(digest("o.der"), digest("x.der"), "{kind} DER by OpenSSL");
         let printed =
             openssl("pkcs7 -in x.p7b -print_certs") + &openssl("pkcs7 -inform DER -in x.p7c -print_certs");
         assert_eq!(printed.matches("BEGIN CERTIFICATE").count(), 4, "{kind} PKCS#7 by OpenSSL");
@@ -254,13 +296,31 @@ fn openssl_gnutls_and_python_read_everything_we_export() {
         openssl("verify -CAfile ca.pem x.pem");
 
         let certtool = |arguments: &str| run(at, "certtool", arguments);
-        certtool("--pubkey-info --load-privkey x.enc --password secret --outder --outfile g.spki");
-        assert_eq!(digest("g.spki"), public, "{kind} PKCS#8 by GnuTLS");
-        let printed = certtool("--p12-info --inder --infile x.p12 --password secret");
-        assert_eq!(printed.matches("BEGIN CERTIFICATE").count(), 2, "{kind} PKCS#12 by GnuTLS");
-        assert!(printed.contains("PRIVATE KEY"), "{kind} PKCS#12 by GnuTLS");
-        let printed = certtool("--p7-info --infile x.p7b");
-        assert_eq!(printed.matches("BEGIN CERTIFICATE").count(), 2, "{kind} PKCS#7 by GnuTLS: {printed}");
+        for (source, form) in
+            [("x.enc", ""), ("x.enc.der", "--inder"), ("x.key", ""), ("x.key.der", "--inder")]
+        {
+            let password = if source.starts_with("x.enc") { "--password secret" } else { "" };
+            certtool(&format!(
+                "--pubkey-info --load-privkey {source} {password} {form} --outder --outfile g.spki"
+            ));
+            assert_eq!(digest("g.spki"), public, "{kind} {source} by GnuTLS");
+        }
+        for (source, form) in [("x.p12", "--inder"), ("x.p12.pem", "")] {
+            let printed = certtool(&format!("--p12-info {form} --infile {source} --password secret"));
+            assert_eq!(printed.matches("BEGIN CERTIFICATE").count(), 2, "{kind} {source} by GnuTLS");
+            assert!(printed.contains("PRIVATE KEY"), "{kind} {source} by GnuTLS");
+        }
+        for (source, form) in [("x.p7b", ""), ("x.p7c", "--inder")] {
+            let printed = certtool(&format!("--p7-info {form} --infile {source}"));
+            assert_eq!(
+                printed.matches("BEGIN CERTIFICATE").count(),
+                2,
+                "{kind} {source} by GnuTLS: {printed}"
+            );
+        }
+        let printed = certtool("--certificate-info --infile x.pem")
+            + &certtool("--certificate-info --inder --infile x.der");
+        assert_eq!(printed.matches("BEGIN CERTIFICATE").count(), 3, "{kind} certificates by GnuTLS");
     }
 }
 

@@ -16,7 +16,7 @@ use crate::command::keyring::{done, foreign_passphrase};
 pub(crate) struct Arguments {
     /// The certificate, as RING/LABEL.
     place: Place,
-    /// Form of the file: pem, der, pkcs7, pkcs7-der, pkcs12, pkcs8, pkcs8-der.
+    /// Form of the file: pem, der, pkcs7, pkcs7-der, pkcs12, pkcs12-pem, pkcs8, pkcs8-der.
     #[arg(long, default_value = "pem", value_parser = form)]
     format: Form,
     /// The file, which must not exist yet; standard output when left out.
@@ -43,11 +43,12 @@ fn form(text: &str) -> Result<Form, String> {
         "pkcs7" => Form::Pkcs7,
         "pkcs7-der" => Form::Pkcs7Der,
         "pkcs12" => Form::Pkcs12,
+        "pkcs12-pem" => Form::Pkcs12Pem,
         "pkcs8" => Form::Pkcs8,
         "pkcs8-der" => Form::Pkcs8Der,
         other => {
             return Err(format!(
-                "{other} is no form; use pem, der, pkcs7, pkcs7-der, pkcs12, pkcs8 or pkcs8-der"
+                "{other} is no form; use pem, der, pkcs7, pkcs7-der, pkcs12, pkcs12-pem, pkcs8 or pkcs8-der"
             ));
         }
     })
