@@ -56,7 +56,7 @@ impl Log {
 struct Group(PathBuf);
 
 impl Group {
-    fn new(unit: &str) -> Self {
+    fn new(units: &[&str]) -> Self {
         let mounts = std::fs::read_to_string("/proc/mounts").expect("mounts");
         let mount = mounts.lines().find_map(|line| {
             let mut words = line.split(' ');
@@ -65,11 +65,13 @@ impl Group {
         });
         let folder = mount.expect("a control group file system").join(format!(
             "{}-{}",
-            unit.replace('.', "-"),
+            units[0].replace('.', "-"),
             std::process::id()
         ));
         std::fs::create_dir(&folder).expect("a control group");
-        std::fs::create_dir(folder.join(unit)).expect("a control group");
+        for unit in units {
+            std::fs::create_dir_all(folder.join(unit)).expect("a control group");
+        }
         Self(folder)
     }
 }
@@ -77,6 +79,10 @@ impl Group {
 impl Drop for Group {
     fn drop(&mut self) {
         for entry in std::fs::read_dir(&self.0).into_iter().flatten().flatten() {
+            // One unit may lie in another.
+            std::fs::read_dir(entry.path()).into_iter().flatten().flatten().for_each(|inner| {
+                let _ = std::fs::remove_dir(inner.path());
+            });
             let _ = std::fs::remove_dir(entry.path());
         }
         let _ = std::fs::remove_dir(&self.0);
@@ -140,7 +146,8 @@ fn only_who_is_on_the_list_gets_a_signature_and_every_decision_is_written_down()
     let socket = folder.path().join("door");
     let listener = UnixListener::bind(&socket).expect("a socket");
     std::fs::set_permissions(&socket, std::fs::Permissions::from_mode(0o777)).expect("chmod");
-    let group = Group::new("ravelin-web.service");
+    let nested = "ravelin-other.service/ravelin-web.service";
+    let group = Group::new(&["ravelin-web.service", "ravelin-other.service", nested]);
     // Who, and by which line of the list he is let in.
     let cases = [
         ("--reuid 1000 --regid 1000 --clear-groups", None, Some("owner")),
@@ -148,8 +155,12 @@ fn only_who_is_on_the_list_gets_a_signature_and_every_decision_is_written_down()
         ("--reuid 4001 --regid 3001 --clear-groups", None, Some("group")),
         ("--reuid 4001 --regid 4001 --groups 5001,3001", None, Some("group")),
         ("--reuid 4001 --regid 4001 --clear-groups", Some("ravelin-web.service"), Some("unit")),
+        // Refused: by user, also one with the number of a group on the list; by group; by unit.
         ("--reuid 4001 --regid 4001 --clear-groups", None, None),
+        ("--reuid 3001 --regid 2001 --clear-groups", None, None),
         ("--reuid 4001 --regid 4001 --groups 5001,5002", None, None),
+        ("--reuid 4001 --regid 4001 --clear-groups", Some("ravelin-other.service"), None),
+        ("--reuid 4001 --regid 4001 --clear-groups", Some(nested), None),
         ("--reuid 0 --regid 0 --clear-groups", None, None),
     ];
     for (words, unit, expected) in cases {
@@ -167,7 +178,10 @@ fn only_who_is_on_the_list_gets_a_signature_and_every_decision_is_written_down()
                 assert_eq!(event["code"], "RVL-KEY-USED", "{words}");
                 assert_eq!(event["grant"], grant, "{words}");
             }
-            None => assert_eq!(event["code"], "RVL-KEY-REFUSED", "{words}"),
+            None => {
+                assert_eq!(event["code"], "RVL-KEY-REFUSED", "{words}");
+                assert!(event["reason"].as_str().expect("text").contains("may not use the keys of ring web"));
+            }
         }
         let uid = words.split(' ').nth(1).expect("a user");
         assert!(event["caller"].as_str().expect("text").contains(&format!("uid {uid} ")), "{log}");
@@ -181,7 +195,7 @@ fn a_process_that_has_ended_is_known_by_user_and_group_alone() {
         ..new_ring()
     });
     let listener = UnixListener::bind(folder.path().join("door")).expect("a socket");
-    let group = Group::new("ravelin-gone.service");
+    let group = Group::new(&["ravelin-gone.service"]);
     let who = Who { words: "--reuid 0", unit: Some("ravelin-gone.service") };
     let mut child = client(&folder.path().join("door"), &who, &group);
     let (mut stream, _) = listener.accept().expect("a client");
