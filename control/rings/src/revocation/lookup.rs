@@ -132,8 +132,9 @@ impl Lookup {
                     Some(_) => fetch.fetch(&self.url, Some(request)).await?,
                 };
                 let (certificate, issuer) = (&self.certificate, &self.issuer);
+                let nonce = nonce.as_ref();
                 let judged =
-                    ocsp::judge(&response, certificate, issuer, nonce.as_ref(), self.nonce_required, now);
+                    ocsp::judge(&response, certificate, issuer, nonce, self.nonce_required, now, cache);
                 cache.admit_answer(certificate, issuer, judged.map_err(failed)?, now);
                 Ok(())
             }

@@ -137,11 +137,13 @@ impl Question<'_> {
         match source {
             Source::Staple => match self.stapled {
                 None => Status::Unknown(None),
-                Some(response) => ocsp::judge(response, self.certificate, self.issuer, None, false, self.now)
-                    .map_or_else(
-                        |problem| Status::Unknown(Some(format!("stapled response: {problem}"))),
-                        |answer| answer.status,
-                    ),
+                Some(response) => {
+                    ocsp::judge(response, self.certificate, self.issuer, None, false, self.now, self.cache)
+                        .map_or_else(
+                            |problem| Status::Unknown(Some(format!("stapled response: {problem}"))),
+                            |answer| answer.status,
+                        )
+                }
             },
             Source::Ocsp => self.cache.ocsp(self.certificate, self.issuer, self.now),
             Source::Crl => self.cache.crl(self.certificate, self.issuer, self.now),

@@ -11,6 +11,7 @@ use x509_cert::name::Name;
 use x509_cert::serial_number::SerialNumber;
 use x509_cert::spki::AlgorithmIdentifierOwned;
 
+use super::cache::Cache;
 use super::status::Status;
 use crate::verify::dn;
 use crate::verify::link::Link;
@@ -195,20 +196,21 @@ fn cert_id(
     })
 }
 
-/// Judges a response for one certificate at the moment `now`.
-pub(crate) fn judge(
+/// Judges a response for one certificate at the moment `now`. By `cache` it is seen whether its signer was revoked.
+pub(super) fn judge(
     response: &[u8],
     certificate: &Link,
     issuer: &Link,
     nonce: Option<&Nonce>,
     nonce_required: bool,
     now: UnixTime,
+    cache: &Cache,
 ) -> Result<Answer, String> {
     let basic = successful(response)?;
     let basic = BasicResponse::from_der(basic.as_bytes()).map_err(unreadable)?;
     let data: ResponseData =
         basic.data.to_der().and_then(|der| ResponseData::from_der(&der)).map_err(unreadable)?;
-    let signer = responder(&basic, &data, issuer, now)?;
+    let signer = responder(&basic, &data, issuer, now, cache)?;
     let signed = basic.data.to_der().map_err(unreadable)?;
     let octets = basic.signature.as_bytes().ok_or("its signature is not whole octets")?;
     signature::check(&signer, basic.algorithm, &signed, octets).map_err(|problem| problem.to_string())?;
@@ -248,6 +250,7 @@ fn responder(
     data: &ResponseData,
     issuer: &Link,
     now: UnixTime,
+    cache: &Cache,
 ) -> Result<Vec<u8>, String> {
     if is_named(&data.responder, issuer) {
         return Ok(issuer.spki());
@@ -260,7 +263,7 @@ fn responder(
         if !is_named(&data.responder, &candidate) {
             continue;
         }
-        match is_appointed(&candidate, issuer, now) {
+        match is_appointed(&candidate, issuer, now, cache) {
             Ok(()) => return Ok(candidate.spki()),
             Err(found) => problem = found,
         }
@@ -278,7 +281,8 @@ fn is_named(responder: &Responder, candidate: &Link) -> bool {
     }
 }
 
-fn is_appointed(candidate: &Link, issuer: &Link, now: UnixTime) -> Result<(), String> {
+/// Whether the issuer appointed it, and has not taken that back as far as its CRLs are known (RFC 6960 4.2.2.2.1).
+fn is_appointed(candidate: &Link, issuer: &Link, now: UnixTime, cache: &Cache) -> Result<(), String> {
     candidate.check_time(now).map_err(|refusal| format!("its responder: {refusal}"))?;
     let usage = candidate.extension::<ExtendedKeyUsage>();
     if !usage.is_some_and(|usage| usage.0.contains(&OCSP_SIGNING)) {
@@ -286,7 +290,11 @@ fn is_appointed(candidate: &Link, issuer: &Link, now: UnixTime) -> Result<(), St
     }
     candidate
         .is_signed_by(issuer)
-        .map_err(|problem| format!("{} was not appointed by the issuer: {problem}", candidate.words()))
+        .map_err(|problem| format!("{} was not appointed by the issuer: {problem}", candidate.words()))?;
+    match cache.crl(candidate, issuer, now) {
+        Status::Revoked { at, .. } => Err(format!("its responder {} was revoked at {at}", candidate.words())),
+        Status::Good | Status::Unknown(_) => Ok(()),
+    }
 }
 
 fn check_nonce(data: &ResponseData, sent: Option<&Nonce>, required: bool) -> Result<(), String> {

@@ -13,6 +13,7 @@ use ravelin_rings::verify::{Anchors, Presented, Purpose, Refusal, Requirements, 
 use rustls_pki_types::{CertificateDer, UnixTime};
 
 use crate::judges::{Bench, now};
+use crate::pebble::free_port;
 
 /// A process that ends with the test.
 struct Server(Child);
@@ -30,11 +31,6 @@ struct World {
     bench: Bench,
     web: u16,
     ocsp: u16,
-}
-
-pub(crate) fn free_port() -> u16 {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
-    listener.local_addr().expect("bound").port()
 }
 
 fn wait_until(what: &str, ready: impl Fn() -> bool) {
@@ -88,9 +84,15 @@ impl World {
             "[ca]\ndefault_ca=a\n[a]\ndatabase=index.txt\ncrlnumber=crlnumber\ndefault_md=sha256\ncrl_extensions=e\n[e]\nauthorityKeyIdentifier=keyid\n",
         );
         std::fs::create_dir(bench.path().join("www")).expect("a folder");
+        world.publish();
+        world
+    }
+
+    /// Has the authority write its CRL.
+    fn publish(&self) {
+        let bench = &self.bench;
         bench.ok("openssl", "ca -config ca.cnf -gencrl -keyfile ca.key -cert ca.pem -crldays 3 -out crl.pem");
         bench.ok("openssl", "crl -in crl.pem -outform DER -out www/ca.crl");
-        world
     }
 
     fn web(&self) -> Server {
@@ -190,6 +192,21 @@ async fn a_responder_that_was_not_appointed_is_not_believed() {
     assert_eq!(code(world.judge("good", &hard(&[Source::Ocsp]), &cache).await), "revocation-unknown");
     let soft = RevocationPolicy::new(Mode::Soft);
     assert_eq!(code(world.judge("bad", &soft, &cache).await), "good");
+}
+
+#[tokio::test]
+async fn a_responder_that_was_taken_back_is_not_believed() {
+    let world = World::new();
+    let _server = world.responder("responder");
+    let judge = async |cache: &Cache| world.judge("good", &hard(&[Source::Ocsp]), cache).await;
+    assert!(judge(&Cache::default()).await.is_ok());
+    let index = String::from_utf8(world.bench.read("index.txt")).expect("text");
+    let taken_back = "R\t401231235959Z\t260101000000Z,keyCompromise\t13\tunknown\t/CN=responder\n";
+    world.bench.write("index.txt", index + taken_back);
+    world.publish();
+    let cache = Cache::default();
+    cache.read_directory(&world.bench.path().join("www")).expect("a folder");
+    assert_eq!(code(judge(&cache).await), "revocation-unknown");
 }
 
 #[tokio::test]
