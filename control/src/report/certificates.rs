@@ -3,8 +3,8 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use ravelin_rings::acme::Orders;
-use ravelin_rings::expiry::{Expiry, Notice, Watch, expiries};
+use ravelin_rings::acme::{Orders, due_at};
+use ravelin_rings::expiry::{Expiry, Notice, Watch, expiries, passphrase_ends};
 use ravelin_rings::ring::Ring;
 use ravelin_rings::signer::Signer;
 use ravelin_rings::store::Rings;
@@ -15,6 +15,9 @@ use super::family::Family;
 /// How often the rings are looked at without a scrape.
 const PERIOD: Duration = Duration::from_secs(3600);
 
+/// Between two looks there is always a moment.
+const SHORTEST: Duration = Duration::from_secs(1);
+
 /// Most certificates that get a series; those that end first.
 pub const CERTIFICATES: usize = 500;
 
@@ -23,21 +26,29 @@ pub const CERTIFICATES: usize = 500;
 pub struct Certificates {
     rings: Rings,
     watch: Mutex<Watch>,
+    passphrases: Mutex<Watch>,
 }
 
 impl Certificates {
     /// A watch over these rings.
     pub fn new(rings: Rings) -> Self {
-        Self { rings, watch: Mutex::default() }
+        Self { rings, watch: Mutex::default(), passphrases: Mutex::default() }
     }
 
     /// Reads the rings, writes what is to be said to the log, and gives what ends first, first. It reads files: not for
     /// a thread that must not wait.
     pub fn look(&self, now: u64) -> Vec<Expiry> {
-        let mut expiries = expiries(&self.open());
+        let rings = self.open();
+        let mut expiries = expiries(&rings);
         expiries.sort_by_key(|expiry| expiry.not_after);
-        let notices = self.watch.lock().unwrap_or_else(PoisonError::into_inner).look(&expiries, now);
-        notices.iter().for_each(write);
+        let look = |watch: &Mutex<Watch>, ends: &[Expiry]| {
+            watch.lock().unwrap_or_else(PoisonError::into_inner).look(ends, now)
+        };
+        look(&self.watch, &expiries).iter().for_each(write);
+        for Notice { expiry, days_left } in look(&self.passphrases, &passphrase_ends(&rings)) {
+            let (ring, until) = (expiry.place.ring, expiry.not_after);
+            warn!(code = "RVL-RING-PASSPHRASE", %ring, until, days_left, "the passphrase of a ring ends; then its keys are not used: `ravelin ring passwd`");
+        }
         expiries
     }
 
@@ -47,30 +58,36 @@ impl Certificates {
         tokio::task::spawn_blocking(move || watch.look(now())).await.unwrap_or_default()
     }
 
-    /// Looks every hour, for ever, and has renewed what an ACME server is to renew.
+    /// Looks every hour and whenever a renewal is due, for ever.
     pub async fn watch(self: Arc<Self>) {
         loop {
             self.look_now().await;
-            self.renew_due(now).await;
-            tokio::time::sleep(PERIOD).await;
+            let next = self.renew_due(now).await;
+            tokio::time::sleep(next).await;
         }
     }
 
-    /// Renews what has an order for it and is due. What fails is tried again at the next look.
-    pub async fn renew_due(&self, clock: fn() -> u64) {
+    /// Renews what has an order for it and is due; gives the time until the next one is, an hour at most. What fails is
+    /// tried again after an hour.
+    pub async fn renew_due(&self, clock: fn() -> u64) -> Duration {
         let orders = Orders::load(&self.rings).unwrap_or_else(|error| {
             warn!(code = "RVL-CERT-ORDERS", %error, "the standing orders for certificates cannot be read");
             Orders::default()
         });
+        let mut next = PERIOD;
         for order in orders.order {
             let place = &order.place;
-            let outcome = match order.is_due(&self.rings, clock()) {
-                Ok(false) => continue,
-                Ok(true) => order.run(&self.rings, &Signer::new(self.rings.clone()), clock).await,
+            let outcome = match order.due_at(&self.rings) {
+                Ok(due) if due > clock() => {
+                    next = next.min(Duration::from_secs(due.saturating_sub(clock())));
+                    continue;
+                }
+                Ok(_) => order.run(&self.rings, &Signer::new(self.rings.clone()), clock).await,
                 Err(error) => Err(error),
             };
             match outcome {
                 Ok(made) => {
+                    next = next.min(Duration::from_secs(due_at(&made).saturating_sub(clock())));
                     info!(code = "RVL-CERT-RENEWED", certificate = %place, not_after = made.validity().1, "a certificate was renewed");
                 }
                 Err(error) => {
@@ -78,6 +95,7 @@ impl Certificates {
                 }
             }
         }
+        next.max(SHORTEST)
     }
 
     fn open(&self) -> Vec<Ring> {

@@ -1,13 +1,11 @@
 //! ACME against pebble, Let's Encrypt's test server: a first certificate and its renewal, straight into a ring.
 
-use std::fs::File;
-use std::net::{Ipv4Addr, SocketAddr, TcpStream};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
+use std::time::Duration;
 
 use ravelin_rings::access::{Access, Owner};
-use ravelin_rings::acme::{AcmeServer, Order, Orders, Wish, is_due, obtain};
+use ravelin_rings::acme::{AcmeServer, Order, Orders, Wish, due_at, obtain};
 use ravelin_rings::certificate::Certificate;
 use ravelin_rings::io::Challenges;
 use ravelin_rings::issue::parse_alternative_name;
@@ -20,109 +18,21 @@ use ravelin_rings::store::{NewEntry, NewRing, Rings, StoreKind};
 use ravelin_rings::verify::Anchors;
 use rustls_pki_types::CertificateDer;
 
-use crate::judges::{Bench, now};
-use crate::revocation::free_port;
+use crate::judges::now;
+use crate::pebble::{Pebble, free_port};
 
-/// Processes that end with the test.
-struct Pebble {
-    processes: Vec<Child>,
-    bench: Bench,
-    port: u16,
-    management: u16,
-}
-
-impl Drop for Pebble {
-    fn drop(&mut self) {
-        for process in &mut self.processes {
-            // Already gone is as good.
-            let _ = process.kill();
-            let _ = process.wait();
-        }
+fn server(pebble: &Pebble) -> AcmeServer {
+    AcmeServer {
+        directory: pebble.directory(),
+        root: Some(pebble.web_root()),
+        contact: vec!["mailto:ops@example.com".to_owned()],
+        patience: Duration::from_secs(120),
     }
 }
 
-fn program(name: &str) -> PathBuf {
-    let unpacked = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/tools/pebble/usr/bin").join(name);
-    if unpacked.exists() { unpacked } else { name.into() }
-}
-
-impl Pebble {
-    /// Starts it with a name server for which every name is 127.0.0.1; it asks challenges on `web`.
-    fn start(web: u16) -> Self {
-        let bench = Bench::new();
-        let (port, management, names) = (free_port(), free_port(), free_port());
-        bench.ok("openssl", "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout root.key -out root.pem -subj /CN=Web -days 9");
-        bench.write(
-            "web.cnf",
-            "basicConstraints=critical,CA:false\nsubjectAltName=IP:127.0.0.1\nextendedKeyUsage=serverAuth\n",
-        );
-        bench.ok("openssl", "req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout web.key -out web.csr -subj /CN=pebble");
-        bench.ok("openssl", "x509 -req -in web.csr -CA root.pem -CAkey root.key -CAcreateserial -days 9 -extfile web.cnf -out web.pem");
-        bench.write(
-            "pebble.json",
-            format!(
-                r#"{{"pebble": {{"listenAddress": "127.0.0.1:{port}", "managementListenAddress": "127.0.0.1:{management}",
-                "certificate": "web.pem", "privateKey": "web.key", "httpPort": {web}, "tlsPort": 1,
-                "ocspResponderURL": "", "externalAccountBindingRequired": false}}}}"#
-            ),
-        );
-        let mut pebble = Self { processes: Vec::new(), bench, port, management };
-        let server = format!("127.0.0.1:{names}");
-        let unused = format!("127.0.0.1:{}", free_port());
-        let words =
-            ["-dns01", &server, "-defaultIPv4", "127.0.0.1", "-defaultIPv6", "", "-management", &unused];
-        pebble.spawn(
-            "pebble-challtestsrv",
-            &[&words[..], &["-http01", "", "-https01", "", "-tlsalpn01", ""]].concat(),
-        );
-        pebble.spawn("pebble", &["-config", "pebble.json", "-dnsserver", &server, "-strict"]);
-        let start = Instant::now();
-        while TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_err() {
-            assert!(start.elapsed() < Duration::from_secs(60), "pebble does not come up: {}", pebble.log());
-            std::thread::sleep(Duration::from_millis(50));
-        }
-        pebble
-    }
-
-    fn spawn(&mut self, name: &str, words: &[&str]) {
-        let log = File::create(self.bench.path().join(format!("{name}.log"))).expect("a file");
-        let child = Command::new(program(name))
-            .args(words)
-            .current_dir(self.bench.path())
-            .env("PEBBLE_VA_NOSLEEP", "1")
-            .stdout(log.try_clone().expect("a file"))
-            .stderr(log)
-            .stdin(Stdio::null())
-            .spawn()
-            .unwrap_or_else(|e| panic!("{name} comes by `make ready`: {e}"));
-        self.processes.push(child);
-    }
-
-    fn log(&self) -> String {
-        ["pebble.log", "pebble-challtestsrv.log"]
-            .map(|name| String::from_utf8_lossy(&self.bench.read(name)).into_owned())
-            .concat()
-    }
-
-    fn anchors(&self) -> Anchors {
-        Anchors::from_certificates([&CertificateDer::from(self.anchor())]).expect("an anchor")
-    }
-
-    /// The root that it made for this run.
-    fn anchor(&self) -> Vec<u8> {
-        let url = format!("https://127.0.0.1:{}/roots/0", self.management);
-        self.bench.ok("curl", &format!("--silent --fail --cacert root.pem --output issued-root.pem {url}"));
-        self.bench.read_pem("issued-root.pem")
-    }
-
-    fn server(&self) -> AcmeServer {
-        AcmeServer {
-            directory: format!("https://127.0.0.1:{}/dir", self.port),
-            root: Some(self.bench.path().join("root.pem")),
-            contact: vec!["mailto:ops@example.com".to_owned()],
-            patience: Duration::from_secs(120),
-        }
-    }
+fn certificate(pem: &Path) -> Vec<u8> {
+    let text = std::fs::read(pem).expect("PEM");
+    der::pem::decode_vec(&text).expect("PEM").1
 }
 
 /// A ring without anything.
@@ -153,9 +63,11 @@ async fn pebble_certifies_and_renews_into_a_ring() {
             .to_vec(),
         kind: KeyKind::P256,
     };
-    let (server, anchors) = (pebble.server(), pebble.anchors());
+    let server = server(&pebble);
+    let root = CertificateDer::from(certificate(&pebble.issued_root()));
+    let anchors = Anchors::from_certificates([&root]).expect("an anchor");
     // A root that did not issue it: nothing is taken, nothing is left.
-    let stranger = CertificateDer::from(pebble.bench.read_pem("root.pem"));
+    let stranger = CertificateDer::from(certificate(&pebble.web_root()));
     let strangers = Anchors::from_certificates([&stranger]).expect("an anchor");
     let refused = obtain(&rings, &signer, &wish, &server, &challenges, &strangers, now).await;
     let refused = refused.expect_err("a stranger").to_string();
@@ -167,7 +79,7 @@ async fn pebble_certifies_and_renews_into_a_ring() {
     let first = first.unwrap_or_else(|error| panic!("{error}; {}", pebble.log()));
     rings.change(&ring, |draft| draft.set_default(Some(&Label::new("main")?))).expect("a default");
     let (from, to) = first.validity();
-    assert!(!is_due(&first, from) && is_due(&first, to - (to - from) / 4));
+    assert!(due_at(&first) > from && due_at(&first) < to - (to - from) / 4);
     let second = obtain(&rings, &signer, &wish, &server, &challenges, &anchors, now).await;
     let second = second.unwrap_or_else(|error| panic!("{error}; {}", pebble.log()));
     assert_ne!(first.public_key().expect("a key"), second.public_key().expect("a key"));
@@ -181,24 +93,27 @@ async fn pebble_certifies_and_renews_into_a_ring() {
 async fn a_standing_order_is_due_until_it_is_done() {
     let web = free_port();
     let pebble = Pebble::start(web);
-    let (folder, root) = (tempfile::tempdir().expect("a folder"), pebble.anchor());
+    let (folder, root) = (tempfile::tempdir().expect("a folder"), certificate(&pebble.issued_root()));
     let rings = Rings::at(folder.path());
     let (ring, signer) = (ring(&rings), Signer::new(rings.clone()));
-    let mut orders = Orders::default();
-    orders.put(Order {
-        directory: pebble.server().directory,
+    let given = Order {
+        directory: pebble.directory(),
         names: vec!["dns:a.example.test".to_owned()],
         key: "p384".to_owned(),
         listen: SocketAddr::from((Ipv4Addr::LOCALHOST, web)),
-        root: pebble.server().root,
+        root: Some(pebble.web_root()),
         contact: Vec::new(),
         trust: Vec::new(),
         place: "web/main".parse().expect("a place"),
-    });
-    orders.store(&rings).expect("stored");
+    };
+    let put = |orders: &mut Orders| {
+        orders.put(given.clone());
+        Ok(())
+    };
+    Orders::change(&rings, put).expect("stored");
     let order = &Orders::load(&rings).expect("loaded").order[0];
-    assert_eq!(order, &orders.order[0]);
-    assert!(order.is_due(&rings, now()).expect("known"));
+    assert_eq!(order, &given);
+    assert_eq!(order.due_at(&rings).expect("known"), 0);
     let refused = order.run(&rings, &signer, now).await.expect_err("no anchor").to_string();
     assert!(refused.contains("no trust anchor"), "{refused}");
     let anchor = NewEntry {
@@ -211,6 +126,6 @@ async fn a_standing_order_is_due_until_it_is_done() {
     rings.change(&ring, |draft| draft.add(anchor)).expect("added");
     let made =
         order.run(&rings, &signer, now).await.unwrap_or_else(|error| panic!("{error}; {}", pebble.log()));
-    assert!(!order.is_due(&rings, now()).expect("known"));
-    assert!(order.is_due(&rings, made.validity().1 - 86_400).expect("known"));
+    let due = order.due_at(&rings).expect("known");
+    assert!(due > now() && due < made.validity().1);
 }
