@@ -48,6 +48,10 @@ bench-crypto: ready ## AES-GCM and ChaCha20-Poly1305 beside other libraries; wri
 constant-time: ready ## The timing tests of the cryptography at length (20 rounds of 400,000 measurements each; keep the machine quiet)
 	RAVELIN_TIMING_ROUNDS=20 cargo test --release --locked --package ravelin-crypto-accel --test constant_time -- timing --nocapture --test-threads=1
 
+.PHONY: limbo
+limbo: ready ## Our judge of certificates over the cases of x509-limbo. FILE=limbo.json
+	RAVELIN_LIMBO="$(abspath $(or $(FILE),limbo.json))" cargo test --locked --package ravelin-rings --test trust limbo -- --ignored --nocapture
+
 .PHONY: fuzz
 fuzz: ready ## Fuzz every parser, and the cryptography against its oracle, for ten minutes each (nightly compiler, cargo-fuzz)
 	@dataplane/fuzz/run.sh 600

@@ -109,7 +109,7 @@ print("read", ca.subject.rfc4514_string())
 
 #[test]
 fn openssl_verifies_with_our_crl_and_refuses_what_it_takes_back() {
-    for kind in [KeyKind::Rsa(2048), KeyKind::P256, KeyKind::P521, KeyKind::Ed25519] {
+    for kind in KINDS {
         let bench = Bench::new();
         let ca = root(kind, "CN=Test Root");
         let good = below(&ca, KeyKind::P256, &plan("CN=good", &[], Profile::Client, 30));
@@ -163,10 +163,24 @@ fn openssl_signs_our_requests_for_every_kind_of_key() {
         let key = PrivateKey::generate(kind).expect("a key");
         let names: Vec<_> = NAMES.iter().map(|name| parse_alternative_name(name).expect("a name")).collect();
         let request =
-            make_request(&parse_name("CN=gw.example").expect("a name"), &names, &key).expect("a request");
+            make_request(&parse_name("CN=gw.example").expect("a name"), &names, Some("tell me"), &key)
+                .expect("a request");
         bench.write("request.pem", pem("CERTIFICATE REQUEST", &request));
-        bench.ok("openssl", "req -verify -noout -in request.pem");
+        let said = bench.ok("openssl", "req -verify -noout -text -in request.pem");
+        assert!(said.contains("challengePassword") && said.contains("tell me"), "{said}");
         bench.ok("certtool", "--crq-info --infile request.pem");
+        bench.write("public.der", key.public().spki());
+        bench.python(
+            r#"
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+request = x509.load_pem_x509_csr(open("request.pem", "rb").read())
+assert request.is_signature_valid
+assert len(request.extensions.get_extension_for_class(x509.SubjectAlternativeName).value) == 6
+spki = request.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+assert spki == open("public.der", "rb").read()
+"#,
+        );
         bench.ok("openssl", "x509 -req -in request.pem -CA ca.pem -CAkey ca.key -CAcreateserial -copy_extensions copy -days 20 -out leaf.pem");
         let received = Certificate::from_der(&bench.read_pem("leaf.pem")).expect("a certificate");
         assert_eq!(received.public_key().expect("a key"), *key.public(), "{kind}");
@@ -211,7 +225,7 @@ fn requests_that_lie_or_are_weak_are_refused() {
     assert!(refused.contains("1024 bits"), "{refused}");
     let key = PrivateKey::generate(KeyKind::P256).expect("a key");
     let mut request =
-        make_request(&parse_name("CN=gw.example").expect("a name"), &[], &key).expect("a request");
+        make_request(&parse_name("CN=gw.example").expect("a name"), &[], None, &key).expect("a request");
     let at = request.windows(10).position(|window| window == b"gw.example").expect("the name");
     request[at] = b'b';
     let refused = read_request(&request).expect_err("another name").to_string();

@@ -25,6 +25,9 @@ pub(crate) const KINDS: [KeyKind; 7] = [
     KeyKind::Ed25519,
 ];
 
+/// A key that OpenSSL makes quickly.
+pub(crate) const EC: &str = "ec -pkeyopt ec_paramgen_curve:P-256";
+
 /// A certificate and its key.
 pub(crate) struct Pair {
     pub(crate) certificate: Certificate,
@@ -115,6 +118,24 @@ impl Bench {
         let said = text(&output);
         assert!(!output.status.success(), "{program} {arguments} succeeded: {said}");
         said
+    }
+
+    /// Has OpenSSL make a key and a certificate, signed by `issuer` or, without one, by itself; gives the DER.
+    pub(crate) fn issue(&self, name: &str, key: &str, issuer: &str, extensions: &str, more: &str) -> Vec<u8> {
+        self.write("v3.cnf", extensions.replace(';', "\n"));
+        self.ok(
+            "openssl",
+            &format!("req -new -newkey {key} -nodes -keyout {name}.key -out {name}.csr -subj /CN={name}"),
+        );
+        let signer = match issuer {
+            "" => format!("-signkey {name}.key"),
+            issuer => format!("-CA {issuer}.pem -CAkey {issuer}.key -CAcreateserial"),
+        };
+        self.ok(
+            "openssl",
+            &format!("x509 -req -in {name}.csr {signer} -days 30 -extfile v3.cnf -out {name}.pem {more}"),
+        );
+        self.read_pem(&format!("{name}.pem"))
     }
 
     /// Runs a Python program with the packages that `make ready` provides.

@@ -6,5 +6,8 @@ mod issued;
 #[path = "../../fuzz/fuzz_targets/judge.rs"]
 mod judge;
 mod judges;
+mod limbo;
+mod pebble;
+mod reasons;
 mod refusals;
 mod revocation;

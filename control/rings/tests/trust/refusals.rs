@@ -3,22 +3,24 @@
 use ravelin_rings::certificate::Certificate;
 use ravelin_rings::issue::{Constraints, Profile, parse_subtree};
 use ravelin_rings::key::KeyKind;
-use ravelin_rings::revocation::{Cache, Mode, RevocationPolicy};
+use ravelin_rings::revocation::{Cache, Crl, Mode, RevocationPolicy};
 use ravelin_rings::verify::{Anchors, PeerName, Presented, Purpose, Refusal, Requirements, Verified, verify};
 use rustls_pki_types::{CertificateDer, UnixTime};
 
-use crate::judges::{Bench, Pair, below, now, plan, root};
+use crate::judges::{Bench, EC, Pair, below, now, plan, root};
 
 const DAY: u64 = 86_400;
 
 /// One question to the verifier.
-struct Case<'a> {
-    chain: Vec<&'a [u8]>,
+pub(crate) struct Case<'a> {
+    pub(crate) chain: Vec<&'a [u8]>,
     anchors: Vec<&'a [u8]>,
     purpose: Purpose,
-    name: Option<&'a str>,
-    now: u64,
-    mode: Mode,
+    pub(crate) name: Option<&'a str>,
+    pub(crate) now: u64,
+    pub(crate) mode: Mode,
+    /// DER of CRLs that are known.
+    pub(crate) crls: Vec<&'a [u8]>,
 }
 
 impl<'a> Case<'a> {
@@ -26,9 +28,9 @@ impl<'a> Case<'a> {
         Self::of(chain.iter().map(|pair| pair.certificate.der()).collect(), anchor.certificate.der())
     }
 
-    fn of(chain: Vec<&'a [u8]>, anchor: &'a [u8]) -> Self {
+    pub(crate) fn of(chain: Vec<&'a [u8]>, anchor: &'a [u8]) -> Self {
         let (purpose, mode) = (Purpose::TlsServer, Mode::Off);
-        Self { chain, anchors: vec![anchor], purpose, name: None, now: now(), mode }
+        Self { chain, anchors: vec![anchor], purpose, name: None, now: now(), mode, crls: Vec::new() }
     }
 
     fn judge(&self) -> Result<Verified, Refusal> {
@@ -38,14 +40,16 @@ impl<'a> Case<'a> {
         let name = self.name.map(|name| PeerName::parse(name).expect("a name"));
         let requirements = Requirements::new(self.purpose, name, RevocationPolicy::new(self.mode));
         let now = UnixTime::since_unix_epoch(std::time::Duration::from_secs(self.now));
-        verify(Presented { chain: &chain, stapled: None }, &anchors, &requirements, now, &Cache::default())
+        let cache = Cache::default();
+        self.crls.iter().for_each(|der| cache.add_crl(Crl::read(der).expect("a CRL")));
+        verify(Presented { chain: &chain, stapled: None }, &anchors, &requirements, now, &cache)
     }
 
-    fn accepted(&self) -> Verified {
+    pub(crate) fn accepted(&self) -> Verified {
         self.judge().unwrap_or_else(|refusal| panic!("refused: {refusal}"))
     }
 
-    fn refused(&self, code: &str) -> String {
+    pub(crate) fn refused(&self, code: &str) -> String {
         let refusal = self.judge().expect_err(code);
         assert_eq!(refusal.code(), code, "{refusal}");
         refusal.to_string()
@@ -186,22 +190,8 @@ fn usages_decide() {
 fn certificates_that_only_careless_authorities_make_are_refused() {
     let bench = Bench::new();
     let make = |name: &str, key: &str, issuer: &str, extensions: &str, more: &str| {
-        bench.write("v3.cnf", extensions.replace(';', "\n"));
-        bench.ok(
-            "openssl",
-            &format!("req -new -newkey {key} -nodes -keyout {name}.key -out {name}.csr -subj /CN={name}"),
-        );
-        let signer = match issuer {
-            "" => format!("-signkey {name}.key"),
-            issuer => format!("-CA {issuer}.pem -CAkey {issuer}.key -CAcreateserial"),
-        };
-        bench.ok(
-            "openssl",
-            &format!("x509 -req -in {name}.csr {signer} -days 30 -extfile v3.cnf -out {name}.pem {more}"),
-        );
-        bench.read_pem(&format!("{name}.pem"))
+        bench.issue(name, key, issuer, extensions, more)
     };
-    const EC: &str = "ec -pkeyopt ec_paramgen_curve:P-256";
     let ca_ext = "basicConstraints=critical,CA:true";
     let end = "basicConstraints=critical,CA:false";
     let ca = make("root", EC, "", ca_ext, "");
