@@ -65,9 +65,15 @@ impl<'a> Desk<'a> {
     }
 
     /// Makes a key and the request for its certificate (PKCS#10, DER), which waits under the label.
-    pub fn request(&self, place: &Place, kind: KeyKind, plan: &Plan) -> Result<Vec<u8>> {
+    pub fn request(
+        &self,
+        place: &Place,
+        kind: KeyKind,
+        plan: &Plan,
+        challenge: Option<&str>,
+    ) -> Result<Vec<u8>> {
         self.rings.change(&place.ring, |draft| draft.generate(&place.label, kind))?;
-        let made = self.key(place).and_then(|key| make_request(&plan.subject, &plan.names, &key));
+        let made = self.key(place).and_then(|key| make_request(&plan.subject, &plan.names, challenge, &key));
         let request = self.or_undo(place, made)?;
         self.rings.change(&place.ring, |draft| draft.set_request(&place.label, request.clone()))?;
         Ok(request)
@@ -76,7 +82,7 @@ impl<'a> Desk<'a> {
     /// A request for the key and the names of a certificate that is there: to renew it.
     pub fn renewal_request(&self, place: &Place) -> Result<Vec<u8>> {
         let plan = self.plan_like(place, 1)?;
-        make_request(&plan.subject, &plan.names, &self.key(place)?)
+        make_request(&plan.subject, &plan.names, None, &self.key(place)?)
     }
 
     /// A request for a new key and the names of a certificate that is there. It waits under `successor`.
@@ -86,7 +92,7 @@ impl<'a> Desk<'a> {
             Some(kind) => kind,
             None => self.rings.open(&place.ring)?.entry(&place.label)?.certificate().public_key()?.kind(),
         };
-        self.request(&Place { ring: place.ring.clone(), label: successor.clone() }, kind, &plan)
+        self.request(&Place { ring: place.ring.clone(), label: successor.clone() }, kind, &plan, None)
     }
 
     /// Renews a certificate that signed itself: same key, same names, new dates.

@@ -1,6 +1,6 @@
 //! Certificate requests (PKCS#10, RFC 2986).
 
-use der::asn1::{Any, SetOfVec};
+use der::asn1::{Any, ObjectIdentifier, SetOfVec, Utf8StringRef};
 use der::{Decode, Encode};
 use x509_cert::attr::{Attribute, Attributes};
 use x509_cert::ext::Extensions;
@@ -28,8 +28,17 @@ pub struct Request {
     pub key: PublicKey,
 }
 
-/// DER of a request for `key`.
-pub fn make_request(subject: &Name, names: &[GeneralName], key: &impl IssuingKey) -> Result<Vec<u8>> {
+/// challengePassword (RFC 2985 5.4.1).
+const CHALLENGE: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.9.7");
+
+/// DER of a request for `key`. By the `challenge` an authority may ask whoever wants the certificate taken back; it
+/// stands in the request for all to read.
+pub fn make_request(
+    subject: &Name,
+    names: &[GeneralName],
+    challenge: Option<&str>,
+    key: &impl IssuingKey,
+) -> Result<Vec<u8>> {
     if subject.is_empty() && names.is_empty() {
         return Err(Error::Unfit("a request needs a subject or an alternative name".to_owned()));
     }
@@ -38,17 +47,21 @@ pub fn make_request(subject: &Name, names: &[GeneralName], key: &impl IssuingKey
             version: Version::V1,
             subject: subject.clone(),
             public_key: SubjectPublicKeyInfoOwned::from_der(key.public().spki())?,
-            attributes: attributes(subject, names)?,
+            attributes: attributes(subject, names, challenge)?,
         })
     };
     sign(&content().map_err(unwritable)?, key)
 }
 
-fn attributes(subject: &Name, names: &[GeneralName]) -> der::Result<Attributes> {
+fn attributes(subject: &Name, names: &[GeneralName], challenge: Option<&str>) -> der::Result<Attributes> {
     let mut attributes = Attributes::new();
     if !names.is_empty() {
         let wanted: Extensions = vec![extension(subject.is_empty(), &SubjectAltName(names.to_vec()))?];
         attributes.insert(Attribute::try_from(ExtensionReq(wanted))?)?;
+    }
+    if let Some(challenge) = challenge {
+        let value = Any::encode_from(&Utf8StringRef::new(challenge)?)?;
+        attributes.insert(Attribute { oid: CHALLENGE, values: SetOfVec::try_from(vec![value])? })?;
     }
     Ok(attributes)
 }

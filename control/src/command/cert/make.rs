@@ -39,6 +39,9 @@ pub(crate) struct Request {
     place: Place,
     #[command(flatten)]
     names: Names,
+    /// A challenge password for the authority. It stands in the request for all to read.
+    #[arg(long, value_name = "TEXT")]
+    challenge: Option<String>,
     /// Kind of the new key: rsa-2048, rsa-3072, rsa-4096, p256, p384, p521 or ed25519.
     #[arg(long, default_value = "p256")]
     key: KeyKind,
@@ -129,7 +132,8 @@ pub(crate) fn request(session: &Session, rings: &Rings, arguments: &Request) -> 
     let signer = Signer::new(rings.clone());
     let terms = Terms { days: 1, crl_url: Vec::new(), ocsp_url: Vec::new() };
     let plan = terms.plan(&arguments.names, Profile::Server)?;
-    let request = Desk::new(rings, &signer, now()).request(&arguments.place, arguments.key, &plan)?;
+    let desk = Desk::new(rings, &signer, now());
+    let request = desk.request(&arguments.place, arguments.key, &plan, arguments.challenge.as_deref())?;
     hand_out(session, arguments.out.as_ref(), &arguments.place, &request)
 }
 
