@@ -59,12 +59,19 @@ fn the_end_of_certificates_is_told_and_a_renewal_counts_at_once() {
             text.lines().find(|line| line.starts_with("ravelin_certificate_expiry_timestamp_seconds{"));
         line.expect("the gauge").to_owned()
     };
+    rings
+        .change(&name, |draft| {
+            draft.set_passphrase_end(Some(NOW + 6 * DAY));
+            Ok(())
+        })
+        .expect("a term");
     tracing::subscriber::with_default(subscriber, || {
         let series = r#"ravelin_certificate_expiry_timestamp_seconds{ring="gw",label="main"}"#;
         assert_eq!(gauge(NOW), format!("{series} {}", NOW + 5 * DAY));
         gauge(NOW + 60);
         gauge(NOW + 4 * DAY + 60);
         gauge(NOW + 6 * DAY);
+        rings.set_passphrase(&name, &Source::stash()).expect("a new passphrase");
         Desk::new(&rings, &signer, NOW + 6 * DAY).renew_self_signed(&place, 300).expect("renewed");
         assert_eq!(gauge(NOW + 6 * DAY), format!("{series} {}", NOW + 306 * DAY));
     });
@@ -76,5 +83,7 @@ fn the_end_of_certificates_is_told_and_a_renewal_counts_at_once() {
         .filter(|code| code.starts_with("RVL-CERT"))
         .collect();
     assert_eq!(codes, ["RVL-CERT-EXPIRES", "RVL-CERT-EXPIRES", "RVL-CERT-EXPIRED"], "{said}");
+    let told = said.lines().filter(|line| line.contains("RVL-RING-PASSPHRASE")).count();
+    assert_eq!(told, 2, "for the last week and the last day; then it has another: {said}");
     assert!(said.contains("\"days\":5") && said.contains("gw/main"), "{said}");
 }

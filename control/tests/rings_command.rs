@@ -156,3 +156,156 @@ fn wrong_words_and_missing_passphrases_have_their_status_and_remedy() {
     let value: Value = serde_json::from_slice(&output.stdout).expect("one JSON value");
     assert!(value["error"].as_str().expect("text").contains("no ring nothing"));
 }
+
+/// Runs the command at a terminal of its own, answers what it asks, and gives what was on the screen.
+const TERMINAL: &str = r#"
+import os, pty, signal, sys
+signal.alarm(300)
+answers = sys.argv[1].split(",")
+pid, screen = pty.fork()
+if pid == 0:
+    os.execv(sys.argv[2], sys.argv[2:])
+seen = b""
+while True:
+    try:
+        part = os.read(screen, 4096)
+    except OSError:
+        break
+    if not part:
+        break
+    seen += part
+    while answers and seen.count(b": ") > len(sys.argv[1].split(",")) - len(answers):
+        os.write(screen, answers.pop(0).encode() + b"\n")
+sys.stdout.write(seen.decode())
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+"#;
+
+impl Bench {
+    fn at_terminal(&self, answers: &str, words: &str) -> (bool, String) {
+        let output = Command::new("/usr/bin/python3")
+            .args([
+                "-c",
+                TERMINAL,
+                answers,
+                env!("CARGO_BIN_EXE_ravelin"),
+                "--config",
+                "/nonexistent/ravelin.toml",
+            ])
+            .args(words.split_whitespace())
+            .current_dir(self.path())
+            .env("RAVELIN_RINGS", self.path().join("rings"))
+            .output()
+            .expect("a terminal");
+        (output.status.success(), String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+
+    /// Runs the command as a unit with credentials does.
+    fn with_credentials(&self, words: &str) -> Output {
+        Command::new(env!("CARGO_BIN_EXE_ravelin"))
+            .args(["--config", "/nonexistent/ravelin.toml"])
+            .args(words.split_whitespace())
+            .current_dir(self.path())
+            .env("RAVELIN_RINGS", self.path().join("rings"))
+            .env("CREDENTIALS_DIRECTORY", self.path().join("credentials"))
+            .output()
+            .expect("the command")
+    }
+}
+
+#[test]
+fn a_passphrase_is_asked_for_at_the_terminal_twice_when_it_is_new() {
+    let bench = Bench::new();
+    bench.ok("ring create asks --prompt");
+    let import = "cert import asks cert.pem key.pem --label site";
+    let (done, said) = bench.at_terminal("one,two", import);
+    assert!(!done && said.contains("not the same"), "{said}");
+    let (done, said) = bench.at_terminal("secret,secret", import);
+    assert!(done && said.contains("again: ") && !said.contains("secret"), "{said}");
+    let export = "cert export asks/site --format pkcs8 --with-key --plain --out key.out";
+    let (done, said) = bench.at_terminal("wrong", export);
+    assert!(!done && said.contains("does not open it"), "{said}");
+    let (done, said) = bench.at_terminal("secret", export);
+    assert!(done && !said.contains("again"), "{said}");
+    let written = std::fs::read_to_string(bench.path().join("key.out")).expect("the key");
+    assert!(written.contains("BEGIN PRIVATE KEY"), "{written}");
+    // A second key under another passphrase would make a ring that no passphrase opens.
+    let (done, said) = bench.at_terminal("other", "cert request asks/next --subject CN=next --out next.csr");
+    assert!(!done && said.contains("does not open it"), "{said}");
+    let (done, said) = bench.at_terminal("secret", "cert request asks/next --subject CN=next --out next.csr");
+    assert!(done, "{said}");
+}
+
+#[test]
+fn a_passphrase_comes_from_a_file_and_changes() {
+    let bench = Bench::new();
+    bench.ok("ring create locked --passphrase-file pass");
+    bench.ok("cert import locked cert.pem key.pem --label site");
+    let key = std::fs::read_dir(bench.path().join("rings/locked")).expect("the ring").flatten();
+    let key =
+        key.map(|e| e.path()).find(|p| p.file_name().is_some_and(|n| n.to_string_lossy().starts_with('k')));
+    let opens = |pass: &str| {
+        Command::new("openssl")
+            .args(["pkey", "-noout", "-passin", &format!("pass:{pass}"), "-in"])
+            .arg(key.as_ref().expect("a key file"))
+            .output()
+            .expect("openssl")
+            .status
+            .success()
+    };
+    assert!(opens("secret") && !opens("other"), "the file is encrypted, by this passphrase");
+    std::fs::write(bench.path().join("pass"), "another\n").expect("written");
+    let export = "cert export locked/site --format pkcs8 --with-key --plain --out key.out";
+    assert!(bench.refused(export).contains("does not open it"));
+    std::fs::write(bench.path().join("pass"), "secret\n").expect("written");
+    bench.ok("ring passwd locked --stash");
+    std::fs::remove_file(bench.path().join("pass")).expect("removed");
+    bench.ok(export);
+}
+
+#[test]
+fn a_passphrase_has_an_end_when_told_so() {
+    let bench = Bench::new();
+    bench.ok("ring passwd web --stash --passphrase-days 30");
+    bench.ok("cert import web cert.pem key.pem --label site");
+    let export = "cert export web/site --format pkcs8 --with-key --plain";
+    bench.ok(export);
+    assert!(bench.json("ring show web")["passphrase_until"].as_u64().is_some());
+    bench.ok("ring create short --passphrase-days 0");
+    bench.ok("cert import short cert.pem key.pem --label site");
+    let start = std::time::Instant::now();
+    let export = "cert export short/site --format pkcs8 --with-key --plain --out key.out";
+    while bench.run(export).status.success() {
+        assert!(start.elapsed() < std::time::Duration::from_secs(60), "it does not end");
+        std::fs::remove_file(bench.path().join("key.out")).expect("removed");
+    }
+    for words in [export, "cert renew short/site"] {
+        let refused = bench.refused(words);
+        assert!(refused.contains("has ended") && refused.contains("ravelin ring passwd short"), "{refused}");
+    }
+    bench.ok("ring passwd short --stash");
+    bench.ok(export);
+    assert_eq!(bench.json("ring show short")["passphrase_until"], Value::Null);
+}
+
+#[test]
+fn a_passphrase_comes_as_a_credential_of_the_service_manager() {
+    let bench = Bench::new();
+    std::fs::create_dir(bench.path().join("credentials")).expect("a folder");
+    std::fs::rename(bench.path().join("pass"), bench.path().join("credentials/ring-web")).expect("moved");
+    bench.ok("ring create unit --credential ring-web");
+    let import = "cert import unit cert.pem key.pem --label site";
+    let refused = bench.refused(import);
+    assert!(refused.contains("LoadCredential=ring-web:PATH"), "{refused}");
+    let done = bench.with_credentials(import);
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    let export = "cert export unit/site --format pkcs8 --with-key --plain --out key.out";
+    std::fs::write(bench.path().join("credentials/ring-web"), "other\n").expect("written");
+    let refused = bench.with_credentials(export);
+    let said = String::from_utf8_lossy(&refused.stderr);
+    assert!(!refused.status.success() && said.contains("does not open it"), "{said}");
+    std::fs::write(bench.path().join("credentials/ring-web"), "secret\n").expect("written");
+    assert!(bench.with_credentials(export).status.success());
+    bench.ok("ring create escape --credential ../pass");
+    let refused = bench.with_credentials("cert import escape cert.pem key.pem");
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("no name of a credential"));
+}

@@ -237,7 +237,11 @@ fn certificates_stand_for_identities_by_the_most_specific_rule() {
     assert!(said.contains("rule all maps the same"), "{said}");
     let who = || site.ok(&["cert", "map", "test", "a.pem"]);
     assert!(who().contains("stands for mailer, by rule mail"), "{}", who());
-    site.ok(&["cert", "map", "delete", "mail"]);
+    site.ok(&["cert", "map", "alter", "mail", "--rename", "post", "--identity", "postmaster"]);
+    assert!(who().contains("stands for postmaster, by rule post"), "{}", who());
+    assert!(site.refused(&["cert", "map", "alter", "mail", "--identity", "x"]).contains("no rule mail"));
+    assert!(site.refused(&["cert", "map", "alter", "post", "--rename", "all"]).contains("rule all already"));
+    site.ok(&["cert", "map", "delete", "post"]);
     assert!(who().contains("stands for operator"), "{}", who());
     assert!(site.ok(&["cert", "map", "list"]).contains("Sales"));
 }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::name::Place;
+use crate::name::{Label, Place};
 use crate::ring::Ring;
 
 /// Days before the end at which something is said.
@@ -41,6 +41,15 @@ pub fn expiries(rings: &[Ring]) -> Vec<Expiry> {
         .collect()
     };
     rings.iter().filter(|ring| ring.store != "system").flat_map(of_ring).collect()
+}
+
+/// When the passphrases of these rings end, under the label `passphrase`.
+pub fn passphrase_ends(rings: &[Ring]) -> Vec<Expiry> {
+    let end = |ring: &Ring| -> Option<Expiry> {
+        let place = Place { ring: ring.name.clone(), label: Label::new("passphrase").ok()? };
+        Some(Expiry { place, subject: String::new(), not_after: ring.passphrase_until? })
+    };
+    rings.iter().filter_map(end).collect()
 }
 
 /// Remembers what was said, so that nothing is said twice.

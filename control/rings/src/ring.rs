@@ -1,5 +1,7 @@
 //! A ring as it was when it was opened.
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use serde::{Deserialize, Serialize};
 
 use crate::access::{Access, Owner};
@@ -65,6 +67,8 @@ pub struct Ring {
     pub store: &'static str,
     /// Goes up by one with each change.
     pub generation: u64,
+    /// Until when its passphrase is good, in seconds since 1970; then its keys are not used before it has another.
+    pub passphrase_until: Option<u64>,
     /// Whose it is.
     pub owner: Owner,
     /// Who else may use its keys.
@@ -106,6 +110,15 @@ impl Ring {
     pub fn trust_anchors(&self) -> impl Iterator<Item = &Certificate> {
         let usable = |entry: &&Entry| entry.usage == Usage::TrustAnchor && entry.trust == Trust::Trusted;
         self.entries.iter().filter(usable).map(Entry::certificate)
+    }
+
+    /// Refuses when the passphrase has ended (row E22).
+    pub(crate) fn check_passphrase(&self) -> Result<()> {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(u64::MAX, |since| since.as_secs());
+        match self.passphrase_until {
+            Some(until) if until < now => Err(Error::PassphraseEnded(self.name.clone())),
+            _ => Ok(()),
+        }
     }
 
     /// The pending key that belongs to `public`.

@@ -58,6 +58,7 @@ impl Signer {
     ) -> Result<(Grant, Vec<u8>)> {
         let ring = self.rings.open(name)?;
         let grant = admit(&ring, caller)?;
+        ring.check_passphrase()?;
         let place = place(&ring, label, caller)?;
         let generation = match place.ring == *name {
             true => ring.generation,
@@ -65,6 +66,7 @@ impl Signer {
             false => {
                 let origin = self.rings.open(&place.ring)?;
                 admit(&origin, caller)?;
+                origin.check_passphrase()?;
                 usable(&origin, &place.label)?;
                 origin.generation
             }

@@ -1,11 +1,13 @@
 //! What `ring` and `cert` share: where rings are, who is asked for passphrases, where audit events go, whose names mean whom.
 
+use std::collections::HashMap;
 use std::io::Write;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use ravelin_rings::access::Owner;
-use ravelin_rings::passphrase::{Passphrase, Source};
+use ravelin_rings::name::RingName;
+use ravelin_rings::passphrase::{Passphrase, Prompt, Source};
 use ravelin_rings::store::Rings;
 use tracing::Dispatch;
 use tracing::instrument::WithSubscriber;
@@ -38,7 +40,7 @@ impl Where {
             None if session.config.exists() => session.appliance()?.control.rings,
             None => PathBuf::from(DEFAULT),
         };
-        Ok(Rings::at(folder).with_prompt(Arc::new(ask)))
+        Ok(Rings::at(folder).with_prompt(asked_once()))
     }
 }
 
@@ -77,6 +79,20 @@ fn record(rings: &Rings) -> Result<Option<Dispatch>, Failure> {
     let lines = tracing_subscriber::fmt::layer().json().flatten_event(true).with_writer(Arc::new(file));
     let subscriber = tracing_subscriber::registry().with(only).with(lines);
     Ok(Some(Dispatch::new(subscriber)))
+}
+
+/// Asks once for each ring, however often the command opens it.
+fn asked_once() -> Prompt {
+    let known: Mutex<HashMap<String, Passphrase>> = Mutex::default();
+    Arc::new(move |what, new| {
+        let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(passphrase) = known.get(what).filter(|_| !new) {
+            return Ok(passphrase.clone());
+        }
+        let passphrase = ask(what, new)?;
+        known.insert(what.to_owned(), passphrase.clone());
+        Ok(passphrase)
+    })
 }
 
 /// Asks at the terminal, without echo; a new passphrase twice.
@@ -120,6 +136,26 @@ pub(crate) struct Lock {
     /// Ask for it each time.
     #[arg(long)]
     prompt: bool,
+}
+
+/// How long a ring's passphrase is good.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Term {
+    /// For how many days the passphrase is good; then the ring's keys are not used before it has another.
+    #[arg(long, value_name = "DAYS")]
+    passphrase_days: Option<u32>,
+}
+
+impl Term {
+    /// Notes it in the ring.
+    pub(crate) fn apply(&self, rings: &Rings, ring: &RingName) -> Result<(), Failure> {
+        let Some(days) = self.passphrase_days else { return Ok(()) };
+        let until = super::cert::wish::now() + u64::from(days) * 86_400;
+        Ok(rings.change(ring, |draft| {
+            draft.set_passphrase_end(Some(until));
+            Ok(())
+        })?)
+    }
 }
 
 impl Lock {

@@ -95,6 +95,9 @@ pub(crate) async fn run(session: &Session, rings: &Rings, arguments: &Arguments)
     }
     for (name, chain) in &chains {
         findings.push(check(name, chain, &anchors, arguments, &cache).await);
+        if arguments.ring.is_none() {
+            findings.push(whether_known(rings, name, &chain[0])?);
+        }
     }
     let rows = findings.iter().map(|finding| {
         [finding.certificate.clone(), finding.level.to_owned(), finding.code.to_owned(), finding.text.clone()]
@@ -146,6 +149,19 @@ async fn check(
             finding("ok", "good", format!("{}; until {} UTC", path.join(" < "), date(verified.not_after())))
         }
     }
+}
+
+/// Says which rings have a certificate.
+fn whether_known(rings: &Rings, name: &str, certificate: &Certificate) -> Result<Finding, Failure> {
+    let opened = rings.list()?.into_iter().filter_map(|ring| rings.open(&ring).ok());
+    let found: Vec<String> = opened
+        .filter_map(|ring| ring.find(certificate).map(|entry| format!("{}/{}", ring.name, entry.label)))
+        .collect();
+    let (code, text) = match found.is_empty() {
+        true => ("not-known", "it is in no ring".to_owned()),
+        false => ("known", format!("it is {}", found.join(", "))),
+    };
+    Ok(Finding { certificate: name.to_owned(), level: "ok", code, text })
 }
 
 type Chain = (String, Vec<Certificate>);
