@@ -14,20 +14,15 @@ use serde_json::json;
 use super::cert::describe::{certificate_value, date};
 use super::cert::wish::{Limits, Names, Terms, deliver, now, profile};
 use super::cert::{import, make};
-use super::keyring::{Where, audited, done};
+use super::keyring::{AtRings, audited, done};
 use super::table::print;
 use super::{Failure, Session};
 
-#[derive(Debug, clap::Args)]
-pub(crate) struct Arguments {
-    #[command(flatten)]
-    place: Where,
-    #[command(subcommand)]
-    verb: Verb,
-}
+/// What the command is told.
+pub(crate) type Arguments = AtRings<Verb>;
 
 #[derive(Debug, Subcommand)]
-enum Verb {
+pub(crate) enum Verb {
     /// Make an authority: a key, and a certificate that it signs for itself or that a higher authority signs.
     Init(Init),
     /// Sign a request.
@@ -44,7 +39,7 @@ enum Verb {
 }
 
 #[derive(Debug, clap::Args)]
-struct Init {
+pub(crate) struct Init {
     /// Where it goes, as RING/LABEL.
     place: Place,
     #[command(flatten)]
@@ -66,7 +61,7 @@ struct Init {
 }
 
 #[derive(Debug, clap::Args)]
-struct Sign {
+pub(crate) struct Sign {
     /// The authority, as RING/LABEL.
     ca: Place,
     /// The request (PKCS#10, PEM or DER).
@@ -84,7 +79,7 @@ struct Sign {
 }
 
 #[derive(Debug, clap::Args)]
-struct Revoke {
+pub(crate) struct Revoke {
     /// The authority, as RING/LABEL.
     ca: Place,
     /// Serial number in hexadecimal digits.
@@ -100,7 +95,7 @@ struct Revoke {
 }
 
 #[derive(Debug, clap::Args)]
-struct Crl {
+pub(crate) struct Crl {
     /// The authority, as RING/LABEL.
     ca: Place,
     /// For how many hours it is good.

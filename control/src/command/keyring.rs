@@ -5,6 +5,7 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use clap::Subcommand;
 use ravelin_rings::access::Owner;
 use ravelin_rings::name::RingName;
 use ravelin_rings::passphrase::{Passphrase, Prompt, Source};
@@ -22,6 +23,15 @@ impl From<ravelin_rings::Error> for Failure {
     fn from(error: ravelin_rings::Error) -> Self {
         Self::Refused(error.to_string())
     }
+}
+
+/// A verb of `ring`, `cert` or `ca`, and where the rings are that it works on.
+#[derive(Debug, clap::Args)]
+pub(crate) struct AtRings<V: Subcommand> {
+    #[command(flatten)]
+    pub(crate) place: Where,
+    #[command(subcommand)]
+    pub(crate) verb: V,
 }
 
 /// Where rings are; part of every `ring`, `cert` and `ca` command.

@@ -10,20 +10,15 @@ use ravelin_rings::store::{BUNDLE, NewRing, Rings, StoreKind};
 use serde_json::json;
 
 use super::cert::describe::date;
-use super::keyring::{self, Lock, Term, Where, audited, done, name_of, owner_text};
+use super::keyring::{self, AtRings, Lock, Term, audited, done, name_of, owner_text};
 use super::table::print;
 use super::{Failure, Session};
 
-#[derive(Debug, clap::Args)]
-pub(crate) struct Arguments {
-    #[command(flatten)]
-    place: Where,
-    #[command(subcommand)]
-    verb: Verb,
-}
+/// What the command is told.
+pub(crate) type Arguments = AtRings<Verb>;
 
 #[derive(Debug, Subcommand)]
-enum Verb {
+pub(crate) enum Verb {
     /// Make a ring.
     Create(Create),
     /// All rings.
@@ -64,7 +59,7 @@ enum Verb {
 }
 
 #[derive(Debug, clap::Args)]
-struct Create {
+pub(crate) struct Create {
     /// Name of the ring.
     ring: RingName,
     /// Whose it is: a user, `ca` or `host`; the caller when left out.
@@ -128,7 +123,7 @@ impl Create {
 }
 
 #[derive(Debug, clap::Args)]
-struct Connect {
+pub(crate) struct Connect {
     /// The ring that is to show it.
     ring: RingName,
     /// The certificate, as RING/LABEL.
@@ -145,7 +140,7 @@ struct Connect {
 }
 
 #[derive(Debug, clap::Args)]
-struct AccessChange {
+pub(crate) struct AccessChange {
     /// The ring.
     ring: RingName,
     /// Let a user in; may be given again, as all below.

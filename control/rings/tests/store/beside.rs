@@ -9,7 +9,7 @@ use ravelin_rings::signer::Signer;
 use ravelin_rings::store::Rings;
 use ravelin_rings::verify::parse_name;
 
-use crate::disk::{Cut, copy};
+use crate::disk::{copy, every_cut};
 use crate::tools::{new_ring, place, with_ring};
 
 const NOW: u64 = 1_800_000_000;
@@ -29,30 +29,18 @@ fn cut_everywhere(
     change(&rings).expect("changed");
     let new = told(&rings);
     assert_ne!(old, new);
-    for cut in 0.. {
-        let mut ended = false;
-        for forgetful in [false, true] {
-            let folder = tempfile::tempdir().expect("a folder");
-            copy(base.path(), folder.path());
-            let rings = Rings::at(folder.path().join("rings"));
-            let disk = Cut::new(cut, forgetful);
-            let result = change(&rings.clone().with_files(disk.clone()));
-            let found = told(&rings);
-            assert!(found == old || found == new, "cut at step {cut}, forgetful {forgetful}: {found}");
-            assert_eq!(result.is_ok(), !disk.was_cut(), "who is told that it is done finds it done");
-            if !disk.was_cut() {
-                assert_eq!(found, new);
-                ended = true;
-            } else if found == old {
-                change(&rings).expect("life goes on");
-                assert_eq!(told(&rings), new);
-            }
+    every_cut(base.path(), |rings, cutting, disk, place| {
+        let result = change(cutting);
+        let found = told(rings);
+        assert!(found == old || found == new, "{place}: {found}");
+        assert_eq!(result.is_ok(), !disk.was_cut(), "who is told that it is done finds it done");
+        if !disk.was_cut() {
+            assert_eq!(found, new);
+        } else if found == old {
+            change(rings).expect("life goes on");
+            assert_eq!(told(rings), new);
         }
-        if ended {
-            return cut;
-        }
-    }
-    unreachable!("there is an end")
+    })
 }
 
 fn rule(name: &str) -> Rule {

@@ -4,7 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
-use ravelin_rings::store::{Disk, Files};
+use ravelin_rings::store::{Disk, Files, Rings};
 
 /// What the disk forgets when the power goes before it was told to sync.
 enum Undo {
@@ -119,6 +119,28 @@ impl Files for Cut {
     fn remove_folder(&self, path: &Path) -> io::Result<()> {
         self.step(vec![], || (), || Disk.remove_folder(path))
     }
+}
+
+/// Tries a change on copies of `base` with the power going at every step, on a disk that keeps what it has and on one that
+/// forgets what was not synced, until the power does not go any more; how many steps there were. `attempt` gets the rings
+/// as they are found, the same with the power that goes, and words for where.
+pub(crate) fn every_cut(base: &Path, attempt: impl Fn(&Rings, &Rings, &Cut, &str)) -> usize {
+    for cut in 0.. {
+        let mut ended = false;
+        for forgetful in [false, true] {
+            let folder = tempfile::tempdir().expect("a folder");
+            copy(base, folder.path());
+            let rings = Rings::at(folder.path().join("rings"));
+            let disk = Cut::new(cut, forgetful);
+            let cutting = rings.clone().with_files(disk.clone());
+            attempt(&rings, &cutting, &disk, &format!("cut at step {cut}, forgetful {forgetful}"));
+            ended |= !disk.was_cut();
+        }
+        if ended {
+            return cut;
+        }
+    }
+    unreachable!("there is an end")
 }
 
 /// Copies a folder with all in it.

@@ -9,7 +9,7 @@ use ravelin_rings::scheme::Scheme;
 use ravelin_rings::signer::Signer;
 use ravelin_rings::store::{NewRing, Rings, StoreKind};
 
-use crate::disk::{Cut, copy};
+use crate::disk::{Cut, every_cut};
 use crate::tools::{label, name, new_ring, with_ring};
 
 /// Labels of pending keys, all of which must sign.
@@ -33,35 +33,21 @@ pub(crate) fn cut_everywhere(
 ) -> usize {
     let (base, rings) = with_ring(new);
     rings.change(&name("web"), |ring| ring.generate(&label("old"), KeyKind::Ed25519)).expect("a key");
-    for cut in 0.. {
-        let mut ended = false;
-        for forgetful in [false, true] {
-            let folder = tempfile::tempdir().expect("a folder");
-            copy(base.path(), folder.path());
-            let rings = Rings::at(folder.path().join("rings"));
-            let disk = Cut::new(cut, forgetful);
-            let result = change(&rings.clone().with_files(disk.clone()));
-            let found = keys(&rings);
-            let whole = found == ["old"] || found == after;
-            assert!(whole, "cut at step {cut}, forgetful {forgetful}: {found:?}");
-            if !disk.was_cut() {
-                result.expect("changed");
-                assert_eq!(found, after);
-                ended = true;
-            }
-            // Life goes on.
-            rings
-                .change(&name("web"), |ring| ring.generate(&label("later"), KeyKind::Ed25519))
-                .expect("a key");
-            assert!(keys(&rings).contains(&"later".to_owned()));
-            let stray = std::fs::read_dir(rings.root().join("web")).expect("a folder").count();
-            assert!(stray <= 6, "{stray} files: what was cut short is not tidied away");
+    every_cut(base.path(), |rings, cutting, disk, place| {
+        let result = change(cutting);
+        let found = keys(rings);
+        let whole = found == ["old"] || found == after;
+        assert!(whole, "{place}: {found:?}");
+        if !disk.was_cut() {
+            result.expect("changed");
+            assert_eq!(found, after);
         }
-        if ended {
-            return cut;
-        }
-    }
-    unreachable!("there is an end")
+        // Life goes on.
+        rings.change(&name("web"), |ring| ring.generate(&label("later"), KeyKind::Ed25519)).expect("a key");
+        assert!(keys(rings).contains(&"later".to_owned()));
+        let stray = std::fs::read_dir(rings.root().join("web")).expect("a folder").count();
+        assert!(stray <= 6, "{stray} files: what was cut short is not tidied away");
+    })
 }
 
 fn in_pkcs12() -> NewRing {

@@ -61,7 +61,7 @@ fn each_of_eight_faults_is_refused_for_its_own_reason_and_by_openssl_too() {
         assert!(said.contains(theirs), "{code}: {said}");
         let ders: Vec<Vec<u8>> = chain.iter().map(|name| bench.read_pem(&format!("{name}.pem"))).collect();
         let mut case = Case::of(ders.iter().map(Vec::as_slice).collect(), &root);
-        (case.name, case.now, case.crls) = (Some(host), at, vec![&crl]);
+        (case.name, case.now, case.crls) = (Some(host), at, vec![crl.as_slice()]);
         if code == "revoked" {
             case.mode = Mode::Hard;
         }
@@ -75,7 +75,7 @@ fn each_of_eight_faults_is_refused_for_its_own_reason_and_by_openssl_too() {
         bench.ok("openssl", &format!("verify {asked} -CAfile root.pem {}.pem", chain[0]));
         let ders: Vec<Vec<u8>> = chain.iter().map(|name| bench.read_pem(&format!("{name}.pem"))).collect();
         let mut case = Case::of(ders.iter().map(Vec::as_slice).collect(), &root);
-        (case.name, case.crls) = (Some("gw.example"), vec![&crl]);
+        (case.name, case.crls) = (Some("gw.example"), vec![crl.as_slice()]);
         case.accepted();
     }
 }

@@ -66,10 +66,17 @@ pub(crate) struct Receive {
 pub(crate) struct Renew {
     /// The certificate, as RING/LABEL.
     place: Place,
-    /// An authority of ours that renews it at once, as RING/LABEL. What signed itself renews itself.
+    #[command(flatten)]
+    from: From,
+}
+
+/// Who certifies it anew. What signed itself does so again.
+#[derive(Debug, clap::Args)]
+struct From {
+    /// An authority of ours that certifies it at once, as RING/LABEL; what signed itself needs none.
     #[arg(long, value_name = "RING/LABEL", conflicts_with = "out")]
     ca: Option<Place>,
-    /// For how many days, where it is renewed at once.
+    /// For how many days, where it is certified at once.
     #[arg(long, default_value_t = 397)]
     days: u32,
     /// New file for the request to another authority; standard output when left out.
@@ -86,15 +93,8 @@ pub(crate) struct Rekey {
     /// Kind of the new key; as before when left out.
     #[arg(long)]
     key: Option<KeyKind>,
-    /// An authority of ours that certifies it at once, as RING/LABEL.
-    #[arg(long, value_name = "RING/LABEL", conflicts_with = "out")]
-    ca: Option<Place>,
-    /// For how many days, where it is certified at once.
-    #[arg(long, default_value_t = 397)]
-    days: u32,
-    /// New file for the request to another authority; standard output when left out.
-    #[arg(long, value_name = "FILE")]
-    out: Option<PathBuf>,
+    #[command(flatten)]
+    from: From,
 }
 
 #[derive(Debug, clap::Args)]
@@ -173,8 +173,8 @@ pub(crate) fn renew(session: &Session, rings: &Rings, arguments: &Renew) -> Resu
     let desk = Desk::new(rings, &signer, now());
     let Place { ring, label } = &arguments.place;
     let entry = rings.open(ring)?.entry(label)?.clone();
-    if let Some(ca) = &arguments.ca {
-        let plan = desk.plan_like(&arguments.place, arguments.days)?;
+    if let Some(ca) = &arguments.from.ca {
+        let plan = desk.plan_like(&arguments.place, arguments.from.days)?;
         let key = entry.certificate().public_key()?;
         let chain = Authority::open(rings, &signer, ca)?.sign(&plan, &key)?;
         let renewed = chain[0].clone();
@@ -182,10 +182,10 @@ pub(crate) fn renew(session: &Session, rings: &Rings, arguments: &Renew) -> Resu
         return tell(session, &arguments.place, &renewed, "renewed");
     }
     if entry.certificate().is_self_issued() {
-        let renewed = desk.renew_self_signed(&arguments.place, arguments.days)?;
+        let renewed = desk.renew_self_signed(&arguments.place, arguments.from.days)?;
         return tell(session, &arguments.place, &renewed, "renewed");
     }
-    hand_out(session, arguments.out.as_ref(), &arguments.place, &desk.renewal_request(&arguments.place)?)
+    hand_out(session, arguments.from.out.as_ref(), &arguments.place, &desk.renewal_request(&arguments.place)?)
 }
 
 pub(crate) fn rekey(session: &Session, rings: &Rings, arguments: &Rekey) -> Result<(), Failure> {
@@ -194,8 +194,8 @@ pub(crate) fn rekey(session: &Session, rings: &Rings, arguments: &Rekey) -> Resu
     let successor = Place { ring: arguments.place.ring.clone(), label: arguments.successor.clone() };
     let old = rings.open(&successor.ring)?.entry(&arguments.place.label)?.certificate().clone();
     let kind = arguments.key.map_or_else(|| old.public_key().map(|key| key.kind()), Ok)?;
-    let plan = desk.plan_like(&arguments.place, arguments.days)?;
-    let made = match &arguments.ca {
+    let plan = desk.plan_like(&arguments.place, arguments.from.days)?;
+    let made = match &arguments.from.ca {
         Some(ca) => {
             let authority = Authority::open(rings, &signer, ca)?;
             let certify = |key: &ravelin_rings::issue::HeldKey<'_>| {
@@ -206,7 +206,7 @@ pub(crate) fn rekey(session: &Session, rings: &Rings, arguments: &Rekey) -> Resu
         None if old.is_self_issued() => desk.self_sign(&successor, kind, &plan)?,
         None => {
             let request = desk.rekey_request(&arguments.place, &arguments.successor, Some(kind))?;
-            return hand_out(session, arguments.out.as_ref(), &successor, &request);
+            return hand_out(session, arguments.from.out.as_ref(), &successor, &request);
         }
     };
     tell(session, &successor, &made, "made")

@@ -15,21 +15,16 @@ use ravelin_rings::ring::{Entry, Ring, Trust, Usage};
 use ravelin_rings::store::Rings;
 use serde_json::json;
 
-use super::keyring::{Where, audited, audited_later, done};
+use super::keyring::{AtRings, audited, audited_later, done};
 use super::table::print;
 use super::{Failure, Session};
 pub(crate) use describe::{trust_text, usage_text, value};
 
-#[derive(Debug, clap::Args)]
-pub(crate) struct Arguments {
-    #[command(flatten)]
-    place: Where,
-    #[command(subcommand)]
-    verb: Verb,
-}
+/// What the command is told.
+pub(crate) type Arguments = AtRings<Verb>;
 
 #[derive(Debug, Subcommand)]
-enum Verb {
+pub(crate) enum Verb {
     /// Say whether certificates would be believed, and if not, why.
     Check(check::Arguments),
     /// Get a certificate from an ACME server, and have it renewed by itself.
@@ -40,7 +35,7 @@ enum Verb {
 
 /// What needs no network.
 #[derive(Debug, Subcommand)]
-enum Local {
+pub(crate) enum Local {
     /// Make a key and a certificate that it signs for itself.
     SelfSigned(make::SelfSigned),
     /// Make a key and the request for its certificate.
