@@ -159,7 +159,7 @@ fn wrong_words_and_missing_passphrases_have_their_status_and_remedy() {
 
 /// Runs the command at a terminal of its own, answers what it asks, and gives what was on the screen.
 const TERMINAL: &str = r#"
-import os, pty, signal, sys
+import os, pty, signal, sys, termios, time
 signal.alarm(300)
 answers = sys.argv[1].split(",")
 pid, screen = pty.fork()
@@ -175,6 +175,9 @@ while True:
         break
     seen += part
     while answers and seen.count(b": ") > len(sys.argv[1].split(",")) - len(answers):
+        # Nobody types faster than the echo is turned off.
+        while termios.tcgetattr(screen)[3] & termios.ECHO:
+            time.sleep(0.005)
         os.write(screen, answers.pop(0).encode() + b"\n")
 sys.stdout.write(seen.decode())
 sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
