@@ -16,6 +16,7 @@ use tracing::{info, warn};
 
 use super::authority::{Authority, Hashes};
 use super::children::{self, Link};
+use super::key_log::KeyLog;
 use super::records::{Places, Records};
 use super::sockets::Sockets;
 use super::view::IkeSa;
@@ -39,6 +40,7 @@ pub(super) struct Driver {
     /// stand.
     left_over: BTreeMap<Name, Vec<Spi>>,
     random: SystemRandom,
+    key_log: KeyLog,
 }
 
 impl Driver {
@@ -55,6 +57,7 @@ impl Driver {
             timer: None,
             left_over: BTreeMap::new(),
             random,
+            key_log: KeyLog::open(),
         }
     }
 
@@ -278,6 +281,7 @@ impl Driver {
             warn!(code = "RVL-IKE-INSTALL", tunnel = %sa.name, spi = %sa.inbound, %error, "a negotiated SA was not installed");
             return Some(give_back);
         }
+        self.key_log.write(sa);
         if sa.use_at_once {
             self.retire(&sa.name);
         }

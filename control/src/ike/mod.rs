@@ -7,6 +7,7 @@ mod authority;
 mod children;
 mod driver;
 mod identity;
+mod key_log;
 mod records;
 mod sockets;
 mod trust;
