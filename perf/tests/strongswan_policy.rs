@@ -1,4 +1,5 @@
-//! What strongSwan and we agree on: narrowed traffic, several children, and messages too long for the path.
+//! What strongSwan and we agree on and refuse: narrowed traffic, several children, post-quantum keys, wrong secrets,
+//! identities and proposals, and messages too long for the path.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on ends")]
 
@@ -81,6 +82,156 @@ fn two_children(stand: &GatewayAndSwan) {
     stand.a.wait_for_other_keys(&old, PATIENCE).unwrap();
     assert!(upper());
     stand.ensure_carries(20).unwrap();
+}
+
+/// A refusal: how strongSwan differs from what we want, the notification that either side answers with, and the event
+/// when it begins and when we do.
+struct Refusal {
+    connection: Connection,
+    notify: &'static str,
+    asked: (&'static str, &'static [&'static str]),
+    asking: (&'static str, &'static [&'static str]),
+}
+
+fn refusals() -> Vec<Refusal> {
+    let nobody = Connection { local_id: "gw-x.example".to_owned(), ..Connection::default() };
+    vec![
+        Refusal {
+            connection: Connection::with_secret("not the secret that gateway a has"),
+            notify: "AUTHENTICATION_FAILED",
+            asked: ("ike.authentication_failed", &["gw-b.example"]),
+            asking: ("ike.authentication_failed", &["AUTHENTICATION_FAILED"]),
+        },
+        Refusal {
+            connection: nobody,
+            notify: "AUTHENTICATION_FAILED",
+            asked: ("ike.no_peer", &["gw-x.example", "we want gw-b.example"]),
+            asking: ("ike.authentication_failed", &["AUTHENTICATION_FAILED"]),
+        },
+        Refusal {
+            connection: Connection::with_suites("aes128-sha256-modp2048", "aes256gcm16"),
+            notify: "NO_PROPOSAL_CHOSEN",
+            asked: ("ike.no_proposal", &["AES_CBC_128", "AES_GCM_16_256", "MODP_2048", "CURVE_25519"]),
+            asking: ("ike.no_proposal", &["AES_GCM_16_256"]),
+        },
+        Refusal {
+            connection: Connection::with_suites("aes256gcm16-prfsha384-x25519", "aes128-sha256"),
+            notify: "NO_PROPOSAL_CHOSEN",
+            asked: ("child.failed", &["AES_CBC_128", "AES_GCM_16_256"]),
+            asking: ("child.failed", &["AES_GCM_16_256"]),
+        },
+    ]
+}
+
+#[test]
+fn what_does_not_fit_is_refused_with_the_reason_and_nothing_passes() {
+    let stand = GatewayAndSwan::start("swanwrong", &Connection::default()).unwrap();
+    let watch = Watch::start(&stand.sites).unwrap();
+    for refusal in refusals() {
+        let Refusal { connection, notify, asked, asking } = refusal;
+        stand.b.load(&connection).unwrap();
+        let (begin, told) = (stand.a.control_log().len(), stand.b.log().len());
+        assert!(stand.b.initiate().is_err());
+        stand.wait_for_event(begin, asked.0, asked.1).unwrap();
+        let said = format!("received {notify} notify");
+        assert!(stand.b.log()[told..].contains(&said), "{said}\n{}", stand.told());
+        assert!(stand.a.spis().unwrap().is_empty());
+
+        let (begin, told) = (stand.a.control_log().len(), stand.b.log().len());
+        assert!(!stand.sites.is_open());
+        stand.wait_for_event(begin, asking.0, asking.1).unwrap();
+        let answer =
+            |log: &str| log.lines().any(|line| line.contains("generating") && line.contains(&short(notify)));
+        wait_until(notify, PATIENCE, || answer(&stand.b.log()[told..]))
+            .unwrap_or_else(|e| panic!("{e}\n{}", stand.told()));
+        assert!(stand.a.spis().unwrap().is_empty() && !stand.sites.is_open());
+        // An IKE SA without children may stand.
+        if !stand.a.ike_sas().unwrap().is_empty() {
+            stand.end().unwrap();
+        }
+    }
+    watch.ensure_nothing_else().unwrap();
+}
+
+/// As strongSwan writes a notification within a message.
+fn short(notify: &str) -> String {
+    let name = match notify {
+        "AUTHENTICATION_FAILED" => "AUTH_FAILED",
+        "NO_PROPOSAL_CHOSEN" => "NO_PROP",
+        other => other,
+    };
+    format!("N({name})")
+}
+
+const PPK: &str = "Vyw1qDRoMwUYg8PxTEXAMPLEEXAMPLEEXAMPLE0h2E0=";
+
+/// strongSwan with a PPK of this value; `more` says whether it insists.
+fn with_ppk(secret: &str, required: bool) -> Connection {
+    let required = if required { "yes" } else { "no" };
+    named_ppk("ppk-1", secret, required)
+}
+
+fn named_ppk(id: &str, secret: &str, required: &str) -> Connection {
+    Connection {
+        more: format!("ppk_id = {id}\n ppk_required = {required}"),
+        secrets: format!("ppk-1 {{ id = {id}\n secret = \"{secret}\" }}"),
+        ..Connection::default()
+    }
+}
+
+fn ask_ppk(stand: &GatewayAndSwan, required: bool) {
+    let peer = format!("ppk = {{ id = \"ppk-1\", key = \"ppk\", required = {required} }}");
+    stand.a.apply_text(&GatewayAndSwan::policy(&peer, "").unwrap()).unwrap();
+}
+
+/// Both ways, whether the tunnel comes up.
+fn ensure_both_ways(stand: &GatewayAndSwan, up: bool) {
+    assert_eq!(stand.b.initiate().is_ok(), up, "{}", stand.told());
+    if up {
+        stand.ensure_carries(10).unwrap();
+        stand.end().unwrap();
+        stand.open().unwrap();
+        stand.ensure_carries(10).unwrap();
+        let old = stand.a.spis().unwrap();
+        stand.a.ravelin("ike rekey gw-b").unwrap();
+        stand.a.wait_for_other_keys(&old, PATIENCE).unwrap();
+        stand.ensure_carries(10).unwrap();
+        stand.end().unwrap();
+    } else {
+        assert!(!stand.sites.is_open() && stand.a.spis().unwrap().is_empty());
+    }
+}
+
+#[test]
+fn a_post_quantum_key_is_mixed_in_and_insisted_on() {
+    let stand = GatewayAndSwan::start("swanppk", &with_ppk(PPK, true)).unwrap();
+    stand.a.add_keys(&format!("\n[ppk]\nshared = \"{PPK}\"\n")).unwrap();
+    let watch = Watch::start(&stand.sites).unwrap();
+    // Both have it and insist.
+    ask_ppk(&stand, true);
+    ensure_both_ways(&stand, true);
+    assert!(stand.b.log().contains("using PPK for PPK_ID 'ppk-1'"), "{}", stand.b.log());
+    // strongSwan insists, with another key.
+    stand.b.load(&with_ppk("another key than that of gateway a", true)).unwrap();
+    ensure_both_ways(&stand, false);
+    // We insist and it has none.
+    stand.b.load(&Connection::default()).unwrap();
+    let begin = stand.a.control_log().len();
+    ensure_both_ways(&stand, false);
+    stand.wait_for_event(begin, "ike.authentication_failed", &["post-quantum"]).unwrap();
+    // Neither insists: it goes without where one side has none or another, and with it where both have it.
+    ask_ppk(&stand, false);
+    ensure_both_ways(&stand, true);
+    // As responder strongSwan refuses any other name than its own.
+    stand.b.load(&named_ppk("ppk-2", PPK, "no")).unwrap();
+    stand.called().unwrap();
+    stand.ensure_carries(10).unwrap();
+    stand.end().unwrap();
+    stand.b.load(&with_ppk(PPK, false)).unwrap();
+    let told = stand.b.log().len();
+    ensure_both_ways(&stand, true);
+    assert!(stand.b.log()[told..].contains("using PPK for PPK_ID 'ppk-1'"), "{}", stand.told());
+    watch.ensure_nothing_else().unwrap();
 }
 
 /// Prefixes enough that a list of them is longer than any IKE message may be on this path.

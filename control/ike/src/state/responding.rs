@@ -180,6 +180,8 @@ impl Responding {
             Ok(()) => self.theirs(&octets_of),
             Err(text) => return self.unbelieved(ctx, id, Code::AuthenticationFailed, &text),
         };
+        let payloads = self.proof_that_counts(payloads);
+        let view = View(&payloads);
         let peer = Arc::clone(&self.agreed.plan.peer);
         match auth::judge(&self.agreed, &peer, &identity, view, &octets) {
             Ok(TheirProof::Good) => self.prove(ctx, Held { plain: plain.clone(), id, identity }),
@@ -248,6 +250,19 @@ impl Responding {
         Ok(())
     }
 
+    /// Where neither side insists on a PPK and the peer's is not ours, its second proof stands for the first (RFC 8784 3).
+    fn proof_that_counts<'a>(&self, mut payloads: Vec<Payload<'a>>) -> Vec<Payload<'a>> {
+        let without = self.agreed.said.ppk && !self.agreed.ppk_used;
+        let second = View(&payloads).notify(NotifyType::NoPpkAuth).filter(|_| without);
+        let Some(data) = second.map(|notify| notify.data.to_vec()) else { return payloads };
+        for payload in &mut payloads {
+            if let Payload::Authentication(auth) = payload {
+                auth.data = data.clone().into();
+            }
+        }
+        payloads
+    }
+
     fn theirs(&self, id: &[u8]) -> SignedOctets {
         let sk_pi = self.agreed.sa.sk_p(Role::Initiator, None);
         let how = (&self.intermediate, self.auth_id());
@@ -309,7 +324,7 @@ impl Responding {
 
     fn verified(self, ctx: &mut Context<'_>, held: Held, public_key: &[u8]) -> State {
         let judged = {
-            let payloads = held.plain.payloads().unwrap_or_default();
+            let payloads = self.proof_that_counts(held.plain.payloads().unwrap_or_default());
             let view = View(&payloads);
             let body = view.idi().map(crate::wire::Identity::body).unwrap_or_default();
             auth::verify(&self.agreed.plan.peer, public_key, view.auth(), &self.theirs(&body))
