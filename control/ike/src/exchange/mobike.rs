@@ -43,6 +43,16 @@ pub(crate) fn detection(sa: &IkeSa) -> [Payload<'static>; 2] {
     ]
 }
 
+/// Asks whether the peer lives. A NAT may have given us another address without our knowing: under MOBIKE only the initiator
+/// may say so, and a peer that keeps to this follows nothing else (3.8).
+pub(crate) fn ask_probe(this: &mut Established, ctx: &mut Context<'_>) {
+    if this.features.mobike && this.sa.role == crate::sa::Role::Initiator && this.sa.nat.here {
+        return ask_update(this, ctx);
+    }
+    this.doing = Some(Doing::Probe);
+    this.sa.request(ctx, ExchangeType::Informational, &[]);
+}
+
 /// Tells the peer to use our new address (3.5).
 pub(crate) fn ask_update(this: &mut Established, ctx: &mut Context<'_>) {
     let nonce: [u8; 16] = random::array(ctx.random);

@@ -329,11 +329,7 @@ impl Established {
         while self.doing.is_none() && self.sa.window.is_free() {
             let Some(task) = self.tasks.pop_front() else { break };
             match task {
-                Task::Probe if self.may_seem_elsewhere() => mobike::ask_update(&mut self, ctx),
-                Task::Probe => {
-                    self.doing = Some(Doing::Probe);
-                    self.sa.request(ctx, ExchangeType::Informational, &[]);
-                }
+                Task::Probe => mobike::ask_probe(&mut self, ctx),
                 Task::NewChild(want) => create_child::ask_new(&mut self, ctx, want),
                 Task::RekeyChild(spi) => create_child::ask_rekey(&mut self, ctx, spi),
                 Task::RekeyIke => create_child::ask_rekey_ike(&mut self, ctx),
@@ -346,12 +342,6 @@ impl Established {
             }
         }
         State::Established(Box::new(self))
-    }
-
-    /// Whether a NAT may have given us another address without our knowing. Under MOBIKE only the initiator may say so, and a
-    /// peer that keeps to this follows nothing else (RFC 4555 3.8).
-    fn may_seem_elsewhere(&self) -> bool {
-        self.features.mobike && self.sa.role == crate::sa::Role::Initiator && self.sa.nat.here
     }
 
     /// Queues a task, unless the queue is full of what nobody can want.
