@@ -23,6 +23,8 @@ pub(crate) enum Work {
 pub struct Job {
     pub(crate) now: Time,
     pub(crate) id: IkeId,
+    /// Nobody has proved who it is for.
+    pub(crate) of_stranger: bool,
     pub(crate) work: Work,
     pub(crate) policy: Arc<Policy>,
     pub(crate) shared: Arc<Shared>,
@@ -36,6 +38,11 @@ pub struct Done {
 }
 
 impl Job {
+    /// Whether it is for a peer that has not proved who it is: others should not have to wait for it.
+    pub fn is_of_stranger(&self) -> bool {
+        self.of_stranger
+    }
+
     /// Does the work: key exchanges, signatures by shared keys, sealing and opening.
     pub fn run(self, random: &mut dyn Random) -> Done {
         let mut effects = Vec::new();
@@ -46,6 +53,13 @@ impl Job {
             Work::Meet { path, bytes } => endpoint::meet(&mut ctx, self.id, path, &bytes),
         };
         Done { id: self.id, session, effects }
+    }
+}
+
+impl Done {
+    /// The IKE SA that was worked for.
+    pub fn id(&self) -> IkeId {
+        self.id
     }
 }
 

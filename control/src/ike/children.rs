@@ -1,13 +1,11 @@
-//! Child SAs on their way to the packet process.
+//! Child SAs as the contract names them.
 
 use std::num::NonZeroU64;
 
-use ravelin_contract::child::{Bounds, Change, Child, ChildStatus, Inbound, Lifetime, Outbound, Path, Start};
-use ravelin_contract::message::{Reply, Request};
+use ravelin_contract::child::{Bounds, Child, Inbound, Lifetime, Outbound, Path, Start};
 use ravelin_contract::sa::Carrier;
 use ravelin_ike::ChildSa;
 
-use crate::io::dataplane::{Dataplane, LinkError};
 use crate::policy::peers::Dress;
 
 /// The contract's view of a child. `keepalive` are seconds.
@@ -58,47 +56,4 @@ fn lifetime(lifetime: &ravelin_ike::policy::Lifetime) -> Lifetime {
         seconds: lifetime.hard.and_then(|hard| NonZeroU64::new(hard.as_secs())),
     };
     Lifetime { soft, hard }
-}
-
-/// The packet process, asked from a thread that may wait.
-pub(super) struct Link {
-    dataplane: Dataplane,
-    runtime: tokio::runtime::Handle,
-    incarnation: u64,
-}
-
-impl Link {
-    pub(super) fn new(dataplane: Dataplane, runtime: tokio::runtime::Handle) -> Self {
-        Self { dataplane, runtime, incarnation: 0 }
-    }
-
-    /// From now on keys are negotiated for this run of the packet process. Whether it is another than before.
-    pub(super) fn meet(&mut self, incarnation: u64) -> bool {
-        std::mem::replace(&mut self.incarnation, incarnation) != incarnation
-    }
-
-    pub(super) fn change(&self, changes: Vec<Change>) -> Result<(), LinkError> {
-        let request = Request::ChangeChildren { incarnation: self.incarnation, changes };
-        self.runtime.block_on(self.dataplane.ask(request)).map(drop)
-    }
-
-    /// The run that keys are negotiated for.
-    pub(super) fn incarnation(&self) -> u64 {
-        self.incarnation
-    }
-
-    /// All negotiated SAs that the packet process has.
-    pub(super) fn children(&self) -> Result<Vec<ChildStatus>, LinkError> {
-        let mut found = Vec::new();
-        let mut after = None;
-        loop {
-            let request = Request::ListChildren { after };
-            let Reply::Children(list) = self.runtime.block_on(self.dataplane.ask(request))? else {
-                return Err(LinkError::Unexpected("ListChildren"));
-            };
-            let Some(last) = list.last() else { return Ok(found) };
-            after = Some(last.spi);
-            found.extend(list);
-        }
-    }
 }

@@ -1,73 +1,129 @@
 //! The thread that drives the protocol core: what knocks becomes inputs, and actions are done in their order.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::sync::mpsc::{RecvError, RecvTimeoutError, TryRecvError};
 use std::time::Duration;
 
-use ravelin_contract::child::{Change, Happening};
+use ravelin_contract::child::Happening;
 use ravelin_contract::message::Event;
 use ravelin_contract::name::Name;
 use ravelin_contract::sa::Spi;
 use ravelin_ike::crypto::SystemRandom;
-use ravelin_ike::{Action, ChildSa, Command, Endpoint, Input, Installed, Time};
-use tracing::{info, warn};
+use ravelin_ike::{Begun, Command, Done, Endpoint, IkeId, Input, Installed, Time};
+use tracing::warn;
 
 use super::authority::{Authority, Hashes};
-use super::children::{self, Link};
+use super::deeds::Deeds;
 use super::key_log::KeyLog;
+use super::link::Link;
+use super::pool::Pool;
 use super::records::{Places, Records};
 use super::sockets::Sockets;
 use super::view::IkeSa;
-use super::{Door, Knock, Question};
+use super::{Datagram, Door, Doorway, Knock, Question};
 use crate::policy::peers::{Ike, PORT};
 
 /// Longest sleep without a timer.
 const REST: Duration = Duration::from_secs(3600);
 
+/// Jobs of strangers that may wait for a thread; while there are more, strangers are not listened to.
+const STRANGE_JOBS: usize = 256;
+
+/// What is to be done next.
+enum Next {
+    Knock(Knock),
+    Stranger(Datagram),
+    /// The timer has run out.
+    Timer,
+}
+
 /// Everything that IKE needs of the world.
 pub(super) struct Driver {
-    endpoint: Endpoint,
+    pub(super) endpoint: Endpoint,
     door: Door,
-    ike: Ike,
-    sockets: Sockets,
-    link: Link,
-    authority: Authority,
-    timer: Option<Time>,
-    records: Records,
-    /// SAs that an earlier run of control left in the packet process and that no IKE SA goes on with. They serve until new ones
-    /// stand.
-    left_over: BTreeMap<Name, Vec<Spi>>,
+    doorway: Doorway,
+    /// Knocks that had to wait until no job was under way.
+    postponed: VecDeque<Knock>,
+    pub(super) ike: Ike,
+    /// The peer that each tunnel is negotiated with.
+    peers: HashMap<Name, Name>,
+    pub(super) sockets: Sockets,
+    pub(super) pool: Pool,
+    pub(super) link: Link,
+    pub(super) authority: Authority,
+    pub(super) timer: Option<Time>,
+    pub(super) deeds: Deeds,
+    pub(super) records: Records,
     random: SystemRandom,
-    key_log: KeyLog,
+    pub(super) key_log: KeyLog,
 }
 
 impl Driver {
-    pub(super) fn new(door: Door, link: Link, authority: Authority, places: Places) -> Self {
+    pub(super) fn new(
+        (door, doorway): (Door, Doorway),
+        link: Link,
+        pool: Pool,
+        authority: Authority,
+        places: Places,
+    ) -> Self {
         let (ike, mut random) = (Ike::default(), SystemRandom);
         Self {
             endpoint: Endpoint::new(now(), ike.policy.clone(), &mut random),
-            records: Records::new(places),
             ike,
+            peers: HashMap::new(),
             sockets: Sockets::new(door.clone()),
             door,
+            doorway,
+            postponed: VecDeque::new(),
+            pool,
             link,
             authority,
             timer: None,
-            left_over: BTreeMap::new(),
+            deeds: Deeds::default(),
+            records: Records::new(places),
             random,
             key_log: KeyLog::open(),
         }
     }
 
-    pub(super) fn run(mut self, knocks: &Receiver<Knock>) {
+    /// Until the process ends.
+    pub(super) fn run(mut self) {
         loop {
-            match knocks.recv_timeout(self.rest()) {
-                Ok(knock) => self.answer(knock),
-                Err(RecvTimeoutError::Timeout) => self.handle(Input::Timer),
-                Err(RecvTimeoutError::Disconnected) => return,
+            match self.next() {
+                Ok(Next::Knock(knock)) => self.answer(knock),
+                Ok(Next::Stranger(Datagram { path, bytes })) => self.handle(Input::Datagram { path, bytes }),
+                Ok(Next::Timer) => self.handle(Input::Timer),
+                Err(RecvError) => return,
             }
+        }
+    }
+
+    /// Strangers come after everybody else.
+    fn next(&mut self) -> Result<Next, RecvError> {
+        if let Some(knock) = self.postponed.pop_front() {
+            return Ok(Next::Knock(knock));
+        }
+        match self.doorway.knocks.try_recv() {
+            Ok(knock) => return Ok(Next::Knock(knock)),
+            Err(TryRecvError::Disconnected) => return Err(RecvError),
+            Err(TryRecvError::Empty) => {}
+        }
+        if self.rest().is_zero() {
+            return Ok(Next::Timer);
+        }
+        if self.pool.strangers() < STRANGE_JOBS {
+            // Heeded first, so that whoever comes while we look rings again.
+            self.door.heed_strangers();
+            if let Ok(datagram) = self.doorway.strangers.try_recv() {
+                return Ok(Next::Stranger(datagram));
+            }
+        }
+        match self.doorway.knocks.recv_timeout(self.rest()) {
+            Ok(knock) => Ok(Next::Knock(knock)),
+            Err(RecvTimeoutError::Timeout) => Ok(Next::Timer),
+            Err(RecvTimeoutError::Disconnected) => Err(RecvError),
         }
     }
 
@@ -79,25 +135,43 @@ impl Driver {
         match knock {
             Knock::InForce { ike, incarnation } => self.take_policy(ike, incarnation),
             Knock::Heard(event) => self.hear(event),
-            Knock::Datagram { path, bytes } => {
+            Knock::Datagram(Datagram { path, bytes }) => {
                 self.door.taken();
                 self.handle(Input::Datagram { path, bytes });
             }
+            Knock::Strangers => {}
+            Knock::Done(done, of_stranger) => self.finish(*done, of_stranger),
+            Knock::Changed(outcomes) => self.changed(outcomes),
             Knock::Answered { ike, question, answer } => self.handle(Input::Answer { ike, question, answer }),
             Knock::Authorities(authorities) => self.take_authorities(authorities),
             Knock::Asked(question, answer) => {
+                self.settle();
                 let result = self.obey(question);
+                self.settle();
                 // Whoever asked may be gone.
                 let _ = answer.send(result.map(|()| self.endpoint.statuses().map(IkeSa::from).collect()));
             }
         }
     }
 
+    /// Until no job is under way: only then is every IKE SA to be seen.
+    fn settle(&mut self) {
+        while !self.pool.is_idle() {
+            match self.doorway.knocks.recv() {
+                Ok(Knock::Done(done, of_stranger)) => self.finish(*done, of_stranger),
+                Ok(other) => self.postponed.push_back(other),
+                Err(_) => return,
+            }
+        }
+    }
+
     fn take_policy(&mut self, ike: Ike, incarnation: u64) {
+        self.settle();
         let met = self.link.meet(incarnation);
         if met {
             // Keys do not outlive the packet process: nothing of before is there any more.
             self.down_children();
+            self.settle();
         }
         let mut addresses: Vec<IpAddr> = ike
             .policy
@@ -111,9 +185,12 @@ impl Driver {
         self.sockets.serve(&addresses);
         let authorities = self.ike.policy.authorities.clone();
         self.authority.serve(&ike.policy);
+        let tunnels =
+            ike.policy.peers.iter().flat_map(|peer| peer.children.iter().map(move |child| (child, peer)));
+        self.peers = tunnels.map(|(child, peer)| (child.name.clone(), peer.name.clone())).collect();
         self.ike = ike;
         if met {
-            self.go_on();
+            self.take_up();
         }
         self.take_authorities(authorities);
         if met {
@@ -122,7 +199,7 @@ impl Driver {
     }
 
     /// Takes up what an earlier run of control left.
-    fn go_on(&mut self) {
+    fn take_up(&mut self) {
         let children = self.link.children().unwrap_or_else(|error| {
             warn!(code = "RVL-IKE-LINK", %error, "SAs of an earlier run stay until they end");
             Vec::new()
@@ -132,18 +209,16 @@ impl Driver {
             children.iter().map(|child| Installed { inbound: child.spi, sends: child.sends }).collect();
         self.endpoint.keep_records();
         let actions = self.endpoint.restore(now(), &self.ike.policy, records, &installed);
-        self.do_all(actions);
-        let known: Vec<Spi> =
-            self.endpoint.statuses().flat_map(|ike| ike.children).map(|child| child.inbound).collect();
-        self.left_over.clear();
-        for child in children.into_iter().filter(|child| !known.contains(&child.spi)) {
-            self.left_over.entry(child.tunnel).or_default().push(child.spi);
-        }
+        self.carry_out(None, actions);
+        let stand = self.endpoint.statuses().flat_map(|ike| ike.children);
+        let known: HashMap<Spi, Name> = stand.map(|child| (child.inbound, child.name)).collect();
+        self.deeds.take_up(known, children);
     }
 
     /// The peer will not believe for long in an IKE SA that nobody here has: what is left over gets successors now.
     fn call_for_left_over(&mut self) {
-        let mut peers: Vec<Name> = self.left_over.keys().filter_map(|tunnel| self.peer_of(tunnel)).collect();
+        let mut peers: Vec<Name> =
+            self.deeds.left_over.keys().filter_map(|tunnel| self.peers.get(tunnel).cloned()).collect();
         peers.dedup();
         let can_call = |peer: &Name| self.ike.policy.peer(peer).is_some_and(|peer| peer.initiate.is_some());
         peers.retain(can_call);
@@ -167,12 +242,12 @@ impl Driver {
     fn hear(&mut self, event: Event) {
         match event {
             Event::Acquire { tunnel, flow } => {
-                if let Some(peer) = self.peer_of(&tunnel) {
+                if let Some(peer) = self.peers.get(&tunnel).cloned() {
                     self.command(Command::Acquire { peer, child: tunnel, flow });
                 }
             }
             Event::Child { spi, happening, .. } => match happening {
-                Happening::Used => self.sends(spi),
+                Happening::Used => self.sends(None, spi),
                 Happening::Ageing(_) => self.command(Command::RekeyChild { inbound: spi }),
                 Happening::Expired(_) | Happening::Orphaned => {
                     self.command(Command::DownChild { inbound: spi })
@@ -184,13 +259,6 @@ impl Driver {
             },
             _ => {}
         }
-    }
-
-    /// The peer that a tunnel is negotiated with.
-    fn peer_of(&self, tunnel: &Name) -> Option<Name> {
-        let has =
-            |peer: &&Arc<ravelin_ike::policy::Peer>| peer.children.iter().any(|child| child.name == *tunnel);
-        self.ike.policy.peers.iter().find(has).map(|peer| peer.name.clone())
     }
 
     fn obey(&mut self, question: Question) -> Result<(), String> {
@@ -220,107 +288,33 @@ impl Driver {
         Ok(())
     }
 
-    fn command(&mut self, command: Command) {
+    pub(super) fn command(&mut self, command: Command) {
         self.handle(Input::Command(command));
     }
 
-    /// What an action leads to comes after the actions that were to be done with it.
-    fn handle(&mut self, input: Input) {
-        let mut waiting = VecDeque::from([input]);
-        while let Some(input) = waiting.pop_front() {
-            let actions = self.endpoint.handle(now(), input, &mut self.random);
-            waiting.extend(self.perform(actions));
-        }
+    pub(super) fn handle(&mut self, input: Input) {
+        let begun = self.endpoint.begin(now(), input, &mut self.random);
+        self.go_on(None, begun);
     }
 
-    fn do_all(&mut self, actions: Vec<Action>) {
-        self.perform(actions).into_iter().for_each(|input| self.handle(input));
+    fn finish(&mut self, done: Done, of_stranger: bool) {
+        self.pool.done(of_stranger);
+        let ike = done.id();
+        let begun = self.endpoint.finish(now(), done, &mut self.random);
+        self.go_on(Some(ike), begun);
     }
 
-    /// Children are installed, then what is to survive is written down, then all else is done.
-    fn perform(&mut self, actions: Vec<Action>) -> Vec<Input> {
-        let is_install = |action: &Action| matches!(action, Action::InstallChild(_));
-        let (installs, others): (Vec<_>, Vec<_>) = actions.into_iter().partition(is_install);
-        let mut inputs: Vec<_> = installs.into_iter().filter_map(|action| self.act(action)).collect();
-        self.records.keep(self.endpoint.records(now()));
-        inputs.extend(others.into_iter().filter_map(|action| self.act(action)));
-        inputs
-    }
-
-    fn act(&mut self, action: Action) -> Option<Input> {
-        match action {
-            Action::Send { local, remote, bytes } => self.sockets.send(local, remote, &bytes),
-            Action::InstallChild(sa) => return self.install(&sa),
-            Action::UseChild { inbound } => self.sends(inbound),
-            // What no other child of the tunnel sends for is dropped once this one is removed, as policy says.
-            Action::StopSending { .. } => {}
-            Action::RemoveChild { inbound } => self.change(vec![Change::Remove(inbound)]),
-            Action::MoveChild { inbound, path, udp } => {
-                let path = children::path(&path, udp, self.ike.keepalive);
-                self.change(vec![Change::Move { spi: inbound, path }]);
-            }
-            Action::Assigned(assigned) => {
-                warn!(code = "RVL-IKE-ASSIGNED", peer = %assigned.peer, addresses = ?assigned.addresses, "an address that was not asked for is not taken");
-            }
-            Action::Ask { question, ike, ask } => {
-                return self.authority.ask(ike, question, ask);
-            }
-            Action::Event(event) => tell(&event),
-            Action::SetTimer(timer) => self.timer = timer,
-        }
-        None
-    }
-
-    /// A child that the packet process does not take is given back to the peer: better none than half of one.
-    fn install(&mut self, sa: &ChildSa) -> Option<Input> {
-        let give_back = Input::Command(Command::DownChild { inbound: sa.inbound });
-        let Some(dress) = self.ike.dress.get(&sa.name) else { return Some(give_back) };
-        let child = children::child(sa, dress, self.ike.keepalive);
-        let installed = self.link.change(vec![Change::Install(Box::new(child))]);
-        if let Err(error) = installed {
-            warn!(code = "RVL-IKE-INSTALL", tunnel = %sa.name, spi = %sa.inbound, %error, "a negotiated SA was not installed");
-            return Some(give_back);
-        }
-        self.key_log.write(sa);
-        if sa.use_at_once {
-            self.retire(&sa.name);
-        }
-        None
-    }
-
-    /// The child sends from now on.
-    fn sends(&mut self, inbound: Spi) {
-        self.change(vec![Change::Send(inbound)]);
-        let children = self.endpoint.statuses().flat_map(|ike| ike.children);
-        let name = children.into_iter().find(|child| child.inbound == inbound).map(|child| child.name);
-        if let Some(name) = name {
-            self.retire(&name);
-        }
-    }
-
-    /// A new child serves this tunnel, so what an earlier run of control left of it goes.
-    fn retire(&mut self, tunnel: &Name) {
-        if let Some(old) = self.left_over.remove(tunnel) {
-            self.change(old.into_iter().map(Change::Remove).collect());
-        }
-    }
-
-    fn change(&mut self, changes: Vec<Change>) {
-        if let Err(error) = self.link.change(changes) {
-            warn!(code = "RVL-IKE-LINK", %error, "the packet process did not change a negotiated SA");
-        }
+    /// Does what is to be done now, and has the rest done.
+    fn go_on(&mut self, ike: Option<IkeId>, begun: Begun) {
+        let Begun { actions, jobs } = begun;
+        jobs.into_iter().for_each(|job| self.pool.put(job));
+        self.carry_out(ike, actions);
     }
 }
 
 /// The clock of the machine since its start: the next run of control goes on with it.
-fn now() -> Time {
+pub(super) fn now() -> Time {
     let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
     let seconds = u64::try_from(now.tv_sec).unwrap_or(0);
     Time::from_micros(seconds * 1_000_000 + u64::try_from(now.tv_nsec / 1000).unwrap_or(0))
-}
-
-fn tell(event: &ravelin_ike::Event) {
-    let peer = event.peer.as_ref().map(Name::as_str);
-    let (ike, remote) = (event.ike.map(tracing::field::display), event.remote.map(tracing::field::display));
-    info!(code = event.code.as_str(), peer, ike, remote, "{}", event.text);
 }

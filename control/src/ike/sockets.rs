@@ -11,7 +11,7 @@ use ravelin_ike::Path;
 use rustix::net::{AddressFamily, SocketType, socket, sockopt};
 use tracing::{debug, warn};
 
-use super::Door;
+use super::{Door, split};
 use crate::policy::peers::PORT;
 
 /// Where IKE goes on once a NAT is found, and where ESP in UDP comes (RFC 7296 2.23).
@@ -30,6 +30,7 @@ pub(super) struct Sockets {
 }
 
 struct Open {
+    /// That of peers; it sends, too.
     socket: Arc<UdpSocket>,
     wanted: Arc<AtomicBool>,
 }
@@ -66,12 +67,18 @@ impl Sockets {
     }
 
     fn open_one(&self, local: SocketAddr) -> io::Result<Open> {
-        let socket = Arc::new(bind(local)?);
-        socket.set_read_timeout(Some(PATIENCE))?;
+        // Alone first: what shares an address with us by chance must not go unseen.
+        drop(bind(local, false)?);
+        let (strangers, peers) = (bind(local, true)?, bind(local, true)?);
+        split::attach(&strangers, marker(local).len())?;
         let wanted = Arc::new(AtomicBool::new(true));
-        let (door, reader, go_on) = (self.door.clone(), Arc::clone(&socket), Arc::clone(&wanted));
-        let name = format!("ike {}", local.port());
-        std::thread::Builder::new().name(name).spawn(move || read(local, &reader, &go_on, &door))?;
+        let socket = Arc::new(peers);
+        for socket in [Arc::new(strangers), Arc::clone(&socket)] {
+            socket.set_read_timeout(Some(PATIENCE))?;
+            let (door, go_on) = (self.door.clone(), Arc::clone(&wanted));
+            let name = format!("ike {}", local.port());
+            std::thread::Builder::new().name(name).spawn(move || read(local, &socket, &go_on, &door))?;
+        }
         Ok(Open { socket, wanted })
     }
 
@@ -80,9 +87,9 @@ impl Sockets {
         let Some(open) = self.open.get(&local) else {
             return debug!(%local, %remote, "no socket for an IKE message");
         };
-        let sent = match local.port() {
-            PORT => open.socket.send_to(message, remote),
-            _ => open.socket.send_to(&[&MARKER, message].concat(), remote),
+        let sent = match marker(local) {
+            [] => open.socket.send_to(message, remote),
+            marker => open.socket.send_to(&[marker, message].concat(), remote),
         };
         if let Err(error) = sent {
             debug!(%local, %remote, %error, "an IKE message was not sent");
@@ -90,14 +97,20 @@ impl Sockets {
     }
 }
 
+/// What stands before an IKE message there.
+fn marker(local: SocketAddr) -> &'static [u8] {
+    if local.port() == PORT { &[] } else { &MARKER }
+}
+
 /// An address that comes later, with a cable or a failover, must not stop us.
-fn bind(local: SocketAddr) -> io::Result<UdpSocket> {
+fn bind(local: SocketAddr, shared: bool) -> io::Result<UdpSocket> {
     let family = if local.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
     let socket = socket(family, SocketType::DGRAM, None)?;
     match local {
         SocketAddr::V4(_) => sockopt::set_ip_freebind(&socket, true)?,
         SocketAddr::V6(_) => sockopt::set_ipv6_freebind(&socket, true)?,
     }
+    sockopt::set_socket_reuseport(&socket, shared)?;
     rustix::net::bind(&socket, &local)?;
     Ok(socket.into())
 }
@@ -110,13 +123,10 @@ fn read(local: SocketAddr, socket: &UdpSocket, wanted: &AtomicBool, door: &Door)
             // Nothing came, or an ICMP error about something sent before.
             Err(_) => continue,
         };
-        let message = match local.port() {
-            PORT => Some(&buffer[..length]),
-            // Without the marker it is ESP that the packet process left, or a keepalive.
-            _ => buffer[..length].strip_prefix(&MARKER),
-        };
+        // Without the marker it is ESP that the packet process left, or a keepalive.
+        let message = buffer[..length].strip_prefix(marker(local));
         if let Some(message) = message
-            && !door.deliver(Path { local, remote }, message.to_vec())
+            && !door.deliver(Path { local, remote }, message)
         {
             debug!(%local, %remote, "an IKE message was dropped: too many wait");
         }

@@ -134,9 +134,12 @@ impl Endpoint {
     /// Handles one input here and now.
     pub fn handle(&mut self, now: Time, input: Input, random: &mut dyn Random) -> Vec<Action> {
         let Begun { mut actions, jobs } = self.begin(now, input, random);
-        for job in jobs {
+        let mut waiting = VecDeque::from(jobs);
+        while let Some(job) = waiting.pop_front() {
             let done = job.run(random);
-            actions.extend(self.finish(now, done, random));
+            let more = self.finish(now, done, random);
+            actions.extend(more.actions);
+            waiting.extend(more.jobs);
         }
         actions
     }
@@ -158,19 +161,12 @@ impl Endpoint {
         begun
     }
 
-    /// Takes back a job's outcome.
-    pub fn finish(&mut self, now: Time, done: Done, random: &mut dyn Random) -> Vec<Action> {
-        let mut actions = Vec::new();
-        let mut waiting = VecDeque::from([done]);
-        while let Some(done) = waiting.pop_front() {
-            let mut begun = Begun { actions: Vec::new(), jobs: Vec::new() };
-            self.settle(now, done, random, &mut begun);
-            actions.append(&mut begun.actions);
-            // What one SA leads another to do is little and rare: it runs here.
-            waiting.extend(begun.jobs.into_iter().map(|job| job.run(random)));
-        }
-        self.announce(&mut actions);
-        actions
+    /// Takes back a job's outcome. What it leads to may be work again: of what waited for this IKE SA, or of another.
+    pub fn finish(&mut self, now: Time, done: Done, random: &mut dyn Random) -> Begun {
+        let mut begun = Begun { actions: Vec::new(), jobs: Vec::new() };
+        self.settle(now, done, random, &mut begun);
+        self.announce(&mut begun.actions);
+        begun
     }
 
     /// What was turned away.
@@ -347,7 +343,8 @@ impl Endpoint {
     }
 
     fn job(&self, now: Time, id: IkeId, work: Work) -> Job {
-        Job { now, id, work, policy: Arc::clone(&self.policy), shared: Arc::clone(&self.shared) }
+        let of_stranger = self.slots.get(&id).is_some_and(|slot| slot.half_open.is_some());
+        Job { now, id, of_stranger, work, policy: Arc::clone(&self.policy), shared: Arc::clone(&self.shared) }
     }
 
     /// Hands an input to an IKE SA: as a job, or into the queue of the job that it is in.

@@ -11,6 +11,8 @@ use crate::time::Time;
 pub struct Limits {
     /// Half-open IKE SAs from which on everybody must return a cookie first.
     pub cookies_from: usize,
+    /// Most cookies per second that are asked for, over all sources: answers to false addresses are a burden to others.
+    pub cookies_per_second: u32,
     /// Most half-open IKE SAs.
     pub half_open: usize,
     /// Most half-open IKE SAs of one source (an IPv4 address or an IPv6 /64).
@@ -27,6 +29,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             cookies_from: 64,
+            cookies_per_second: 20_000,
             half_open: 4096,
             half_open_per_source: 256,
             rate_per_source: 1000,
@@ -56,6 +59,8 @@ pub(crate) struct Load {
     half_open: usize,
     by_source: HashMap<IpAddr, usize>,
     rates: HashMap<IpAddr, Bucket>,
+    /// Of cookies to be asked for.
+    cookies: Option<Bucket>,
 }
 
 #[derive(Debug)]
@@ -64,11 +69,31 @@ struct Bucket {
     at: Time,
 }
 
+impl Bucket {
+    fn full(now: Time, rate: u32) -> Self {
+        Self { tokens: rate.into(), at: now }
+    }
+
+    /// One token, when there is one; it fills within a second.
+    fn spend(&mut self, now: Time, rate: u32) -> bool {
+        let full = f64::from(rate);
+        self.tokens = (self.tokens + now.since(self.at).as_secs_f64() * full).min(full);
+        self.at = now;
+        if self.tokens < 1.0 {
+            return false;
+        }
+        self.tokens -= 1.0;
+        true
+    }
+}
+
 impl Load {
     /// Judges a request. Only what carries a good cookie (`proved`) touches memory for its source once cookies are on.
     pub(crate) fn judge(&mut self, now: Time, source: IpAddr, proved: bool, limits: &Limits) -> Admission {
         if !proved && self.half_open >= limits.cookies_from {
-            return Admission::Cookie;
+            let rate = limits.cookies_per_second;
+            let cookies = self.cookies.get_or_insert_with(|| Bucket::full(now, rate));
+            return if cookies.spend(now, rate) { Admission::Cookie } else { Admission::Refuse };
         }
         let source = aggregate(source);
         let held = self.by_source.get(&source).copied().unwrap_or(0);
@@ -85,15 +110,7 @@ impl Load {
                 self.rates.clear();
             }
         }
-        let full = f64::from(rate);
-        let bucket = self.rates.entry(source).or_insert(Bucket { tokens: full, at: now });
-        bucket.tokens = (bucket.tokens + now.since(bucket.at).as_secs_f64() * full).min(full);
-        bucket.at = now;
-        if bucket.tokens < 1.0 {
-            return false;
-        }
-        bucket.tokens -= 1.0;
-        true
+        self.rates.entry(source).or_insert_with(|| Bucket::full(now, rate)).spend(now, rate)
     }
 
     /// A half-open SA was made.
@@ -151,6 +168,25 @@ mod tests {
         assert_eq!(load.judge(now, b, true, &limits), Admission::Admit);
         (0..3).for_each(|_| load.closed(a));
         assert_eq!((load.half_open(), load.by_source.len()), (0, 0));
+    }
+
+    #[test]
+    fn cookies_are_asked_for_at_a_rate() {
+        let limits = Limits { cookies_from: 0, cookies_per_second: 3, ..Limits::default() };
+        let (mut load, now) = (Load::default(), Time::default());
+        let judged = |load: &mut Load, now| {
+            let source = |last: u8| IpAddr::from([192, 0, 2, last]);
+            let asked = |last| load.judge(now, source(last), false, &limits) == Admission::Cookie;
+            (0..10).map(asked).filter(|asked| *asked).count()
+        };
+        assert_eq!(judged(&mut load, now), 3);
+        assert_eq!(judged(&mut load, now + Duration::from_secs(1)), 3);
+        assert_eq!(
+            load.judge(now, [192, 0, 2, 1].into(), true, &limits),
+            Admission::Admit,
+            "a cookie is one's way in"
+        );
+        assert!(load.rates.len() <= 1, "who has not proved its address costs no memory");
     }
 
     #[test]

@@ -1,0 +1,231 @@
+//! What the core wants done, in its order: messages sent, children handed to the packet process, records kept.
+//!
+//! The packet process answers later. What an IKE SA wants done after a change of its SAs waits for the answer, so that
+//! the peer hears nothing that does not hold yet; further changes need not wait, and other IKE SAs go on.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+
+use ravelin_contract::child::{Change, ChildStatus};
+use ravelin_contract::name::Name;
+use ravelin_contract::sa::Spi;
+use ravelin_ike::{Action, ChildSa, Command, IkeId, Keep};
+use tracing::{info, warn};
+
+use super::children;
+use super::driver::{Driver, now};
+use super::link::{Outcome, Ticket};
+
+/// What is under way.
+#[derive(Default)]
+pub(super) struct Deeds {
+    orders: HashMap<Ticket, Order>,
+    /// Of IKE SAs whose changes are not answered yet.
+    held: HashMap<IkeId, Held>,
+    /// The tunnels of children that were handed over.
+    tunnels: HashMap<Spi, Name>,
+    /// SAs that an earlier run of control left in the packet process and that no IKE SA goes on with. They serve until new
+    /// ones stand.
+    pub(super) left_over: BTreeMap<Name, Vec<Spi>>,
+}
+
+/// A change that is not answered yet.
+struct Order {
+    ike: Option<IkeId>,
+    install: Option<Install>,
+}
+
+struct Install {
+    inbound: Spi,
+    tunnel: Name,
+    use_at_once: bool,
+}
+
+#[derive(Default)]
+struct Held {
+    /// Changes that are not answered yet.
+    unanswered: usize,
+    waiting: VecDeque<Deed>,
+}
+
+/// One thing to do for an IKE SA.
+enum Deed {
+    Act(Action),
+    Keep(Keep),
+}
+
+impl Deed {
+    /// Whether it is a change of SAs; these need not wait for each other's answers.
+    fn is_change(&self) -> bool {
+        matches!(
+            self,
+            Self::Act(
+                Action::InstallChild(_)
+                    | Action::UseChild { .. }
+                    | Action::RemoveChild { .. }
+                    | Action::MoveChild { .. }
+            )
+        )
+    }
+
+    /// Whether its order means nothing.
+    fn is_free(&self) -> bool {
+        matches!(self, Self::Act(Action::SetTimer(_) | Action::Event(_)))
+    }
+}
+
+impl Deeds {
+    /// Goes on with what stands, of what the packet process has.
+    pub(super) fn take_up(&mut self, standing: HashMap<Spi, Name>, children: Vec<ChildStatus>) {
+        self.left_over.clear();
+        for child in children.into_iter().filter(|child| !standing.contains_key(&child.spi)) {
+            self.left_over.entry(child.tunnel).or_default().push(child.spi);
+        }
+        self.tunnels = standing;
+    }
+}
+
+impl Driver {
+    /// Children are installed, then what is to survive is written down, then all else is done.
+    pub(super) fn carry_out(&mut self, ike: Option<IkeId>, actions: Vec<Action>) {
+        let is_install = |action: &Action| matches!(action, Action::InstallChild(_));
+        let (installs, others): (Vec<_>, Vec<_>) = actions.into_iter().partition(is_install);
+        installs.into_iter().for_each(|action| self.step(ike, Deed::Act(action)));
+        for keep in self.endpoint.records(now()) {
+            let of = match &keep {
+                Keep::Put(kept) => kept.ike,
+                Keep::Drop(ike) => *ike,
+            };
+            self.step(Some(of), Deed::Keep(keep));
+        }
+        others.into_iter().for_each(|action| self.step(ike, Deed::Act(action)));
+    }
+
+    /// Now, or as soon as what must come before it is done.
+    fn step(&mut self, ike: Option<IkeId>, deed: Deed) {
+        let held = ike.and_then(|ike| self.deeds.held.get_mut(&ike));
+        let may_go = |held: &Held| deed.is_free() || deed.is_change() && held.waiting.is_empty();
+        if let Some(held) = held
+            && !may_go(held)
+        {
+            return held.waiting.push_back(deed);
+        }
+        match deed {
+            Deed::Act(action) => self.act(ike, action),
+            Deed::Keep(keep) => self.records.keep(vec![keep]),
+        }
+    }
+
+    fn act(&mut self, ike: Option<IkeId>, action: Action) {
+        match action {
+            Action::Send { local, remote, bytes } => self.sockets.send(local, remote, &bytes),
+            Action::InstallChild(sa) => self.install(ike, &sa),
+            Action::UseChild { inbound } => self.sends(ike, inbound),
+            // What no other child of the tunnel sends for is dropped once this one is removed, as policy says.
+            Action::StopSending { .. } => {}
+            Action::RemoveChild { inbound } => {
+                self.deeds.tunnels.remove(&inbound);
+                self.change(ike, Change::Remove(inbound), None);
+            }
+            Action::MoveChild { inbound, path, udp } => {
+                let path = children::path(&path, udp, self.ike.keepalive);
+                self.change(ike, Change::Move { spi: inbound, path }, None);
+            }
+            Action::Assigned(assigned) => {
+                warn!(code = "RVL-IKE-ASSIGNED", peer = %assigned.peer, addresses = ?assigned.addresses, "an address that was not asked for is not taken");
+            }
+            Action::Ask { question, ike, ask } => {
+                if let Some(answer) = self.authority.ask(ike, question, ask) {
+                    self.handle(answer);
+                }
+            }
+            Action::Event(event) => tell(&event),
+            Action::SetTimer(timer) => self.timer = timer,
+        }
+    }
+
+    fn install(&mut self, ike: Option<IkeId>, sa: &ChildSa) {
+        let Some(dress) = self.ike.dress.get(&sa.name) else {
+            return self.command(Command::DownChild { inbound: sa.inbound });
+        };
+        let child = children::child(sa, dress, self.ike.keepalive);
+        self.key_log.write(sa);
+        let (tunnel, use_at_once) = (sa.name.clone(), sa.use_at_once);
+        self.deeds.tunnels.insert(sa.inbound, tunnel.clone());
+        let install = Install { inbound: sa.inbound, tunnel, use_at_once };
+        self.change(ike, Change::Install(Box::new(child)), Some(install));
+    }
+
+    fn change(&mut self, ike: Option<IkeId>, change: Change, install: Option<Install>) {
+        let ticket = self.link.change(change);
+        if let Some(ike) = ike {
+            self.deeds.held.entry(ike).or_default().unanswered += 1;
+        }
+        self.deeds.orders.insert(ticket, Order { ike, install });
+    }
+
+    /// The packet process has answered.
+    pub(super) fn changed(&mut self, outcomes: Vec<(Ticket, Outcome)>) {
+        for (ticket, outcome) in outcomes {
+            let Some(Order { ike, install }) = self.deeds.orders.remove(&ticket) else { continue };
+            let give_back = match install {
+                Some(install) => self.installed(install, outcome),
+                None => {
+                    if let Err(error) = outcome {
+                        warn!(
+                            code = "RVL-IKE-LINK",
+                            error, "the packet process did not change a negotiated SA"
+                        );
+                    }
+                    None
+                }
+            };
+            ike.into_iter().for_each(|ike| self.release(ike));
+            give_back.into_iter().for_each(|inbound| self.command(Command::DownChild { inbound }));
+        }
+    }
+
+    /// A child that the packet process does not take is given back to the peer: better none than half of one.
+    fn installed(&mut self, install: Install, outcome: Outcome) -> Option<Spi> {
+        let Install { inbound, tunnel, use_at_once } = install;
+        if let Err(error) = outcome {
+            warn!(code = "RVL-IKE-INSTALL", %tunnel, spi = %inbound, error, "a negotiated SA was not installed");
+            return Some(inbound);
+        }
+        if use_at_once {
+            self.retire(&tunnel);
+        }
+        None
+    }
+
+    /// What waited for the last answer is done now.
+    fn release(&mut self, ike: IkeId) {
+        let Some(held) = self.deeds.held.get_mut(&ike) else { return };
+        held.unanswered = held.unanswered.saturating_sub(1);
+        if held.unanswered > 0 {
+            return;
+        }
+        let waiting = self.deeds.held.remove(&ike).map(|held| held.waiting).unwrap_or_default();
+        waiting.into_iter().for_each(|deed| self.step(Some(ike), deed));
+    }
+
+    /// The child sends from now on.
+    pub(super) fn sends(&mut self, ike: Option<IkeId>, inbound: Spi) {
+        self.change(ike, Change::Send(inbound), None);
+        if let Some(tunnel) = self.deeds.tunnels.get(&inbound).cloned() {
+            self.retire(&tunnel);
+        }
+    }
+
+    /// A new child serves this tunnel, so what an earlier run of control left of it goes.
+    fn retire(&mut self, tunnel: &Name) {
+        for old in self.deeds.left_over.remove(tunnel).into_iter().flatten() {
+            self.change(None, Change::Remove(old), None);
+        }
+    }
+}
+
+fn tell(event: &ravelin_ike::Event) {
+    let peer = event.peer.as_ref().map(Name::as_str);
+    let (ike, remote) = (event.ike.map(tracing::field::display), event.remote.map(tracing::field::display));
+    info!(code = event.code.as_str(), peer, ike, remote, "{}", event.text);
+}
