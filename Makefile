@@ -40,6 +40,11 @@ bench: ready ## Ticks per packet of whole breaths from memory
 soak: ready ## A million simulated exchanges between two IKE endpoints. SEED=1 says where to begin
 	RAVELIN_IKE_EXCHANGES=1000000 RAVELIN_IKE_SEED=$(or $(SEED),1) cargo test --locked --package ravelin-ike --test sim chaos -- --nocapture
 
+.PHONY: scale
+scale: ready ## Ten thousand peers at one gateway, and ten seconds of 50,000 spoofed first messages each. PEERS=10000
+	cargo build --workspace --locked --bins
+	RAVELIN_PEERS=$(or $(PEERS),10000) RAVELIN_FLOOD_SECONDS=10 cargo test --locked --package ravelin-perf --test many -- --nocapture
+
 .PHONY: bench-crypto
 bench-crypto: ready ## AES-GCM and ChaCha20-Poly1305 beside other libraries; writes target/bench/crypto.json. QUICK=1, ROWS="seal size=64"
 	cargo bench --locked --package ravelin-crypto-accel --bench crypto --features peers -- $(if $(QUICK),--quick) $(ROWS)
