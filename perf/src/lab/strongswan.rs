@@ -2,6 +2,7 @@
 //!
 //! Limits of kernel-libipsec 5.9: ESP in UDP only, tunnel mode, no extended sequence numbers.
 
+use std::fmt::Display;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -29,10 +30,10 @@ pub struct StrongSwan {
 }
 
 impl StrongSwan {
-    /// Starts it in a namespace with this connection. The namespace's kernel forwards from now on, as a gateway's does.
+    /// Starts it in a namespace with this connection, as `swanctl.conf` has it. The namespace's kernel forwards from now on, as a gateway's does.
     ///
     /// `more` is added to the settings of the daemon.
-    pub fn start(lab: &Lab, namespace: &Namespace, connection: &Connection, more: &str) -> Result<Self> {
+    pub fn start(lab: &Lab, namespace: &Namespace, connection: &impl Display, more: &str) -> Result<Self> {
         namespace.forward(true)?;
         let directory = lab.make_directory(&format!("{}-swan", namespace.name()))?;
         let settings = directory.join("strongswan.conf");
@@ -50,7 +51,7 @@ impl StrongSwan {
     }
 
     /// Has this connection from now on, in place of another. What stands goes on as it was agreed.
-    pub fn load(&self, connection: &Connection) -> Result<()> {
+    pub fn load(&self, connection: &impl Display) -> Result<()> {
         let file = self.directory.join("swanctl.conf");
         fs::write(&file, connection.to_string())?;
         let file = file.to_str().context("the directory's name is not text")?;

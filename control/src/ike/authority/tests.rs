@@ -1,7 +1,5 @@
 //! What the rings answer IKE, from real rings: names, choice, renewal, access lists.
 
-use std::collections::BTreeSet;
-
 use ravelin_ike::crypto::SignatureScheme;
 use ravelin_ike::policy::{Identity, Revocation, Trust};
 use ravelin_rings::access::{Access, Owner};
@@ -30,7 +28,7 @@ impl Site {
         for ring in ["ca", "gw"] {
             let new = NewRing {
                 owner,
-                access: Access { groups: BTreeSet::new(), ..Access::default() },
+                access: Access::default(),
                 store: StoreKind::Directory,
                 passphrase: Source::stash(),
             };
