@@ -208,9 +208,14 @@ fn sa_table(here: u8, there: u8, tunnels: usize) -> SaTable {
             Built::Inbound(sa_in) => {
                 inbound.push(InboundEntry { spi, destination: sa.local, tunnel, sa: sa_in });
             }
-            Built::Outbound(sa) => {
-                outbound.push(OutboundEntry { spi, destination, tunnel, selectors: Arc::default(), sa })
-            }
+            Built::Outbound(sa) => outbound.push(OutboundEntry {
+                spi,
+                destination,
+                tunnel,
+                selectors: Arc::default(),
+                worker: None,
+                sa,
+            }),
         }
     }
     SaTable::new(inbound, outbound)

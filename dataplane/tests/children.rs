@@ -77,6 +77,7 @@ fn child(site: u8, round: u32) -> Child {
         outbound: Outbound { spi: spi(site, round), transform: key(site, round), sending },
         lifetime: Lifetime::default(),
         start: Start::Sending,
+        worker: None,
     }
 }
 

@@ -4,9 +4,12 @@
 
 use std::time::Duration;
 
-use ravelin_perf::lab::{Shape, Watch, wait_until};
-use ravelin_perf::two_gateways::TwoGateways;
+use ravelin_perf::gateway::Gateway;
+use ravelin_perf::lab::{Fetch, FileServer, Shape, Watch, marked_file, wait_until};
+use ravelin_perf::two_gateways::{HTTP, TwoGateways};
 
+/// Octets of each transfer.
+const OCTETS: u64 = 10_000_000;
 const MILLISECOND: Duration = Duration::from_millis(1);
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -83,6 +86,77 @@ fn an_ike_sa_outlives_the_control_process() {
     wait_until("the tunnel to be made anew", PATIENCE * 2, anew).unwrap();
     assert!(!record.exists(), "what is refused is taken away");
     stand.wait_for_traffic().unwrap();
+    watch.ensure_nothing_else().unwrap();
+}
+
+/// Writes a gateway's policy anew: `tunnel` is added to the tunnel, and ML-KEM to the key exchange.
+fn shape_policy(gateway: &Gateway, tunnel: &str) {
+    let place = gateway.file("site-to-site-ike.toml");
+    let text = std::fs::read_to_string(&place).unwrap();
+    let plain: String =
+        text.lines().filter(|line| !line.starts_with("per_core")).map(|l| format!("{l}\n")).collect();
+    let groups = "additional_groups = [\"ml-kem-768\"]\nshared_key";
+    let kem = if plain.contains("ml-kem") { plain } else { plain.replace("shared_key", groups) };
+    std::fs::write(&place, format!("{kem}{tunnel}\n")).unwrap();
+}
+
+/// Packets of each outbound SA.
+fn sealed(gateway: &Gateway) -> Vec<u64> {
+    let listed = gateway.ask("sa list").unwrap();
+    let outbound = listed.as_array().unwrap().iter().filter(|sa| sa["direction"] == "outbound");
+    outbound.map(|sa| sa["packets"].as_u64().unwrap()).collect()
+}
+
+#[test]
+fn each_core_has_its_own_sa_where_both_gateways_can() {
+    let shape = Shape { queues: 2, router_queues: 2, ..Shape::default() };
+    let mut stand = TwoGateways::start_example("percore", shape, "site-to-site-ike").unwrap();
+    let watch = Watch::start(&stand.sites).unwrap();
+    shape_policy(&stand.a, "per_core = { count = 2, required = true }");
+    shape_policy(&stand.b, "per_core = { count = 2, required = true }");
+    stand.protect().unwrap();
+    wait_until("one SA for each core and one for all", PATIENCE, || stand.a.spis().unwrap().len() == 3)
+        .unwrap();
+    let listed = stand.a.ask("ike list").unwrap();
+    assert!(listed[0]["algorithms"].as_str().unwrap().contains("CURVE_25519/KE1_ML_KEM_768"), "{listed}");
+
+    // Many connections, which the links spread over the queues: every core seals under its own SA.
+    let directory = stand.sites.lab.make_directory("served").unwrap();
+    let sum = marked_file(&directory.join("file"), OCTETS).unwrap();
+    let _server = FileServer::start(&stand.sites.lab, &stand.sites.b.site, &directory, HTTP).unwrap();
+    let url = stand.url("file");
+    std::thread::scope(|scope| {
+        for number in 0..8 {
+            let (stand, url, sum) = (&stand, &url, &sum);
+            scope.spawn(move || {
+                let to = stand.sites.lab.file(&format!("got-{number}"));
+                let got = Fetch::new(&stand.sites.a.site, url, &to).run(Duration::from_secs(60)).unwrap();
+                assert_eq!((got.octets, &got.sha256), (OCTETS, sum));
+            });
+        }
+    });
+    let counts = sealed(&stand.b);
+    assert!(counts.iter().filter(|packets| **packets > 1_000).count() == 2, "two of three carry: {counts:?}");
+
+    // A peer that cannot: one SA carries all where policy lets it, and is refused where it does not.
+    shape_policy(&stand.b, "");
+    shape_policy(&stand.a, "per_core = 2");
+    stand.b.apply_policy().unwrap();
+    stand.protect().unwrap();
+    wait_until("one SA for all", PATIENCE, || stand.a.spis().unwrap().len() == 1).unwrap();
+    assert!(stand.ping(stand.sites.b.site_v4, 100, MILLISECOND).unwrap().is_perfect());
+    let log = stand.a.control().unwrap().log();
+    assert!(log.contains("child.per_core_refused"), "{log}");
+
+    shape_policy(&stand.a, "per_core = { count = 2, required = true }");
+    stand.a.apply_policy().unwrap();
+    let refused = || {
+        stand.is_open();
+        let log = std::fs::read_to_string(stand.a.file("ravelin-control.log")).unwrap();
+        log.contains("policy wants an SA for each core (RFC 9611)")
+    };
+    wait_until("the peer to be refused", Duration::from_secs(60), refused).unwrap();
+    assert!(stand.a.spis().unwrap().is_empty() && !stand.is_open());
     watch.ensure_nothing_else().unwrap();
 }
 

@@ -29,6 +29,7 @@ pub(super) fn child(sa: &ChildSa, dress: &Dress, keepalive: u16) -> Child {
         },
         lifetime: lifetime(&sa.lifetime),
         start: if sa.use_at_once { Start::Sending } else { Start::Receiving },
+        worker: sa.resource,
     }
 }
 

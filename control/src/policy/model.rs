@@ -10,7 +10,9 @@ use ravelin_contract::address::AddressRange;
 use ravelin_contract::name::Name;
 use ravelin_contract::rule::{Discard, FilterSettings};
 use ravelin_contract::sa::{Carrier, Mode, Sending, Spi};
-use ravelin_ike::policy::{EspOffer, Identity, IdentityPattern, IkeOffer, Lifetime, Narrowing, Start};
+use ravelin_ike::policy::{
+    EspOffer, Identity, IdentityPattern, IkeOffer, Lifetime, Narrowing, PerResource, Start,
+};
 
 use crate::policy::algorithm::Algorithm;
 use crate::policy::credential::Proofs;
@@ -103,6 +105,8 @@ pub struct Negotiated {
     pub narrowing: Narrowing,
     /// When keys are renewed.
     pub lifetime: Lifetime,
+    /// SAs for each worker core (RFC 9611).
+    pub per_core: PerResource,
 }
 
 /// One `[[peer]]` (rows B27 to B30, B37, B38).

@@ -8,7 +8,7 @@ use ravelin_config::filter::read::Names;
 use ravelin_config::value::Value;
 use ravelin_contract::address::AddressRange;
 use ravelin_contract::name::Name;
-use ravelin_ike::policy::{Identity, IdentityPattern, Lifetime, Narrowing, Start};
+use ravelin_ike::policy::{Identity, IdentityPattern, Lifetime, Narrowing, PerResource, Start};
 use ravelin_rings::verify::parse_name;
 use x509_cert::der::Encode;
 
@@ -45,7 +45,10 @@ const PPK_KEYS: &[&str] = &["id", "key", "required"];
 const REKEY_KEYS: &[&str] = &["seconds", "octets", "packets"];
 const REKEY_IKE_KEYS: &[&str] = &["seconds"];
 /// Keys of a tunnel that only mean something beside `peer`.
-const NEGOTIATED_KEYS: [&str; 5] = ["algorithms", "pfs", "start", "narrowing", "rekey"];
+const NEGOTIATED_KEYS: [&str; 6] = ["algorithms", "pfs", "start", "narrowing", "rekey", "per_core"];
+const PER_CORE_KEYS: &[&str] = &["count", "required"];
+/// More workers than any packet process has.
+const MOST_CORES: u64 = 256;
 /// Keys of a tunnel that the peer decides.
 const MANUAL_KEYS: [&str; 7] =
     ["local", "remote", "encapsulation", "local_port", "remote_port", "keepalive", "manual"];
@@ -278,13 +281,29 @@ pub fn of_tunnel(table: &Table<'_>) -> Option<Negotiated> {
         value.choice(&[("rule", Narrowing::Rule), ("packet", Narrowing::Packet)])
     });
     let lifetime = lifetime(table, REKEY_KEYS, CHILD_SECONDS);
+    let per_core = per_core(table);
     Some(Negotiated {
         peer: peer?,
         offer: offer?,
         start: start?,
         narrowing: narrowing?.unwrap_or_default(),
         lifetime: lifetime?,
+        per_core: per_core?,
     })
+}
+
+/// `per_core = 4`, or `per_core = { count = 4, required = true }` (RFC 9611).
+fn per_core(table: &Table<'_>) -> Option<PerResource> {
+    let Some(value) = table.get("per_core") else { return Some(PerResource::default()) };
+    let count = |value: &Value<'_>| value.number(0..=MOST_CORES).and_then(|count| u16::try_from(count).ok());
+    if value.as_number().is_some() {
+        return Some(PerResource { count: count(&value)?, required: false });
+    }
+    let written = value.table("`per_core`", PER_CORE_KEYS)?;
+    let cores =
+        written.need("count", "count = 4, the number of worker cores").and_then(|value| count(&value));
+    let required = written.optional("required", |value| value.flag());
+    Some(PerResource { count: cores?, required: required?.unwrap_or(false) })
 }
 
 /// Tells of keys that mean nothing without `peer`.

@@ -33,6 +33,7 @@ const TUNNEL_KEYS: &[&str] = &[
     "pfs",
     "start",
     "narrowing",
+    "per_core",
     "rekey",
     "extended_sequence",
     "replay_window",

@@ -123,7 +123,7 @@ fn child(tunnel: &Tunnel, negotiated: &Negotiated, peer: &Peer, selectors: &[Sel
         lifetime: negotiated.lifetime,
         start: negotiated.start.unwrap_or(fitting),
         narrowing: negotiated.narrowing,
-        per_resource: policy::PerResource::default(),
+        per_resource: negotiated.per_core,
     }
 }
 

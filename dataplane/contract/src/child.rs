@@ -45,6 +45,9 @@ pub struct Child {
     pub lifetime: Lifetime,
     /// What it does at once.
     pub start: Start,
+    /// The worker that sends under it (RFC 9611): it takes this pair before those of its tunnel that name none. Others take it
+    /// when there is nothing else.
+    pub worker: Option<u16>,
 }
 
 /// The receiving half.

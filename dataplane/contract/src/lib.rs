@@ -18,4 +18,4 @@ pub mod snapshot;
 pub mod verdict;
 
 /// Version of the messages. Both sides refuse to talk when it differs.
-pub const VERSION: u16 = 2;
+pub const VERSION: u16 = 3;

@@ -127,6 +127,7 @@ fn child() -> Child {
         },
         lifetime: Lifetime { soft: bounds(1000), hard: bounds(2000) },
         start: Start::Receiving,
+        worker: Some(3),
     }
 }
 
@@ -146,7 +147,7 @@ fn negotiated_sas() {
     let octets = concat!(
         "0e07040006612d746f2d6201740000c000020100c63364010194239523140101000000000000ffffffff000000000000",
         "ffffffff0081200010070707070707070707070707070707070102030480088240001007070707070707070707070707",
-        "0707070102030400012e014080010101e807000001d00f00000001812002812000c000020100c633640100038120"
+        "0707070102030400012e014080010101e807000001d00f000000010301812002812000c000020100c633640100038120"
     );
     assert_eq!(hex(&Request::ChangeChildren { incarnation: 7, changes }), octets);
     assert_eq!(hex(&Request::Children(vec![spi(0x1001)])), "0f018120");
@@ -193,7 +194,7 @@ fn negotiated_sas() {
 
 #[test]
 fn the_version_goes_with_the_octets() {
-    assert_eq!(ravelin_contract::VERSION, 2);
+    assert_eq!(ravelin_contract::VERSION, 3);
 }
 
 #[test]

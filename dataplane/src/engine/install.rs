@@ -245,7 +245,7 @@ fn entries(sas: &[Sa], built: &[Built]) -> Entries {
             }
             Built::Outbound(built) => {
                 let (destination, selectors) = (sa.remote, sa.selectors.as_slice().into());
-                outbound.push(OutboundEntry { spi, destination, tunnel, selectors, sa: built });
+                outbound.push(OutboundEntry { spi, destination, tunnel, selectors, worker: None, sa: built });
             }
         }
     }

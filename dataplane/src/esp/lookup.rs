@@ -15,7 +15,7 @@ pub trait Lookup {
     /// The inbound SA of this SPI and destination, with its position (RFC 4301 4.1).
     fn inbound(&self, spi: u32, destination: IpAddr) -> Option<(u32, &InboundSa)>;
 
-    /// The newest outbound SA of the tunnel whose selectors take the packet.
+    /// The newest outbound SA of the tunnel whose selectors take the packet: the worker's own before one that all share.
     fn outbound(&self, tunnel: TunnelId, flow: &FlowKey) -> Option<&OutboundSa>;
 
     /// Told when a packet of a negotiated SA, authentic and newer than all before, came from another end than the SA's.

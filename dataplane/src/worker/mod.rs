@@ -142,7 +142,7 @@ impl Worker {
     fn carry(&mut self, now: Now) {
         let Self { reader, wiring, pool, batch, events, stages, .. } = self;
         let tables = reader.current();
-        let view = View::new(tables, now, events);
+        let view = View::new(tables, now, events, self.index);
         stages.notice_filters(tables);
 
         stages.reassembly.collect(batch, now, |packet| view.may_hold_esp(packet));

@@ -26,16 +26,18 @@ const NAT_TRAVERSAL: u16 = 4500;
 /// Used where the way to a peer is not known: what every Ethernet carries.
 const USUAL_MTU: u16 = 1500;
 
-/// Tables and the time.
+/// Tables and the time, as one worker sees them.
 pub(super) struct View<'a> {
     tables: &'a Tables,
     now: Now,
     events: &'a EventSink,
+    worker: u16,
 }
 
 impl<'a> View<'a> {
-    pub(super) fn new(tables: &'a Tables, now: Now, events: &'a EventSink) -> Self {
-        Self { tables, now, events }
+    pub(super) fn new(tables: &'a Tables, now: Now, events: &'a EventSink, worker: usize) -> Self {
+        // There are no more workers than queues of a card.
+        Self { tables, now, events, worker: worker as u16 }
     }
 
     /// Tells of ESP for SAs that are not there. Default filters know of none, so they say nothing.
@@ -116,7 +118,7 @@ impl Lookup for View<'_> {
     }
 
     fn outbound(&self, tunnel: TunnelId, flow: &FlowKey) -> Option<&OutboundSa> {
-        self.tables.sas.outbound(tunnel, flow)
+        self.tables.sas.outbound(tunnel, self.worker, flow)
     }
 
     fn moved(&self, sa: &InboundSa, (remote, port): End) -> bool {
@@ -142,7 +144,7 @@ impl Lookup for View<'_> {
 impl Paths for View<'_> {
     fn room(&self, packet: &Packet, link_mtu: u16) -> Option<Room> {
         let Decision::Protect(tunnel) = packet.decision else { return None };
-        let sa = self.tables.sas.outbound(tunnel, &packet.ip.flow)?;
+        let sa = self.outbound(tunnel, &packet.ip.flow)?;
         Some(Room {
             inner_mtu: sa.inner_mtu(link_mtu, self.now),
             outer_mtu: sa.path_mtu(self.now),

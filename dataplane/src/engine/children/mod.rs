@@ -183,7 +183,8 @@ impl Held {
         let tunnel = policy.tunnel(&self.child.tunnel).filter(|_| self.turn.is_some())?;
         let (spi, destination) = (self.child.outbound.spi.get(), self.child.path.remote);
         let selectors = self.child.selectors.as_slice().into();
-        Some(OutboundEntry { spi, destination, tunnel, selectors, sa: Arc::clone(&self.outbound) })
+        let (worker, sa) = (self.child.worker, Arc::clone(&self.outbound));
+        Some(OutboundEntry { spi, destination, tunnel, selectors, worker, sa })
     }
 
     fn end(&self) -> End {

@@ -46,6 +46,8 @@ pub struct OutboundEntry<O> {
     pub tunnel: TunnelId,
     /// What may travel inside; empty means everything.
     pub selectors: Arc<[Selector]>,
+    /// The worker that it is for; none for those that all share.
+    pub worker: Option<u16>,
     /// The SA.
     pub sa: Arc<O>,
 }
@@ -140,10 +142,11 @@ impl<I, O> SaTable<I, O> {
         self.inbound.get(at).map(|entry| entry.tunnel)
     }
 
-    /// The newest outbound SA of the tunnel that may carry the packet.
-    pub fn outbound(&self, tunnel: TunnelId, flow: &FlowKey) -> Option<&O> {
+    /// The newest outbound SA of the tunnel that may carry the packet: of the worker's own, else of those that all share, else
+    /// of any.
+    pub fn outbound(&self, tunnel: TunnelId, worker: u16, flow: &FlowKey) -> Option<&O> {
         let (page, place) = (tunnel.0 as usize / TUNNELS, tunnel.0 as usize % TUNNELS);
-        let at = self.tunnels.get(page)?[place].find(flow, &self.outbound)?;
+        let at = self.tunnels.get(page)?[place].find(worker, flow, &self.outbound)?;
         self.outbound.get(at).map(|entry| &*entry.sa)
     }
 
@@ -246,9 +249,12 @@ fn by_tunnel<O>(outbound: &Slots<OutboundEntry<O>>) -> Vec<Arc<[Tunnel; TUNNELS]
     order.sort_unstable_by_key(|(tunnel, at)| (*tunnel, std::cmp::Reverse(*at)));
     let mut tunnels = Vec::new();
     for run in order.chunk_by(|a, b| a.0 == b.0) {
-        let members = run.iter().map(|(_, at)| *at).collect();
+        let is_bound = |at: &u32| outbound.get(*at).is_some_and(|entry| entry.worker.is_some());
+        let (bound, shared): (Vec<u32>, Vec<u32>) = run.iter().map(|(_, at)| *at).partition(is_bound);
         if let Some((tunnel, _)) = run.first() {
-            *tunnel_mut(&mut tunnels, *tunnel) = Tunnel::of(members, outbound);
+            let tunnel = tunnel_mut(&mut tunnels, *tunnel);
+            *tunnel = Tunnel::of(shared, outbound);
+            bound.into_iter().rev().for_each(|at| tunnel.push(at, outbound));
         }
     }
     tunnels

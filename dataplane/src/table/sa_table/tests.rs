@@ -76,7 +76,46 @@ fn outbound(tunnel: u32, selectors: Vec<Selector>, sa: u32) -> OutboundEntry<u32
         destination,
         tunnel: TunnelId(tunnel),
         selectors: selectors.into(),
+        worker: None,
         sa: Arc::new(sa),
+    }
+}
+
+#[test]
+fn a_worker_takes_its_own_sa_then_a_shared_one_then_any() {
+    let bound = |worker, tunnel, sa| OutboundEntry { worker, ..outbound(tunnel, to("10.1.0.0", 16), sa) };
+    let list = [
+        bound(Some(2), 0, 1),
+        bound(Some(0), 0, 2),
+        bound(None, 0, 3),
+        bound(Some(0), 0, 4),
+        bound(Some(1), 1, 5),
+        bound(None, 2, 6),
+        bound(None, 2, 7),
+    ];
+    let mut grown = SaTable::<u32, u32>::default();
+    list.iter().for_each(|entry| grown.add_outbound(entry.clone()));
+    for mut table in [SaTable::new(Vec::new(), list.to_vec()), grown] {
+        let sa = |table: &SaTable<u32, u32>, tunnel, worker| {
+            table.outbound(TunnelId(tunnel), worker, &flow("10.1.1.1")).copied()
+        };
+        assert_eq!([0, 1, 2, 3].map(|worker| sa(&table, 0, worker)), [Some(4), Some(3), Some(1), Some(3)]);
+        assert_eq!(
+            [0, 1, 2].map(|worker| sa(&table, 1, worker)),
+            [Some(5); 3],
+            "no packet is dropped for its core"
+        );
+        assert_eq!([0, 7].map(|worker| sa(&table, 2, worker)), [Some(7); 2]);
+        assert_eq!(table.outbound(TunnelId(0), 0, &flow("10.2.1.1")), None);
+        let before = table.clone();
+        table.remove_outbound(&list[3]);
+        assert_eq!([0, 1, 2].map(|worker| sa(&table, 0, worker)), [Some(2), Some(3), Some(1)]);
+        table.remove_outbound(&list[2]);
+        assert_eq!([0, 1, 2].map(|worker| sa(&table, 0, worker)), [Some(2), Some(2), Some(1)]);
+        table.remove_outbound(&list[1]);
+        table.remove_outbound(&list[0]);
+        assert_eq!(sa(&table, 0, 0), None, "all are gone");
+        assert_eq!(sa(&before, 0, 0), Some(4), "the generation before keeps them");
     }
 }
 
@@ -91,7 +130,7 @@ fn the_newest_sa_that_may_carry_the_packet_is_taken() {
         outbound(2, Vec::new(), 21),
     ];
     let table: SaTable<u32, u32> = SaTable::new(Vec::new(), list);
-    let sa = |tunnel, destination| table.outbound(TunnelId(tunnel), &flow(destination)).copied();
+    let sa = |tunnel, destination| table.outbound(TunnelId(tunnel), 0, &flow(destination)).copied();
     assert_eq!(sa(0, "10.1.1.1"), Some(3));
     assert_eq!(sa(0, "10.2.1.1"), None);
     assert_eq!(sa(0, "2001:db8::5"), Some(4));
@@ -121,7 +160,7 @@ fn a_tunnel_with_many_sas_answers_like_a_scan() {
         };
         let flow = flow(&destination);
         let newest = (0..2000).rev().find(|m| model[*m].iter().any(|s| s.matches(&flow)));
-        assert_eq!(table.outbound(TunnelId(1), &flow).copied(), newest.map(|m| m as u32), "{destination}");
+        assert_eq!(table.outbound(TunnelId(1), 1, &flow).copied(), newest.map(|m| m as u32), "{destination}");
     }
 }
 
@@ -198,7 +237,7 @@ impl Model {
                             || entry.selectors.iter().any(|one| one.matches(&flow)))
                 };
                 let newest = self.outbound.iter().rev().find(may).map(|entry| &*entry.sa);
-                assert_eq!(table.outbound(TunnelId(tunnel), &flow), newest, "{destination} by {tunnel}");
+                assert_eq!(table.outbound(TunnelId(tunnel), 2, &flow), newest, "{destination} by {tunnel}");
             }
         }
     }

@@ -25,6 +25,15 @@ pub(super) enum Tunnel {
     One(u32),
     /// The newest first.
     Runs(Arc<Vec<Run>>),
+    /// Some are for single workers.
+    Bound(Arc<Bound>),
+}
+
+/// SAs that all workers share, and those of each.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Bound {
+    shared: Tunnel,
+    own: Vec<Tunnel>,
 }
 
 /// SAs that were put together, the newest first.
@@ -59,9 +68,14 @@ impl Tunnel {
         }
     }
 
-    /// The newest SA that may carry the packet.
-    pub(super) fn find<O>(&self, flow: &FlowKey, sas: &Slots<OutboundEntry<O>>) -> Option<u32> {
+    /// The newest SA that may carry the packet: the worker's own, else one that all share, else any.
+    pub(super) fn find<O>(&self, worker: u16, flow: &FlowKey, sas: &Slots<OutboundEntry<O>>) -> Option<u32> {
         match self {
+            Self::Bound(bound) => {
+                let own = bound.own.get(usize::from(worker));
+                let mut all = own.into_iter().chain([&bound.shared]).chain(&bound.own);
+                all.find_map(|group| group.find(worker, flow, sas))
+            }
             Self::Empty => None,
             Self::One(at) => carries(*at, flow, sas).then_some(*at),
             Self::Runs(runs) => runs.iter().find_map(|run| run.find(flow, sas)),
@@ -70,7 +84,27 @@ impl Tunnel {
 
     /// A new SA. Runs that are not much longer than what comes before them join it.
     pub(super) fn push<O>(&mut self, at: u32, sas: &Slots<OutboundEntry<O>>) {
+        if let Some(worker) = sas.get(at).and_then(|entry| entry.worker) {
+            return self.bind(worker, at, sas);
+        }
+        self.join(at, sas);
+    }
+
+    /// A new SA of one worker.
+    fn bind<O>(&mut self, worker: u16, at: u32, sas: &Slots<OutboundEntry<O>>) {
+        if !matches!(self, Self::Bound(_)) {
+            *self = Self::Bound(Arc::new(Bound { shared: std::mem::take(self), own: Vec::new() }));
+        }
+        let Self::Bound(bound) = self else { return };
+        let own = &mut Arc::make_mut(bound).own;
+        let worker = usize::from(worker);
+        own.resize(own.len().max(worker + 1), Self::Empty);
+        own[worker].join(at, sas);
+    }
+
+    fn join<O>(&mut self, at: u32, sas: &Slots<OutboundEntry<O>>) {
         let runs: &[Run] = match self {
+            Self::Bound(bound) => return Arc::make_mut(bound).shared.join(at, sas),
             Self::Empty => return *self = Self::One(at),
             Self::One(one) => return *self = Self::of(vec![at, *one], sas),
             Self::Runs(runs) => runs,
@@ -90,6 +124,14 @@ impl Tunnel {
     pub(super) fn remove<O>(&mut self, at: u32, sas: &Slots<OutboundEntry<O>>) {
         match self {
             Self::Empty => {}
+            Self::Bound(bound) => {
+                let bound = Arc::make_mut(bound);
+                bound.shared.remove(at, sas);
+                bound.own.iter_mut().for_each(|own| own.remove(at, sas));
+                if bound.own.iter().all(|own| matches!(own, Self::Empty)) {
+                    *self = std::mem::take(&mut bound.shared);
+                }
+            }
             Self::One(one) => {
                 if *one == at {
                     *self = Self::Empty;
