@@ -78,7 +78,7 @@ mod tests {
             attach(&strangers, start).expect("a program");
             let from = UdpSocket::bind("127.0.0.1:0").expect("a socket");
             let spis = [[0; 8], [0, 0, 0, 0, 0, 0, 0, 1], [1, 0, 0, 0, 0, 0, 0, 0], [9; 8]];
-            let mut messages: Vec<Vec<u8>> = vec![vec![], vec![7; 12]];
+            let mut messages: Vec<Vec<u8>> = vec![vec![], vec![0; 12]];
             for (spi, flags) in spis.iter().flat_map(|spi| [0x08, 0x20, 0x28, 0x00].map(|flags| (spi, flags)))
             {
                 messages.push([&[5; 8][..], spi, &[33, 0x20, 34, flags], &[0; 40]].concat());
