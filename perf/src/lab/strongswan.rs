@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 
-use super::{Connection, Lab, Namespace, Process, check};
+use super::{Lab, Namespace, Process, check};
 
 /// The daemon, where Debian has it.
 const CHARON: &str = "/usr/lib/ipsec/charon";
