@@ -102,6 +102,7 @@ impl Session {
             },
             SessionInput::Adopt(children, tasks) => match self.state {
                 State::Established(state) => state.adopt(ctx, children, tasks),
+                State::Closing(state) => state.adopt(ctx, children),
                 other => {
                     children.iter().for_each(|child| crate::state::established::remove(ctx, child));
                     other

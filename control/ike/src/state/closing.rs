@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::State;
 use super::established::remove;
+use crate::action::Action;
 use crate::child::Child;
 use crate::context::Context;
 use crate::event::Code;
@@ -72,6 +73,19 @@ impl Closing {
     pub(crate) fn with_children(mut self, children: Vec<Child>) -> Self {
         self.children = children;
         self
+    }
+
+    /// Children of an IKE SA that this one has replaced. The peer holds them for its own until it has confirmed our delete.
+    pub(crate) fn adopt(mut self, ctx: &mut Context<'_>, children: Vec<Child>) -> State {
+        for child in &children {
+            ctx.shared.hand_over(child.inbound, self.sa.id);
+            ctx.act(Action::StopSending { inbound: child.inbound });
+        }
+        self.children.extend(children);
+        if self.why == Why::Deleted {
+            self.remove_children(ctx);
+        }
+        State::Closing(Box::new(self))
     }
 
     fn remove_children(&mut self, ctx: &mut Context<'_>) {

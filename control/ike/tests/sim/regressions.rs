@@ -165,3 +165,30 @@ fn of_two_ike_sas_that_both_sides_began_one_is_kept() {
         assert!(opened > 15 && sent - opened < 2, "{wait} ms: {sent} sent, {opened} opened");
     }
 }
+
+/// Both rekey the IKE SA at once, one never hears the answer, and its operator ends the peer's successor, which waits for its
+/// children. They came when it was closing already and went at once, while the peer still sent under them. Found by seed 324.
+#[test]
+fn children_that_come_to_a_closing_ike_sa_stay_until_the_peer_has_confirmed() {
+    for seed in 70..78 {
+        let mut world = up(seed);
+        let old = world.ike(B);
+        let ike = world.ike(A);
+        world.command(A, Command::Rekey { ike });
+        world.run(MILLI * 5);
+        world.command(B, Command::Rekey { ike: old });
+        world.run(MILLI * 7);
+        // What A answers is lost, and that it has taken over.
+        world.network.cut = true;
+        world.run(MILLI * 10);
+        let successor = world.statuses(B).iter().map(|status| status.ike).find(|ike| *ike != old);
+        world.command(B, Command::Down { ike: successor.expect("the peer's rekey was answered") });
+        world.run(MILLI * 1968);
+        // B repeats its rekey and hears the answer; that it deletes the successor is not known to A yet.
+        world.network.cut = false;
+        world.run(MILLI * 37);
+        world.run(SECOND * 120);
+        world.assert_agreed();
+        assert!(!world.torn, "nobody had to give anybody up");
+    }
+}
