@@ -353,8 +353,13 @@ pub(crate) fn successor_ready(this: &Established, ctx: &mut Context<'_>, old: Sp
     }
 }
 
-/// Asks for the IKE SA's successor.
+/// Asks for the IKE SA's successor. One that still waits for its own children has new keys anyway, and its successor would
+/// never hear of them.
 pub(crate) fn ask_rekey_ike(this: &mut Established, ctx: &mut Context<'_>) {
+    if this.awaited.is_some() {
+        this.clock.rekey = Some(Established::again(ctx));
+        return;
+    }
     let group = this.sa.suite.group;
     send_ike_ask(this, ctx, group, true);
 }

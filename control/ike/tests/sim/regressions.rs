@@ -192,3 +192,31 @@ fn children_that_come_to_a_closing_ike_sa_stay_until_the_peer_has_confirmed() {
         assert!(!world.torn, "nobody had to give anybody up");
     }
 }
+
+/// Both rekey the IKE SA at once, and one renews the peer's successor before it knows who has won. The successor's successor took
+/// over nothing; the children, which came later, were dropped while the peer went on with them. Found by seed 4912.
+#[test]
+fn a_successor_that_waits_for_its_children_is_not_rekeyed() {
+    for seed in 80..88 {
+        let mut world = up(seed);
+        let old = world.ike(B);
+        let ike = world.ike(A);
+        world.command(A, Command::Rekey { ike });
+        world.run(MILLI * 5);
+        world.network.cut = true;
+        world.command(B, Command::Rekey { ike: old });
+        world.network.cut = false;
+        world.run(MILLI * 7);
+        let successor = world.statuses(B).iter().map(|status| status.ike).find(|ike| *ike != old);
+        world.command(B, Command::Rekey { ike: successor.expect("the peer's rekey was answered") });
+        world.run(MILLI * 6);
+        // That A has taken over is lost.
+        world.network.cut = true;
+        world.run(MILLI * 3);
+        world.network.cut = false;
+        world.run(SECOND * 120);
+        world.assert_agreed();
+        assert_eq!(world.only(A).children.len(), 1, "{}", world.log());
+        assert!(!world.torn, "nobody had to give anybody up");
+    }
+}
