@@ -20,6 +20,9 @@ use crate::key::PublicKey;
 use crate::scheme::Scheme;
 use crate::{Error, Result};
 
+/// Seconds of a day.
+const DAY: u64 = 86_400;
+
 /// What the certificate shall say.
 #[derive(Debug, Clone)]
 pub struct Plan {
@@ -49,7 +52,7 @@ impl Plan {
             names,
             profile,
             not_before,
-            not_after: not_before.saturating_add(u64::from(days) * 86_400),
+            not_after: not_before.saturating_add(u64::from(days) * DAY),
             constraints: Constraints::default(),
             crl_urls: Vec::new(),
             ocsp_urls: Vec::new(),
@@ -95,7 +98,8 @@ pub fn self_sign(plan: &Plan, key: &impl IssuingKey) -> Result<Certificate> {
 }
 
 /// Makes a certificate for `subject_key`, signed by `key`, whose certificate is `issuer`. Refuses what would not verify:
-/// an issuer that is no authority, whose path length is used up, or that ends before the new certificate.
+/// an issuer that is no authority, whose path length is used up, or that ends before the new certificate. One that ends on the same
+/// day is meant: it was made a moment earlier for as many days, and the new certificate ends with it.
 pub fn issue(
     plan: &Plan,
     subject_key: &PublicKey,
@@ -115,12 +119,14 @@ pub fn issue(
     if issuer.public_key()? != *key.public() {
         return refused("its certificate does not belong to the signing key");
     }
-    if plan.not_after > issuer.validity().1 {
-        return refused(
+    let last = issuer.validity().1;
+    match plan.not_after.saturating_sub(last) {
+        0 => make(plan, subject_key, Some(issuer), key),
+        1..DAY => make(&Plan { not_after: last, ..plan.clone() }, subject_key, Some(issuer), key),
+        DAY.. => refused(
             "the authority ends before the new certificate; choose fewer days, or renew the authority",
-        );
+        ),
     }
-    make(plan, subject_key, Some(issuer), key)
 }
 
 fn make(

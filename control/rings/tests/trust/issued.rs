@@ -247,3 +247,13 @@ fn authorities_refuse_what_would_not_verify() {
     assert!(refused(&leaf, plan("CN=more", &[], Profile::Client, 10)).contains("is no authority"));
     assert!(refused(&last, plan("CN=more", &[], Profile::Client, 101)).contains("ends before"));
 }
+
+/// Two commands one after the other ask for as many days, and the second tick of the clock between them is nobody's mistake.
+#[test]
+fn a_certificate_for_as_many_days_as_its_authority_ends_with_it() {
+    let ca = root(KeyKind::P256, "CN=Test Root");
+    let mut wanted = plan("CN=Middle", &[], Profile::Ca(None), 3650);
+    wanted.not_after = ca.certificate.validity().1 + 5;
+    let middle = below(&ca, KeyKind::P256, &wanted);
+    assert_eq!(middle.certificate.validity().1, ca.certificate.validity().1);
+}
