@@ -12,6 +12,7 @@ RAVELIN_CORPUS="$PWD/fuzz/corpus" cargo test --quiet --locked --package ravelin-
 
 # The memory of a pool is never freed, as in the product; the targets count its frames themselves.
 export ASAN_OPTIONS=detect_leaks=0
+export RUSTC_WRAPPER="$PWD/fuzz/rustc.sh"
 
 [ $# -gt 0 ] || set -- $(cargo +nightly fuzz list)
 for target in "$@"; do

@@ -66,8 +66,10 @@ impl GatewayAndSwan {
         self.sites.start_ping(self.sites.b.site_v4, count, Duration::from_millis(5))?.report()
     }
 
-    /// An error unless every one of so many pings is answered once.
+    /// An error unless, once traffic flows, every one of so many pings is answered once. strongSwan says that a child stands before its
+    /// own tunnel takes packets.
     pub fn ensure_carries(&self, count: u32) -> Result<()> {
+        self.sites.wait_for_traffic(PATIENCE).with_context(|| self.told())?;
         let report = self.ping(count)?;
         ensure!(report.is_perfect(), "{report:?}\n{}", self.told());
         Ok(())
@@ -85,13 +87,16 @@ impl GatewayAndSwan {
             .with_context(|| self.told())
     }
 
-    /// Waits until an event with this code and these words stands in gateway a's log, from `begin` on.
-    pub fn wait_for_event(&self, begin: usize, code: &str, words: &[&str]) -> Result<()> {
+    /// Whether an event with this code and these words stands in gateway a's log, from `begin` on.
+    pub fn has_event(&self, begin: usize, code: &str, words: &[&str]) -> bool {
         let is_it = |line: &str| line.contains(code) && words.iter().all(|word| line.contains(word));
-        wait_until(&format!("{code} with {words:?}"), PATIENCE, || {
-            self.a.control_log().get(begin..).is_some_and(|log| log.lines().any(is_it))
-        })
-        .with_context(|| self.told())
+        self.a.control_log().get(begin..).is_some_and(|log| log.lines().any(is_it))
+    }
+
+    /// Waits until [`Self::has_event`].
+    pub fn wait_for_event(&self, begin: usize, code: &str, words: &[&str]) -> Result<()> {
+        wait_until(&format!("{code} with {words:?}"), PATIENCE, || self.has_event(begin, code, words))
+            .with_context(|| self.told())
     }
 
     /// What both sides logged, for whoever searches a fault.
