@@ -3,17 +3,19 @@
 //! The packet process answers later. What an IKE SA wants done after a change of its SAs waits for the answer, so that
 //! the peer hears nothing that does not hold yet; further changes need not wait, and other IKE SAs go on.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 
 use ravelin_contract::child::{Change, ChildStatus};
 use ravelin_contract::name::Name;
 use ravelin_contract::sa::Spi;
+use ravelin_ike::status as ike;
 use ravelin_ike::{Action, ChildSa, Command, IkeId, Keep};
 use tracing::{info, warn};
 
 use super::children;
 use super::driver::{Driver, now};
 use super::link::{Outcome, Ticket};
+use super::served::Served;
 
 /// What is under way.
 #[derive(Default)]
@@ -21,8 +23,8 @@ pub(super) struct Deeds {
     orders: HashMap<Ticket, Order>,
     /// Of IKE SAs whose changes are not answered yet.
     held: HashMap<IkeId, Held>,
-    /// The tunnels of children that were handed over.
-    tunnels: HashMap<Spi, Name>,
+    /// Children that were handed over.
+    pub(super) served: Served,
     /// SAs that an earlier run of control left in the packet process and that no IKE SA goes on with. They serve until new
     /// ones stand.
     pub(super) left_over: BTreeMap<Name, Vec<Spi>>,
@@ -75,12 +77,18 @@ impl Deed {
 
 impl Deeds {
     /// Goes on with what stands, of what the packet process has.
-    pub(super) fn take_up(&mut self, standing: HashMap<Spi, Name>, children: Vec<ChildStatus>) {
+    pub(super) fn take_up(&mut self, standing: Vec<ike::ChildStatus>, children: Vec<ChildStatus>) {
         self.left_over.clear();
-        for child in children.into_iter().filter(|child| !standing.contains_key(&child.spi)) {
+        let sends: HashSet<Spi> =
+            children.iter().filter(|child| child.sends).map(|child| child.spi).collect();
+        let standing = standing.into_iter().map(|child| {
+            let sends = sends.contains(&child.inbound);
+            (child, sends)
+        });
+        self.served.take_up(standing);
+        for child in children.into_iter().filter(|child| !self.served.stands(child.spi)) {
             self.left_over.entry(child.tunnel).or_default().push(child.spi);
         }
-        self.tunnels = standing;
     }
 }
 
@@ -123,8 +131,9 @@ impl Driver {
             // What no other child of the tunnel sends for is dropped once this one is removed, as policy says.
             Action::StopSending { .. } => {}
             Action::RemoveChild { inbound } => {
-                self.deeds.tunnels.remove(&inbound);
-                self.change(ike, Change::Remove(inbound), None);
+                for gone in self.deeds.served.end(inbound, now()) {
+                    self.change(ike, Change::Remove(gone), None);
+                }
             }
             Action::MoveChild { inbound, path, udp } => {
                 let path = children::path(&path, udp, self.ike.keepalive);
@@ -138,7 +147,10 @@ impl Driver {
                     self.handle(answer);
                 }
             }
-            Action::Event(event) => tell(&event),
+            Action::Event(event) => {
+                self.door.journal.note(&event);
+                tell(&event);
+            }
             Action::SetTimer(timer) => self.timer = timer,
         }
     }
@@ -149,9 +161,8 @@ impl Driver {
         };
         let child = children::child(sa, dress, self.ike.keepalive);
         self.key_log.write(sa);
-        let (tunnel, use_at_once) = (sa.name.clone(), sa.use_at_once);
-        self.deeds.tunnels.insert(sa.inbound, tunnel.clone());
-        let install = Install { inbound: sa.inbound, tunnel, use_at_once };
+        self.deeds.served.install(sa);
+        let install = Install { inbound: sa.inbound, tunnel: sa.name.clone(), use_at_once: sa.use_at_once };
         self.change(ike, Change::Install(Box::new(child)), Some(install));
     }
 
@@ -208,11 +219,17 @@ impl Driver {
         waiting.into_iter().for_each(|deed| self.step(Some(ike), deed));
     }
 
-    /// The child sends from now on.
+    /// The child sends from now on. Not one that has ended and only receives: the peer may have dropped its key.
     pub(super) fn sends(&mut self, ike: Option<IkeId>, inbound: Spi) {
+        let Some(tunnel) = self.deeds.served.send(inbound).cloned() else { return };
         self.change(ike, Change::Send(inbound), None);
-        if let Some(tunnel) = self.deeds.tunnels.get(&inbound).cloned() {
-            self.retire(&tunnel);
+        self.retire(&tunnel);
+    }
+
+    /// Takes out what has received for long enough after its end.
+    pub(super) fn remove_late(&mut self) {
+        for gone in self.deeds.served.over(now()) {
+            self.change(None, Change::Remove(gone), None);
         }
     }
 

@@ -42,7 +42,7 @@ enum Next {
 /// Everything that IKE needs of the world.
 pub(super) struct Driver {
     pub(super) endpoint: Endpoint,
-    door: Door,
+    pub(super) door: Door,
     doorway: Doorway,
     /// Knocks that had to wait until no job was under way.
     postponed: VecDeque<Knock>,
@@ -94,7 +94,10 @@ impl Driver {
             match self.next() {
                 Ok(Next::Knock(knock)) => self.answer(knock),
                 Ok(Next::Stranger(Datagram { path, bytes })) => self.handle(Input::Datagram { path, bytes }),
-                Ok(Next::Timer) => self.handle(Input::Timer),
+                Ok(Next::Timer) => {
+                    self.handle(Input::Timer);
+                    self.remove_late();
+                }
                 Err(RecvError) => return,
             }
         }
@@ -128,7 +131,8 @@ impl Driver {
     }
 
     fn rest(&self) -> Duration {
-        self.timer.map_or(REST, |timer| timer.since(now()))
+        let first = self.timer.into_iter().chain(self.deeds.served.deadline()).min();
+        first.map_or(REST, |timer| timer.since(now()))
     }
 
     fn answer(&mut self, knock: Knock) {
@@ -149,7 +153,10 @@ impl Driver {
                 let result = self.obey(question);
                 self.settle();
                 // Whoever asked may be gone.
-                let _ = answer.send(result.map(|()| self.endpoint.statuses().map(IkeSa::from).collect()));
+                let _ = answer.send(result.map(|()| {
+                    let now = now();
+                    self.endpoint.statuses().map(|status| IkeSa::new(status, now)).collect()
+                }));
             }
         }
     }
@@ -210,9 +217,8 @@ impl Driver {
         self.endpoint.keep_records();
         let actions = self.endpoint.restore(now(), &self.ike.policy, records, &installed);
         self.carry_out(None, actions);
-        let stand = self.endpoint.statuses().flat_map(|ike| ike.children);
-        let known: HashMap<Spi, Name> = stand.map(|child| (child.inbound, child.name)).collect();
-        self.deeds.take_up(known, children);
+        let standing = self.endpoint.statuses().flat_map(|ike| ike.children).collect();
+        self.deeds.take_up(standing, children);
     }
 
     /// The peer will not believe for long in an IKE SA that nobody here has: what is left over gets successors now.
@@ -309,6 +315,7 @@ impl Driver {
         let Begun { actions, jobs } = begun;
         jobs.into_iter().for_each(|job| self.pool.put(job));
         self.carry_out(ike, actions);
+        self.door.journal.tally(&self.endpoint);
     }
 }
 

@@ -4,15 +4,18 @@
 //! its [`Door`]: [`sockets`] read datagrams for it, a [`pool`] of threads does the cryptography, the [`link`] hands SAs to the
 //! packet process, [`authority`] asks the key rings. What came of each comes back by the door. [`children`] makes contract messages of what the core negotiated.
 
+mod advice;
 mod authority;
 mod children;
 mod deeds;
 mod driver;
 mod identity;
+pub mod journal;
 mod key_log;
 mod link;
 mod pool;
 mod records;
+mod served;
 mod sockets;
 mod split;
 mod trust;
@@ -29,6 +32,7 @@ use tokio::sync::oneshot;
 
 use crate::io::dataplane::Dataplane;
 use crate::policy::peers::Ike;
+use journal::Journal;
 pub use records::Places;
 
 /// What reaches the driver.
@@ -87,6 +91,7 @@ pub struct Door {
     strangers: SyncSender<Datagram>,
     /// Whether the driver has been told of strangers.
     rung: Arc<AtomicBool>,
+    journal: Arc<Journal>,
 }
 
 /// The driver's end of the [`Door`].
@@ -99,7 +104,13 @@ pub struct Doorway {
 pub fn door() -> (Door, Doorway) {
     let (sender, knocks) = mpsc::channel();
     let (stranger, strangers) = mpsc::sync_channel(STRANGERS);
-    let door = Door { sender, waiting: Arc::default(), strangers: stranger, rung: Arc::default() };
+    let door = Door {
+        sender,
+        waiting: Arc::default(),
+        strangers: stranger,
+        rung: Arc::default(),
+        journal: Arc::default(),
+    };
     (door, Doorway { knocks, strangers })
 }
 
@@ -123,6 +134,11 @@ impl Door {
         answer.await.unwrap_or_else(|_| Err("IKE is not running".to_owned()))
     }
 
+    /// What was told lately, and counts.
+    pub fn journal(&self) -> &Journal {
+        &self.journal
+    }
+
     /// A datagram came. False when too many wait.
     fn deliver(&self, path: ravelin_ike::Path, message: &[u8]) -> bool {
         let datagram = || Datagram { path, bytes: message.to_vec() };
@@ -131,10 +147,14 @@ impl Door {
             if !self.rung.swap(true, Ordering::AcqRel) {
                 self.knock(Knock::Strangers);
             }
+            if !taken {
+                self.journal.dropped(true);
+            }
             return taken;
         }
         if self.waiting.fetch_add(1, Ordering::Relaxed) >= WAITING {
             self.taken();
+            self.journal.dropped(false);
             return false;
         }
         self.knock(Knock::Datagram(datagram()));
