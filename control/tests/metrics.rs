@@ -1,12 +1,15 @@
 //! The Prometheus text of made-up reports.
 
+use ravelin_contract::name::Name;
 use ravelin_contract::report::{
     BREATH_BOUNDS, FilterMode, InterfaceStatus, Losses, PortStatus, SaStatus, Status, WorkerStatus,
 };
 use ravelin_contract::rule::Direction;
 use ravelin_contract::sa::{Carrier, Mode};
 use ravelin_contract::verdict::Verdict;
+use ravelin_control::ike::journal::{Report, Tally};
 use ravelin_control::report::metrics::{Dataplane, SERIES, Scrape};
+use ravelin_ike::{Code, Counters};
 
 fn worker(core: u32) -> WorkerStatus {
     let mut histogram = vec![0; BREATH_BOUNDS.len() + 1];
@@ -81,8 +84,23 @@ fn text(workers: u32, ports: Vec<PortStatus>, sas: Vec<SaStatus>) -> String {
     };
     let interfaces = ports.iter().map(|port| interface(&port.name)).collect();
     let dataplane = Some(Dataplane { status, ports, interfaces, rules: vec![], sas });
-    let scrape =
-        Scrape { dataplane, applied: 2, failed: 1, operator: (3, 4), scraper: (5, 6), expiries: vec![] };
+    let refused = Counters { malformed: 8, ..Counters::default() };
+    let ike = Report {
+        tally: Tally { ike_sas: 3, half_open: 1, children: 4, refused },
+        events: [(Code::NoProposal, 5)].into(),
+        dropped: (6, 7),
+    };
+    let tunnels = ["t", "u"].map(|name| Name::new(name).expect("a name")).into();
+    let scrape = Scrape {
+        dataplane,
+        applied: 2,
+        failed: 1,
+        operator: (3, 4),
+        scraper: (5, 6),
+        expiries: vec![],
+        ike,
+        tunnels,
+    };
     String::from_utf8(scrape.encode().unwrap_or_default()).unwrap_or_default()
 }
 
@@ -123,6 +141,13 @@ fn counts_appear_under_their_labels() {
         "ravelin_interface_zero_copy{interface=\"lan0\"} 1",
         "ravelin_interface_info{interface=\"lan0\",mode=\"native\"} 1",
         "ravelin_interfaces_omitted 0",
+        "ravelin_ike_half_open 1",
+        "ravelin_ike_events_total{code=\"ike.no_proposal\"} 5",
+        "ravelin_ike_events_total{code=\"ike.up\"} 0",
+        "ravelin_ike_dropped_total{reason=\"malformed\"} 8",
+        "ravelin_ike_dropped_total{reason=\"strangers_full\"} 7",
+        "ravelin_tunnel_up{tunnel=\"t\"} 1",
+        "ravelin_tunnel_up{tunnel=\"u\"} 0",
     ] {
         assert_has(&text, line);
     }
@@ -169,8 +194,11 @@ fn no_gateway_has_more_series_than_the_bound() {
 }
 
 #[test]
-fn without_the_packet_process_only_that_is_told() {
-    let text = String::from_utf8(Scrape::default().encode().unwrap_or_default()).unwrap_or_default();
+fn without_the_packet_process_only_that_is_told_and_no_tunnel_is_up() {
+    let scrape = Scrape { tunnels: vec![Name::new("t").unwrap()], ..Scrape::default() };
+    let text = String::from_utf8(scrape.encode().unwrap_or_default()).unwrap_or_default();
     assert_has(&text, "ravelin_dataplane_up 0");
-    assert_eq!(series(&text).len(), 8);
+    assert_has(&text, "ravelin_tunnel_up{tunnel=\"t\"} 0");
+    let of_ike = series(&text).iter().filter(|line| line.starts_with("ravelin_ike_")).count();
+    assert_eq!(series(&text).len(), 10 + of_ike);
 }

@@ -9,6 +9,8 @@ use ravelin_perf::gateway_and_swan::GatewayAndSwan;
 use ravelin_perf::lab::{Capture, Connection, Shape, Watch, wait_until};
 
 const PATIENCE: Duration = Duration::from_secs(60);
+/// strongSwan's address.
+const SWAN: &str = "198.51.100.1";
 
 fn networks(pairs: &[(&str, &str)]) -> Connection {
     let networks = pairs.iter().map(|(own, other)| ((*own).to_owned(), (*other).to_owned())).collect();
@@ -31,6 +33,20 @@ fn agreed(stand: &GatewayAndSwan) -> (String, String) {
     (list("local"), list("remote"))
 }
 
+/// `ravelin ike show` and the metrics speak of what stands.
+fn ensure_shown(stand: &GatewayAndSwan) {
+    let shown = stand.a.ask("ike show gw-b").unwrap();
+    let ike = &shown[0];
+    assert_eq!((&ike["nat"], &ike["role"]), (&"the peer's".into(), &"responder".into()), "{shown}");
+    assert!(ike["rekey_in_s"].as_u64() > Some(60) && ike["age_s"].as_u64() < Some(3600), "{shown}");
+    assert_eq!(ike["children"][0]["mode"], "tunnel");
+    assert!(stand.a.ravelin("ike show nobody").is_err());
+    let metrics = stand.a.metrics().unwrap();
+    for name in ["ravelin_ike_sas", "ravelin_ike_child_sas", "ravelin_tunnel_up"] {
+        assert_eq!(metrics.sum(name, &[]), Some(1.0), "{name}");
+    }
+}
+
 #[test]
 fn either_side_narrows_traffic_and_one_ike_sa_has_several_children() {
     let stand = GatewayAndSwan::start("swannarrow", &networks(&[("10.2.0.0/16", "10.0.0.0/8")])).unwrap();
@@ -39,6 +55,7 @@ fn either_side_narrows_traffic_and_one_ike_sa_has_several_children() {
     stand.called().unwrap();
     assert_eq!(agreed(&stand), ("10.1.0.0/24".to_owned(), "10.2.0.0/24".to_owned()));
     stand.ensure_carries(20).unwrap();
+    ensure_shown(&stand);
     stand.end().unwrap();
 
     // It gives less than our rules want. What is beyond has no SA, and does not go in clear.
@@ -133,6 +150,7 @@ fn what_does_not_fit_is_refused_with_the_reason_and_nothing_passes() {
         let (begin, told) = (stand.a.control_log().len(), stand.b.log().len());
         assert!(stand.b.initiate().is_err());
         stand.wait_for_event(begin, asked.0, asked.1).unwrap();
+        ensure_explained(&stand, asked);
         let said = format!("received {notify} notify");
         assert!(stand.b.log()[told..].contains(&said), "{said}\n{}", stand.told());
         assert!(stand.a.spis().unwrap().is_empty());
@@ -155,6 +173,18 @@ fn what_does_not_fit_is_refused_with_the_reason_and_nothing_passes() {
         }
     }
     watch.ensure_nothing_else().unwrap();
+}
+
+/// The operator is told the same on asking, with a remedy; by the peer's address as well, since none of its names may be known.
+fn ensure_explained(stand: &GatewayAndSwan, (code, words): (&str, &[&str])) {
+    for whom in ["", SWAN] {
+        let told = stand.a.ask(&format!("ike explain {whom}")).unwrap();
+        let is_it = |one: &serde_json::Value| {
+            let text = one["text"].as_str().unwrap();
+            one["code"] == code && words.iter().all(|word| text.contains(word)) && one["remedy"].is_string()
+        };
+        assert!(told.as_array().unwrap().iter().any(is_it), "{code} {words:?} of {whom:?}: {told}");
+    }
 }
 
 /// As strongSwan writes a notification within a message.

@@ -10,6 +10,7 @@ use crate::policy::{Identity, Traffic};
 use crate::sa::Role;
 use crate::session::Session;
 use crate::state::State;
+use crate::time::Time;
 
 /// One IKE SA that stands.
 #[derive(Debug, Clone)]
@@ -34,6 +35,14 @@ pub struct Status {
     pub nat: Nat,
     /// Algorithms.
     pub suite: String,
+    /// When both had proved themselves.
+    pub proved: Time,
+    /// When the peer was last heard of.
+    pub heard: Time,
+    /// When it gets new keys.
+    pub rekey: Option<Time>,
+    /// When everything is proved again.
+    pub reauthenticate: Option<Time>,
     /// Children.
     pub children: Vec<ChildStatus>,
 }
@@ -88,6 +97,10 @@ impl Status {
             path: state.sa.path,
             nat: state.sa.nat,
             suite: state.sa.suite.to_string(),
+            proved: state.birth.proved,
+            heard: state.clock.heard,
+            rekey: state.clock.rekey,
+            reauthenticate: state.clock.reauthenticate,
             children: children.collect(),
         })
     }

@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use ravelin_config::diagnostic::Findings;
 use ravelin_contract::message::{Reply, Request};
+use ravelin_contract::name::Name;
 use ravelin_contract::snapshot::Snapshot;
 use tokio::sync::Mutex;
 
@@ -138,6 +139,13 @@ impl Agent {
     /// The snapshot applied last.
     pub async fn snapshot(&self) -> Option<Snapshot> {
         self.applied.lock().await.as_ref().map(|applied| applied.snapshot.clone())
+    }
+
+    /// Names of the tunnels in force.
+    pub async fn tunnels(&self) -> Vec<Name> {
+        let applied = self.applied.lock().await;
+        let tunnels = applied.iter().flat_map(|applied| &applied.snapshot.tunnels);
+        tunnels.map(|tunnel| tunnel.name.clone()).collect()
     }
 
     /// Policies installed and refused since start.

@@ -20,7 +20,7 @@ use super::limit::{Limits, TurnedAway};
 use super::view::{InForce, Overview, Port, Problem, Rule, Sa};
 use crate::agent::{Agent, ApplyError, Paths};
 use crate::ike::Question;
-use crate::ike::view::IkeSa;
+use crate::ike::view::{IkeSa, Told};
 use crate::io::dataplane::LinkError;
 use crate::policy::diff::{Diff, diff};
 use crate::report::certificates::Certificates;
@@ -62,6 +62,7 @@ pub fn operator(agent: Arc<Agent>) -> Router {
         .route("/v1/policy/apply", post(apply))
         .route("/v1/policy/diff", post(difference))
         .route("/v1/ike", get(ike_list))
+        .route("/v1/ike/explain", post(ike_explain))
         .route("/v1/ike/up", post(ike_up))
         .route("/v1/ike/down", post(ike_down))
         .route("/v1/ike/rekey", post(ike_rekey))
@@ -214,6 +215,17 @@ async fn ike_list(State(agent): State<Arc<Agent>>) -> Answer<Vec<IkeSa>> {
     ask_ike(&agent, Question::List).await
 }
 
+/// Whom an explanation is asked of.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub struct Whom {
+    /// The `[[peer]]` or an address; everybody without it.
+    pub whom: Option<String>,
+}
+
+async fn ike_explain(State(agent): State<Arc<Agent>>, Json(Whom { whom }): Json<Whom>) -> Answer<Vec<Told>> {
+    Ok(Json(agent.ike.journal().explain(whom.as_deref())))
+}
+
 async fn ike_up(
     State(agent): State<Arc<Agent>>,
     Json(PeerName { peer }): Json<PeerName>,
@@ -249,7 +261,10 @@ async fn scrape(State((agent, doors, certificates)): State<Watched>) -> Response
     let told = |away: &TurnedAway| (away.full(), away.slow());
     let (operator, scraper) = (told(&doors.operator), told(&doors.scraper));
     let expiries = certificates.look_now().await;
-    match (metrics::Scrape { dataplane, applied, failed, operator, scraper, expiries }).encode() {
+    let ike = agent.ike.journal().report();
+    let tunnels = agent.tunnels().await;
+    match (metrics::Scrape { dataplane, applied, failed, operator, scraper, expiries, ike, tunnels }).encode()
+    {
         Ok(text) => ([("content-type", "text/plain; version=0.0.4")], text).into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
     }

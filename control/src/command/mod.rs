@@ -56,7 +56,7 @@ enum Verb {
     /// Security associations.
     #[command(subcommand)]
     Sa(show::SaVerb),
-    /// IKE SAs: list, up, down, rekey.
+    /// IKE SAs: list, show, explain, up, down, rekey.
     #[command(subcommand)]
     Ike(ike::Verb),
     /// Filters in force.

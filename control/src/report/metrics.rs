@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use prometheus::proto::{Metric, MetricFamily, MetricType};
 use prometheus::{Encoder, TextEncoder};
+use ravelin_contract::name::Name;
 use ravelin_contract::report::{
     BREATH_BOUNDS, FilterMode, InterfaceStatus, PortStatus, RuleStatus, SaStatus, Status,
 };
@@ -11,16 +12,18 @@ use ravelin_contract::verdict::Verdict;
 
 use ravelin_rings::expiry::Expiry;
 
-use super::certificates;
 use super::family::Family;
+use super::{certificates, ike};
 use crate::api::view;
+use crate::ike::journal::Report;
 
 /// Most names of rules, and most names of SAs, that get series of their own.
 pub const NAMES: usize = 500;
 /// Most series of one scrape. Where many ports and workers need theirs, fewer names get some.
 pub const SERIES: usize = 5000;
-/// Series that a name of a rule and one of an SA have together: packets and octets, the SA's for both directions.
-const SERIES_A_NAME: usize = 6;
+/// Series that a name of a rule, one of an SA and one of a tunnel have together: packets and octets, the SA's for both
+/// directions, and whether the tunnel is up.
+const SERIES_A_NAME: usize = 7;
 
 /// Series of a physical interface, at most: what it is, zero-copy, four losses, and the classes of its XDP program.
 const SERIES_AN_INTERFACE: usize = 24;
@@ -40,6 +43,10 @@ pub struct Scrape {
     pub scraper: (u64, u64),
     /// When certificates end, the first first.
     pub expiries: Vec<Expiry>,
+    /// From IKE.
+    pub ike: Report,
+    /// The tunnels of the policy in force.
+    pub tunnels: Vec<Name>,
 }
 
 /// The packet process's report.
@@ -81,6 +88,10 @@ impl Scrape {
                 .into_iter()
                 .filter_map(Family::finish)
                 .collect();
+        families.extend(ike::families(&self.ike).into_iter().filter_map(Family::finish));
+        // Four more tell how many names were left out.
+        let room =
+            |families: &[MetricFamily]| SERIES.saturating_sub(families.iter().map(series).sum::<usize>() + 4);
         if let Some(dataplane) = &self.dataplane {
             let parts = [
                 state(&dataplane.status),
@@ -89,16 +100,17 @@ impl Scrape {
                 verdicts(&dataplane.ports),
             ];
             families.extend(parts.into_iter().flatten().filter_map(Family::finish));
-            // Three more tell how many names were left out.
-            let room = |families: &[MetricFamily]| {
-                SERIES.saturating_sub(families.iter().map(series).sum::<usize>() + 3)
-            };
             let shown = room(&families) / SERIES_AN_INTERFACE;
             families.extend(interfaces(&dataplane.interfaces, shown).into_iter().filter_map(Family::finish));
-            let names = NAMES.min(room(&families) / SERIES_A_NAME);
-            let named = [rules(&dataplane.rules, names), sas(&dataplane.sas, names)];
-            families.extend(named.into_iter().flatten().filter_map(Family::finish));
         }
+        let names = NAMES.min(room(&families) / SERIES_A_NAME);
+        let held = self.dataplane.as_ref().map_or(&[][..], |dataplane| &dataplane.sas);
+        let mut named = ike::tunnels(&self.tunnels, held, names);
+        if let Some(dataplane) = &self.dataplane {
+            named.extend(rules(&dataplane.rules, names));
+            named.extend(sas(&dataplane.sas, names));
+        }
+        families.extend(named.into_iter().filter_map(Family::finish));
         families
     }
 }
@@ -282,7 +294,7 @@ fn sas(sas: &[SaStatus], most: usize) -> Vec<Family> {
     vec![packets, bytes, omitted]
 }
 
-fn omitted(name: &str, help: &str, have: usize, most: usize) -> Family {
+pub(super) fn omitted(name: &str, help: &str, have: usize, most: usize) -> Family {
     let mut family = Family::gauge(name, help);
     family.add(&[], have.saturating_sub(most) as f64);
     family

@@ -4,4 +4,5 @@ pub mod certificates;
 pub mod events;
 pub mod family;
 pub mod gather;
+mod ike;
 pub mod metrics;
