@@ -1,7 +1,7 @@
 //! What the control process may say to the packet process, and what it hears back.
 //!
 //! No I/O, no unsafe, no cryptography. Read in this order: [`limits`], [`address`], [`selector`], [`rule`],
-//! [`secret`], [`sa`], [`child`], [`snapshot`], [`verdict`], [`report`], [`message`], [`codec`].
+//! [`secret`], [`sa`], [`child`], [`tls_session`], [`snapshot`], [`verdict`], [`report`], [`message`], [`codec`].
 
 pub mod address;
 pub mod child;
@@ -15,6 +15,7 @@ pub mod sa;
 pub mod secret;
 pub mod selector;
 pub mod snapshot;
+pub mod tls_session;
 pub mod verdict;
 
 /// Version of the messages. Both sides refuse to talk when it differs.

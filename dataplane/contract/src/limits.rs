@@ -32,6 +32,14 @@ pub const ENTRIES: usize = 256;
 pub const EVENTS: usize = 4096;
 /// Milliseconds between two looks at how far negotiated SAs have come.
 pub const CHILD_LOOK_MS: u64 = 50;
+/// Most octets of content in a TLS record (RFC 8446 5.1).
+pub const TLS_CONTENT: u16 = 1 << 14;
+/// Least that a limit of TLS records may be (RFC 8449 4 asks for 64 with the content type, which is no content).
+pub const TLS_CONTENT_MIN: u16 = 63;
+/// TLS records are padded at most to a multiple of this.
+pub const TLS_PADDING: u16 = 512;
+/// Longest body of a TLS session ticket message that is kept, in octets.
+pub const TLS_TICKET: usize = 1 << 14;
 
 const _: () = assert!(ENTRIES * 2048 <= MESSAGE);
 const _: () = assert!(REPLAY_WINDOW_MIN.is_multiple_of(64) && REPLAY_WINDOW_MAX.is_multiple_of(64));

@@ -10,6 +10,7 @@ use ravelin_contract::sa::*;
 use ravelin_contract::secret::Secret;
 use ravelin_contract::selector::{Selector, Upper};
 use ravelin_contract::snapshot::Tunnel;
+use ravelin_contract::tls_session as tls;
 
 fn hex(message: &impl serde::Serialize) -> String {
     encode(message).expect("fits").iter().map(|octet| format!("{octet:02x}")).collect()
@@ -190,6 +191,38 @@ fn negotiated_sas() {
             "0100c000020200"
         )
     );
+}
+
+fn traffic(octet: u8) -> tls::Traffic {
+    tls::Traffic {
+        key: Secret::new(vec![octet; 16]),
+        iv: Secret::new(vec![octet + 1; 12]),
+        next_number: u64::from(octet),
+    }
+}
+
+#[test]
+fn tls_sessions() {
+    let session = tls::Session {
+        suite: tls::Suite::EcdheRsaAes128GcmSha256,
+        role: tls::Role::Server,
+        sending: traffic(1),
+        receiving: traffic(3),
+        shape: tls::Shape::default(),
+    };
+    let octets = concat!(
+        "060110010101010101010101010101010101010c02020202020202020202020201",
+        "10030303030303030303030303030303030c04040404040404040404040403",
+        "80800180800101"
+    );
+    assert_eq!(hex(&session), octets);
+    let change = tls::Change::SendUnder { traffic: traffic(1), ask_peer: true };
+    assert_eq!(hex(&change), "0010010101010101010101010101010101010c0202020202020202020202020101");
+    assert!(hex(&tls::Change::ReceiveUnder(traffic(1))).starts_with("01100101"));
+    let ticket = tls::Ticket::new(vec![9; 3]).expect("short");
+    assert_eq!(hex(&tls::Happening::Ticket(ticket)), "0003090909");
+    assert_eq!(hex(&tls::Happening::PeerUpdated { answer: true }), "0101");
+    assert_eq!(hex(&tls::Happening::UpdateDue), "02");
 }
 
 #[test]
