@@ -60,6 +60,7 @@ limbo: ready ## Our judge of certificates over the cases of x509-limbo. FILE=lim
 .PHONY: fuzz
 fuzz: ready ## Fuzz every parser, and the cryptography against its oracle, for ten minutes each (nightly compiler, cargo-fuzz)
 	@dataplane/fuzz/run.sh 600
+	@dataplane/records/fuzz/run.sh 600
 	@crypto-accel/fuzz/run.sh 600
 	@control/ike/fuzz/run.sh 600
 	@control/rings/fuzz/run.sh 600
@@ -67,6 +68,7 @@ fuzz: ready ## Fuzz every parser, and the cryptography against its oracle, for t
 .PHONY: fuzz-short
 fuzz-short: ready ## The same for a minute each
 	@dataplane/fuzz/run.sh 60
+	@dataplane/records/fuzz/run.sh 60
 	@crypto-accel/fuzz/run.sh 60
 	@control/ike/fuzz/run.sh 60
 	@control/rings/fuzz/run.sh 60
