@@ -74,6 +74,10 @@ fn control_and_dataplane_do_not_know_each_other() {
         ("dataplane", &["ravelin-control"]),
         ("dataplane/contract", &["ravelin-config", "ravelin-crypto-accel", "ravelin-control", "tokio"]),
         ("dataplane/records", &["ravelin-dataplane", "ravelin-control", "ravelin-tls", "tokio"]),
+        (
+            "dataplane/splice",
+            &["ravelin-config", "ravelin-contract", "ravelin-control", "ravelin-dataplane", "tokio"],
+        ),
         ("configs/format", &["ravelin-control", "ravelin-dataplane", "ravelin-crypto-accel"]),
         ("crypto-accel", &["ravelin-contract", "ravelin-config", "ravelin-control", "ravelin-dataplane"]),
     ];

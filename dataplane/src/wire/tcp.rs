@@ -1,5 +1,7 @@
 //! The maximum segment size option of a TCP header (RFC 9293 3.7.1).
 
+use ravelin_splice::wire::options;
+
 use super::ip::word;
 
 const SYN: u8 = 0x02;
@@ -9,24 +11,13 @@ const SYN: u8 = 0x02;
 /// `None` when the segment has no SYN, has no such option, or ends early; the walk is bounded by the header.
 pub fn mss_at(segment: &[u8]) -> Option<usize> {
     const OPTIONS: usize = 20;
-    const MSS: (u8, u8) = (2, 4);
     let header_len = usize::from(segment.get(12)? >> 4) * 4;
     let header = segment.get(..header_len)?;
     if header.get(13)? & SYN == 0 {
         return None;
     }
-    let mut at = OPTIONS;
-    loop {
-        at += match (*header.get(at)?, header.get(at + 1).copied()) {
-            (0, _) => return None,
-            (1, _) => 1,
-            (kind, Some(length)) if (kind, length) == MSS => {
-                return (at + 4 <= header_len).then_some(at + 2);
-            }
-            (_, Some(length)) if length >= 2 => length.into(),
-            _ => return None,
-        };
-    }
+    let mss = |(kind, _, value): &(u8, usize, &[u8])| *kind == options::kind::MSS && value.len() == 2;
+    options::walk(header.get(OPTIONS..)?).find(mss).map(|(_, at, _)| OPTIONS + at)
 }
 
 /// Lowers the MSS that a SYN announces to `most` and lets the TCP checksum follow. Says whether it changed.

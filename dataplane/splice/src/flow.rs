@@ -1,0 +1,161 @@
+//! One connection: two legs, and the relay between them.
+
+use crate::counters::Event;
+use crate::frame::{Frame, Memory};
+use crate::leg::Leg;
+use crate::relay::{Refused, Relay, Side, Way};
+use crate::table::Key;
+use crate::time::Tick;
+use crate::turn::{Ends, Turn};
+
+/// A connection whose handshake is done.
+#[derive(Debug)]
+pub(crate) struct Flow {
+    /// Towards the client, and towards the server.
+    pub(crate) legs: [Leg; 2],
+    pub(crate) key: Key,
+    pub(crate) client_low: bool,
+    /// Whether FIN was passed on, by the side that it came from.
+    finished: [bool; 2],
+    /// Whether this flow is on the list of those with work to do.
+    pub(crate) dirty: bool,
+    /// When TIME-WAIT ends; set when both legs have ended.
+    pub(crate) linger_until: Option<Tick>,
+}
+
+impl Flow {
+    pub(crate) fn new(key: Key, client_low: bool, legs: [Leg; 2]) -> Self {
+        Self { legs, key, client_low, finished: [false; 2], dirty: false, linger_until: None }
+    }
+
+    /// Which side sent a segment whose source is the lower endpoint, or not.
+    pub(crate) fn side(&self, from_low: bool) -> Side {
+        if from_low == self.client_low { Side::Client } else { Side::Server }
+    }
+
+    /// From whom to whom we send on the leg towards `side`.
+    pub(crate) fn ends(&self, side: Side) -> Ends {
+        let low = (side == Side::Client) == self.client_low;
+        Ends { local: self.key.endpoint(!low), remote: self.key.endpoint(low) }
+    }
+
+    pub(crate) fn is_finished(&self) -> bool {
+        self.legs.iter().all(Leg::is_finished)
+    }
+
+    /// Relays both ways, then sends on both legs.
+    pub(crate) fn work<M: Memory, R: Relay>(
+        &mut self,
+        index: u32,
+        relay: &mut R,
+        turn: &mut Turn<'_, M>,
+    ) -> Result<(), Refused> {
+        for from in [Side::Client, Side::Server] {
+            self.carry(Way { flow: index, from }, relay, turn)?;
+        }
+        for side in [Side::Client, Side::Server] {
+            let backlog = self.legs[side.other() as usize].backlog();
+            let ends = self.ends(side);
+            let leg = &mut self.legs[side as usize];
+            leg.set_backlog(backlog);
+            leg.output(ends, turn);
+        }
+        Ok(())
+    }
+
+    /// Passes on what one leg has received, as far as the other has room, and its end.
+    fn carry<M: Memory, R: Relay>(
+        &mut self,
+        way: Way,
+        relay: &mut R,
+        turn: &mut Turn<'_, M>,
+    ) -> Result<(), Refused> {
+        let [client, server] = &mut self.legs;
+        let (from, to) = match way.from {
+            Side::Client => (client, server),
+            Side::Server => (server, client),
+        };
+        while let Some(front) = from.front() {
+            let entry = turn.ledger.at_mut(front);
+            // A received frame is nobody else's: its handle is here.
+            let Some(frame) = entry.frame.take() else { return Ok(()) };
+            let input =
+                &frame.octets()[entry.start.into()..usize::from(entry.start) + usize::from(entry.len)];
+            let passed = fill(to, turn, |output| {
+                let passed = relay.pass(way, input, output)?;
+                Ok((passed.taken, passed.given))
+            });
+            turn.ledger.at_mut(front).frame = Some(frame);
+            match passed? {
+                Some(taken) if taken > 0 => from.taken(taken as u16, turn),
+                _ => return Ok(()),
+            }
+        }
+        if from.is_drained() && !self.finished[way.from as usize] {
+            while let Some(given) =
+                fill(to, turn, |output| relay.finish(way, output).map(|given| (given, given)))?
+            {
+                if given == 0 {
+                    self.finished[way.from as usize] = true;
+                    to.finish(turn);
+                    break;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) fn release<F: Frame, M: Memory<Frame = F>>(&mut self, turn: &mut Turn<'_, M>) {
+        for leg in &mut self.legs {
+            leg.release(turn.ledger, turn.memory);
+        }
+    }
+
+    /// The earliest moment at which something is to be done.
+    pub(crate) fn deadline(&self, limits: &crate::limits::Limits) -> Option<Tick> {
+        let [client, server] = &self.legs;
+        [client.deadline(limits), server.deadline(limits), self.linger_until]
+            .into_iter()
+            .flatten()
+            .reduce(|first, second| if second.before(first) { second } else { first })
+    }
+}
+
+/// Offers the room at the end of a leg's queue to `write`, which says what it took and what it wrote. Gives the
+/// former, or `None` when packet memory has no frame.
+fn fill<M: Memory>(
+    to: &mut Leg,
+    turn: &mut Turn<'_, M>,
+    write: impl FnOnce(&mut [u8]) -> Result<(usize, usize), Refused>,
+) -> Result<Option<usize>, Refused> {
+    if let Some((tail, room)) = to.tail_with_room(turn)
+        && let Some(mut frame) = turn.ledger.at_mut(tail).frame.take()
+    {
+        let entry = turn.ledger.at(tail);
+        let at = usize::from(entry.start) + usize::from(entry.len);
+        let wrote = write(&mut frame.octets_mut()[at..at + room]);
+        turn.ledger.at_mut(tail).frame = Some(frame);
+        let (taken, given) = wrote?;
+        to.grow_tail(given as u16, turn);
+        return Ok(Some(taken));
+    }
+    let Some(mut frame) = turn.memory.take() else {
+        turn.counters.count(Event::NoFrame);
+        return Ok(None);
+    };
+    let at = usize::from(turn.limits.headroom);
+    match write(&mut frame.octets_mut()[at..at + to.segment_size()]) {
+        Ok((taken, 0)) => {
+            turn.memory.give(frame);
+            Ok(Some(taken))
+        }
+        Ok((taken, given)) => {
+            to.append_frame(frame, given as u16, turn);
+            Ok(Some(taken))
+        }
+        Err(refused) => {
+            turn.memory.give(frame);
+            Err(refused)
+        }
+    }
+}

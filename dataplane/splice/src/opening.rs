@@ -1,0 +1,189 @@
+//! The mirror handshake: each SYN is carried across with its own number until both ends have acknowledged the other's.
+//!
+//! Nothing is answered before the far end has answered, so a refusal, an unreachable host and silence look as they do
+//! without us; retransmission is the ends' own. Only options are ours: those that a leg cannot carry are left out.
+
+use crate::leg::Agreed;
+use crate::limits::Limits;
+use crate::relay::Side;
+use crate::table::Key;
+use crate::time::{Now, Stamp, Tick};
+use crate::wire::build::Opening as Offer;
+use crate::wire::segment::{Flags, HEADER, Segment};
+use crate::wire::seq::Seq;
+
+/// What one end said in its SYN.
+#[derive(Debug, Clone, Copy, Default)]
+struct Half {
+    first: Seq,
+    window: u16,
+    mss: Option<u16>,
+    scale: Option<u8>,
+    sack: bool,
+    stamp: Option<u32>,
+    /// Its SYN has come.
+    seen: bool,
+    /// It has acknowledged the other's SYN.
+    acknowledged: bool,
+    /// When the other's SYN was first sent to it, and whether it was sent again.
+    asked_at: Option<Stamp>,
+    asked_again: bool,
+    /// What its answer took.
+    rtt: Option<u32>,
+}
+
+/// A half-open connection.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Opening {
+    pub(crate) key: Key,
+    /// Whether the client is the lower endpoint of the key.
+    pub(crate) client_low: bool,
+    pub(crate) heard_at: Tick,
+    halves: [Half; 2],
+}
+
+/// What follows from a segment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// Nothing.
+    Ignore,
+    /// Carry a SYN across to this side, with or without acknowledgment.
+    Carry(Side, Flags),
+    /// Carry the reset across as it is: the opening is over.
+    CarryReset(Side),
+    /// Answer with a reset of this number.
+    Refuse(Seq),
+    /// Both ends have what they need.
+    Establish,
+}
+
+impl Opening {
+    pub(crate) fn new(key: Key, client_low: bool, now: Now) -> Self {
+        Self { key, client_low, heard_at: now.tick(), halves: [Half::default(); 2] }
+    }
+
+    /// Which side sent a segment whose source is the lower endpoint, or not.
+    pub(crate) fn side(&self, from_low: bool) -> Side {
+        if from_low == self.client_low { Side::Client } else { Side::Server }
+    }
+
+    /// Takes a segment in (RFC 9293 3.10.7.3 and 3.10.7.4 for the states SYN-SENT and SYN-RECEIVED, seen from between).
+    pub(crate) fn arrive(&mut self, segment: &Segment, from: Side, now: Now) -> Step {
+        let to = from.other();
+        let answers = segment.flags.has(Flags::ACK);
+        let other = self.halves[to as usize];
+        if answers && (!other.seen || segment.ack != other.first.plus(1)) {
+            return if segment.flags.has(Flags::RST) { Step::Ignore } else { Step::Refuse(segment.ack) };
+        }
+        if segment.flags.has(Flags::RST) {
+            let half = self.halves[from as usize];
+            let exact = half.seen && segment.seq == half.first.plus(1);
+            return if answers && !half.seen || exact { Step::CarryReset(to) } else { Step::Ignore };
+        }
+        self.heard_at = now.tick();
+        if segment.flags.has(Flags::SYN) {
+            return self.take_syn(segment, from, answers, now);
+        }
+        let half = &self.halves[from as usize];
+        if !answers || !half.seen || segment.seq.before(half.first.plus(1)) {
+            return Step::Ignore;
+        }
+        self.take_answer(segment, from, now);
+        if other.acknowledged { Step::Establish } else { Step::Ignore }
+    }
+
+    fn take_syn(&mut self, segment: &Segment, from: Side, answers: bool, now: Now) -> Step {
+        let half = &mut self.halves[from as usize];
+        if half.seen && half.first != segment.seq {
+            // A client that gave up and began anew; a server does so only behind our back.
+            if from == Side::Server || self.halves[Side::Server as usize].seen {
+                return Step::Ignore;
+            }
+            self.halves = [Half::default(); 2];
+        }
+        let options = &segment.options;
+        let half = &mut self.halves[from as usize];
+        half.seen = true;
+        (half.first, half.window, half.mss) = (segment.seq, segment.window, options.mss);
+        (half.scale, half.sack) = (options.scale, options.sack_permitted);
+        half.stamp = options.timestamps.map(|(value, _)| value);
+        if answers {
+            self.take_answer(segment, from, now);
+        }
+        if self.halves.iter().all(|half| half.acknowledged) {
+            return Step::Establish;
+        }
+        Step::Carry(from.other(), if answers { Flags::SYN.and(Flags::ACK) } else { Flags::SYN })
+    }
+
+    /// `from` has acknowledged the other's SYN.
+    fn take_answer(&mut self, segment: &Segment, from: Side, now: Now) {
+        let half = &mut self.halves[from as usize];
+        half.acknowledged = true;
+        if let Some((stamp, _)) = segment.options.timestamps
+            && half.stamp.is_some()
+        {
+            half.stamp = Some(stamp);
+        }
+        if half.rtt.is_none() && !half.asked_again {
+            half.rtt = half.asked_at.map(|asked_at| now.stamp().since(asked_at));
+        }
+    }
+
+    /// What the SYN to `to` carries: the other's number, its acknowledgment, the offer and the time stamp to echo, if
+    /// stamps are offered.
+    pub(crate) fn syn(&mut self, to: Side, limits: &Limits, now: Now) -> (Seq, Seq, Offer, Option<u32>) {
+        let half = &mut self.halves[to as usize];
+        half.asked_again = half.asked_at.is_some();
+        half.asked_at = half.asked_at.or(Some(now.stamp()));
+        let half = self.halves[to as usize];
+        let offer = Offer {
+            mss: self.largest(to, limits),
+            scale: self.offers(to, |half| half.scale.is_some()).then_some(limits.scale),
+            sack: self.offers(to, |half| half.sack),
+        };
+        let stamp = self.offers(to, |half| half.stamp.is_some()).then(|| half.stamp.unwrap_or(0));
+        (self.halves[to.other() as usize].first, half.first.plus(1), offer, stamp)
+    }
+
+    /// We offer what the client offered; a SYN that answers offers no more than the one that asked.
+    fn offers(&self, to: Side, has: impl Fn(&Half) -> bool) -> bool {
+        let asked = self.halves[to as usize];
+        has(&self.halves[Side::Client as usize]) && (!asked.seen || has(&asked))
+    }
+
+    /// The window of our SYN, which is never scaled.
+    pub(crate) fn window(limits: &Limits) -> u16 {
+        limits.budget.min(u16::MAX.into()) as u16
+    }
+
+    /// What `side` and we have agreed on.
+    pub(crate) fn agreed(&self, side: Side, stamp_offset: u32, limits: &Limits) -> Agreed {
+        let (theirs, ours) = (self.halves[side as usize], self.halves[side.other() as usize]);
+        // RFC 9293 MUST-15: who says nothing takes this much.
+        let default = if self.key.is_ipv6() { 1_220 } else { 536 };
+        let scale = theirs.scale.filter(|_| self.offers(side, |half| half.scale.is_some()));
+        Agreed {
+            ours: ours.first,
+            theirs: theirs.first,
+            mss: theirs.mss.unwrap_or(default).max(LEAST_MSS).min(self.largest(side, limits)),
+            // RFC 7323 2.3: a shift above 14 is 14.
+            scales: scale.map(|scale| (scale.min(14), limits.scale)),
+            sack: theirs.sack && self.offers(side, |half| half.sack),
+            stamp: theirs.stamp.filter(|_| self.offers(side, |half| half.stamp.is_some())),
+            stamp_offset,
+            window: theirs.window,
+            announced: Self::window(limits).into(),
+            rtt: theirs.rtt,
+        }
+    }
+
+    /// The largest segment, options not counted, that the path's first link towards `side` takes.
+    fn largest(&self, side: Side, limits: &Limits) -> u16 {
+        let ip = if self.key.is_ipv6() { 40 } else { 20 };
+        limits.mtu[side as usize].saturating_sub(ip + HEADER as u16).max(LEAST_MSS)
+    }
+}
+
+/// An MSS below this is taken for this: smaller segments are an attack on whoever must send them.
+const LEAST_MSS: u16 = 88;

@@ -1,0 +1,207 @@
+//! How connections come to be and go.
+
+use super::{Arrival, OPENING, Splice};
+use crate::counters::Event;
+use crate::flow::Flow;
+use crate::frame::{Frame, Memory};
+use crate::leg::{Leg, Outcome};
+use crate::opening::{Opening, Step};
+use crate::relay::{Relay, Side};
+use crate::time::Now;
+use crate::turn::{Endpoint, Ends};
+use crate::wire::build::Header;
+use crate::wire::segment::{Flags, Segment};
+use crate::wire::seq::Seq;
+
+impl<F: Frame, R: Relay> Splice<F, R> {
+    pub(super) fn for_opening<M: Memory<Frame = F>>(
+        &mut self,
+        now: Now,
+        index: u32,
+        from_low: bool,
+        segment: &Segment,
+        arrival: Arrival<F>,
+        memory: &mut M,
+    ) {
+        let Some(opening) = &mut self.openings[index as usize] else { return memory.give(arrival.frame) };
+        let from = opening.side(from_low);
+        match opening.arrive(segment, from, now) {
+            Step::Establish => return self.establish(now, index, from, segment, arrival, memory),
+            Step::Carry(to, flags) => self.carry_syn(now, index, to, flags, memory),
+            Step::CarryReset(_) => {
+                self.carry_reset(now, segment, &arrival, memory);
+                self.shared.counters.count(Event::OpeningReset);
+                self.forget_opening(index);
+            }
+            Step::Refuse(seq) => self.refuse(now, segment, &arrival, seq, memory),
+            Step::Ignore => {}
+        }
+        memory.give(arrival.frame);
+    }
+
+    /// Sends the SYN of one end on to the other.
+    pub(super) fn carry_syn<M: Memory<Frame = F>>(
+        &mut self,
+        now: Now,
+        index: u32,
+        to: Side,
+        flags: Flags,
+        memory: &mut M,
+    ) {
+        let Some(opening) = &mut self.openings[index as usize] else { return };
+        let (seq, ack, offer, stamp) = opening.syn(to, &self.shared.limits, now);
+        let low = (to == Side::Client) == opening.client_low;
+        let ends = Ends { local: opening.key.endpoint(!low), remote: opening.key.endpoint(low) };
+        let offset = self.stamp_offset(ends);
+        let window = Opening::window(&self.shared.limits);
+        let timestamps = stamp.map(|echo| (now.milliseconds().wrapping_add(offset), echo));
+        let ack = if flags.has(Flags::ACK) { ack } else { Seq(0) };
+        let ports = (ends.local.1, ends.remote.1);
+        let header = Header {
+            source: ports.0,
+            destination: ports.1,
+            seq,
+            ack,
+            flags,
+            window,
+            timestamps,
+            blocks: &[],
+            opening: Some(offer),
+        };
+        self.send(now, &header, ends, memory);
+    }
+
+    /// Both ends have answered: two legs. The end that spoke last is answered by what its segment leads to, the
+    /// other waits for the acknowledgment of its SYN.
+    fn establish<M: Memory<Frame = F>>(
+        &mut self,
+        now: Now,
+        index: u32,
+        from: Side,
+        segment: &Segment,
+        arrival: Arrival<F>,
+        memory: &mut M,
+    ) {
+        let Some(opening) = self.openings[index as usize] else { return memory.give(arrival.frame) };
+        self.forget_opening(index);
+        let Some(number) = self.free_flows.pop() else {
+            self.shared.counters.count(Event::FlowsFull);
+            self.carry_reset_of(now, &opening, memory);
+            return memory.give(arrival.frame);
+        };
+        let mut legs = [Side::Client, Side::Server].map(|side| {
+            let low = (side == Side::Client) == opening.client_low;
+            let ends = Ends { local: opening.key.endpoint(!low), remote: opening.key.endpoint(low) };
+            let agreed = opening.agreed(side, self.stamp_offset(ends), &self.shared.limits);
+            Leg::new(&agreed, number * 2 + side as u32, now)
+        });
+        legs[from.other() as usize].acknowledge_now();
+        let mut turn = self.shared.turn(now, memory);
+        turn.counters.count(Event::Established);
+        let outcome = if segment.flags.has(Flags::SYN) {
+            turn.memory.give(arrival.frame);
+            Outcome::Goes
+        } else {
+            legs[from as usize].arrive(segment, (arrival.frame, arrival.at), &mut turn)
+        };
+        self.flows[number as usize] = Some(Flow::new(opening.key, opening.client_low, legs));
+        self.table.insert(opening.key.hash(self.shared.limits.secret), number);
+        self.relay.open(number);
+        match outcome {
+            Outcome::Goes => self.mark(number),
+            Outcome::Reset => self.end(now, number, Event::ResetByPeer, Some(from), memory),
+        }
+    }
+
+    /// Looks after a flow that has just worked: it may be over, and else has a next deadline.
+    pub(super) fn settle<M: Memory<Frame = F>>(&mut self, now: Now, index: u32, memory: &mut M) {
+        let Some(flow) = &mut self.flows[index as usize] else { return };
+        if flow.is_finished() && flow.linger_until.is_none() {
+            self.shared.counters.count(Event::Closed);
+            if !flow.legs.iter().any(Leg::must_linger) {
+                return self.remove(now, index, memory);
+            }
+            flow.linger_until = Some(now.tick().plus(self.shared.limits.time_wait_ticks()));
+        }
+        if let Some(at) = flow.deadline(&self.shared.limits) {
+            self.wheel.arm(index, at);
+        }
+    }
+
+    /// Ends a connection at once: a reset to each end that is still there, but not to `by`, who knows.
+    pub(super) fn end<M: Memory<Frame = F>>(
+        &mut self,
+        now: Now,
+        index: u32,
+        why: Event,
+        by: Option<Side>,
+        memory: &mut M,
+    ) {
+        self.shared.counters.count(why);
+        if let Some(flow) = &mut self.flows[index as usize] {
+            let mut turn = self.shared.turn(now, memory);
+            for side in [Side::Client, Side::Server] {
+                let ends = flow.ends(side);
+                let leg = &mut flow.legs[side as usize];
+                if by != Some(side) && !leg.is_finished() {
+                    leg.send_reset(ends, &mut turn);
+                }
+            }
+        }
+        self.remove(now, index, memory);
+    }
+
+    /// Ends a connection because its owner says so.
+    pub fn reset<M: Memory<Frame = F>>(&mut self, now: Now, one: Endpoint, other: Endpoint, memory: &mut M) {
+        let found = crate::table::Key::of(one, other).and_then(|(key, _)| self.find(&key));
+        if let Some(super::Place::Flow(index)) = found {
+            self.end(now, index, Event::ResetByOwner, None, memory);
+        }
+    }
+
+    /// A router says that packets from `local` to `remote` may have this many octets at most; `seq` is the number in
+    /// the packet that it quotes (RFC 1191, RFC 5927 7.2).
+    pub fn path_mtu<M: Memory<Frame = F>>(
+        &mut self,
+        now: Now,
+        (local, remote): (Endpoint, Endpoint),
+        (mtu, seq): (u16, Seq),
+        memory: &mut M,
+    ) {
+        let Some((key, local_low)) = crate::table::Key::of(local, remote) else { return };
+        let Some(super::Place::Flow(index)) = self.find(&key) else { return };
+        let Some(flow) = &mut self.flows[index as usize] else { return };
+        let side = flow.side(!local_low);
+        let headers = if key.is_ipv6() { 60 } else { 40 };
+        let mut turn = self.shared.turn(now, memory);
+        flow.legs[side as usize].narrow(mtu.saturating_sub(headers), seq, &mut turn);
+        self.mark(index);
+    }
+
+    /// Forgets a connection and gives its frames back.
+    pub(super) fn remove<M: Memory<Frame = F>>(&mut self, now: Now, index: u32, memory: &mut M) {
+        let Some(mut flow) = self.flows[index as usize].take() else { return };
+        flow.release(&mut self.shared.turn(now, memory));
+        self.table.remove(flow.key.hash(self.shared.limits.secret), index);
+        self.wheel.disarm(index);
+        self.relay.close(index);
+        self.free_flows.push(index);
+    }
+
+    pub(super) fn expire_opening(&mut self, now: Now, index: u32) {
+        let Some(opening) = &self.openings[index as usize] else { return };
+        let until = opening.heard_at.plus(self.shared.limits.opening_ticks());
+        if now.tick().before(until) {
+            return self.opening_wheel.arm(index, until);
+        }
+        self.shared.counters.count(Event::OpeningExpired);
+        self.forget_opening(index);
+    }
+
+    fn forget_opening(&mut self, index: u32) {
+        let Some(opening) = self.openings[index as usize].take() else { return };
+        self.table.remove(opening.key.hash(self.shared.limits.secret), index + OPENING);
+        self.opening_wheel.disarm(index);
+        self.free_openings.push(index);
+    }
+}

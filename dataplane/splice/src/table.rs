@@ -1,0 +1,179 @@
+//! Who a segment belongs to: four-tuples, hashed with a secret.
+
+use std::net::IpAddr;
+
+use crate::frame::NONE;
+use crate::turn::Endpoint;
+
+/// Both endpoints of a connection, the lower one first, so that both directions have the same key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Key {
+    low: [u8; 18],
+    high: [u8; 18],
+    ipv6: bool,
+}
+
+impl Key {
+    /// The key of a segment, and whether the lower endpoint sent it. `None` when somebody writes to itself.
+    pub(crate) fn of(source: Endpoint, destination: Endpoint) -> Option<(Self, bool)> {
+        let ipv6 = source.0.is_ipv6();
+        let (source, destination) = (octets(source), octets(destination));
+        match source.cmp(&destination) {
+            std::cmp::Ordering::Less => Some((Self { low: source, high: destination, ipv6 }, true)),
+            std::cmp::Ordering::Equal => None,
+            std::cmp::Ordering::Greater => Some((Self { low: destination, high: source, ipv6 }, false)),
+        }
+    }
+
+    /// The lower or the higher endpoint.
+    pub(crate) fn endpoint(&self, low: bool) -> Endpoint {
+        let octets = if low { &self.low } else { &self.high };
+        let mut address = [0; 16];
+        address.copy_from_slice(&octets[..16]);
+        let address = IpAddr::from(address);
+        (
+            if self.ipv6 { address } else { address.to_canonical() },
+            u16::from_be_bytes([octets[16], octets[17]]),
+        )
+    }
+
+    pub(crate) fn is_ipv6(&self) -> bool {
+        self.ipv6
+    }
+
+    /// A hash that nobody can aim at without the secret.
+    pub(crate) fn hash(&self, secret: [u64; 2]) -> u32 {
+        let word = |octets: &[u8; 18], at: usize| {
+            octets[at..].first_chunk().map_or(0, |octets| u64::from_le_bytes(*octets))
+        };
+        let ports = u64::from(u16::from_le_bytes([self.low[16], self.low[17]])) << 16
+            | u64::from(u16::from_le_bytes([self.high[16], self.high[17]]));
+        let mut state = fold(secret[0] ^ word(&self.low, 0), secret[1] ^ word(&self.low, 8));
+        state = fold(state ^ word(&self.high, 0), secret[0] ^ word(&self.high, 8));
+        state = fold(state ^ ports, secret[1] ^ 0x9e37_79b9_7f4a_7c15);
+        (state ^ state >> 32) as u32
+    }
+}
+
+fn octets((address, port): Endpoint) -> [u8; 18] {
+    let mut octets = [0; 18];
+    let address = match address {
+        IpAddr::V4(address) => address.to_ipv6_mapped(),
+        IpAddr::V6(address) => address,
+    };
+    octets[..16].copy_from_slice(&address.octets());
+    octets[16..].copy_from_slice(&port.to_be_bytes());
+    octets
+}
+
+fn fold(one: u64, other: u64) -> u64 {
+    let product = u128::from(one) * u128::from(other);
+    product as u64 ^ (product >> 64) as u64
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Slot {
+    hash: u32,
+    index: u32,
+}
+
+/// From key to number, by open addressing at most half full. Keys themselves lie with what they are for.
+#[derive(Debug)]
+pub(crate) struct Table {
+    slots: Vec<Slot>,
+    mask: usize,
+}
+
+impl Table {
+    pub(crate) fn new(most: u32) -> Self {
+        let count = (most as usize * 2).next_power_of_two().max(16);
+        Self { slots: vec![Slot { hash: 0, index: NONE }; count], mask: count - 1 }
+    }
+
+    /// The number that was stored for this hash and that `is_it` accepts.
+    pub(crate) fn find(&self, hash: u32, is_it: impl Fn(u32) -> bool) -> Option<u32> {
+        self.place(hash, is_it).map(|place| self.slots[place].index)
+    }
+
+    fn place(&self, hash: u32, is_it: impl Fn(u32) -> bool) -> Option<usize> {
+        let mut place = hash as usize & self.mask;
+        while self.slots[place].index != NONE {
+            if self.slots[place].hash == hash && is_it(self.slots[place].index) {
+                return Some(place);
+            }
+            place = (place + 1) & self.mask;
+        }
+        None
+    }
+
+    /// Stores a number. There is room: the table has twice the slots of what may be stored.
+    pub(crate) fn insert(&mut self, hash: u32, index: u32) {
+        let mut place = hash as usize & self.mask;
+        while self.slots[place].index != NONE {
+            place = (place + 1) & self.mask;
+        }
+        self.slots[place] = Slot { hash, index };
+    }
+
+    /// Removes a number and closes the gap, so that no tombstones gather.
+    pub(crate) fn remove(&mut self, hash: u32, index: u32) {
+        let Some(mut gap) = self.place(hash, |found| found == index) else { return };
+        let mut place = gap;
+        loop {
+            place = (place + 1) & self.mask;
+            let slot = self.slots[place];
+            if slot.index == NONE {
+                break;
+            }
+            let home = slot.hash as usize & self.mask;
+            // It may move to the gap unless its home lies after the gap on the way to its place.
+            if (place.wrapping_sub(home) & self.mask) >= (place.wrapping_sub(gap) & self.mask) {
+                self.slots[gap] = slot;
+                gap = place;
+            }
+        }
+        self.slots[gap].index = NONE;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn same_as_a_map(steps in prop::collection::vec((any::<bool>(), 0u32..24), 1..200)) {
+            let mut table = Table::new(24);
+            let mut model = BTreeMap::new();
+            // Few hashes, so that chains meet and wrap.
+            let hash = |index: u32| (index % 5).wrapping_sub(2);
+            for (insert, index) in steps {
+                if insert && model.insert(index, ()).is_none() {
+                    table.insert(hash(index), index);
+                } else if !insert {
+                    table.remove(hash(index), index);
+                    model.remove(&index);
+                }
+                for index in 0..24 {
+                    let found = table.find(hash(index), |found| found == index);
+                    prop_assert_eq!(found.is_some(), model.contains_key(&index));
+                }
+            }
+        }
+
+        #[test]
+        fn both_directions_have_one_key(a: [u8; 4], b: [u8; 4], ports: (u16, u16), secret: [u64; 2]) {
+            let (a, b): (Endpoint, Endpoint) = ((a.into(), ports.0), (b.into(), ports.1));
+            prop_assume!(a != b);
+            let (there, low) = Key::of(a, b).unwrap();
+            let (back, high) = Key::of(b, a).unwrap();
+            prop_assert_eq!((there, low), (back, !high));
+            prop_assert_eq!(there.hash(secret), back.hash(secret));
+            prop_assert_eq!((there.endpoint(low), there.endpoint(!low)), (a, b));
+        }
+    }
+}

@@ -1,0 +1,66 @@
+//! What a leg may use while it works on one event: the time, packet memory, the way out.
+
+use std::collections::VecDeque;
+use std::net::IpAddr;
+
+use crate::counters::Counters;
+use crate::frame::{Frame, Ledger, Memory};
+use crate::limits::Limits;
+use crate::time::Now;
+use crate::wire::build::Header;
+
+/// An address and a port.
+pub type Endpoint = (IpAddr, u16);
+
+/// Where a segment goes, and in whose name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ends {
+    /// For whom we speak.
+    pub local: Endpoint,
+    /// Who listens.
+    pub remote: Endpoint,
+}
+
+/// A TCP segment to be sent: the caller puts IP and link headers before it.
+#[derive(Debug)]
+pub struct Transmit<F> {
+    /// The frame, which is to be given to `Splice::complete` when the port has done with it.
+    pub frame: F,
+    /// Offset of the segment in the slot.
+    pub at: u16,
+    /// Its length.
+    pub len: u16,
+    /// From and to.
+    pub ends: Ends,
+}
+
+/// Everything of the splice that a leg may touch, for one event.
+pub(crate) struct Turn<'a, M: Memory> {
+    pub(crate) now: Now,
+    pub(crate) limits: &'a Limits,
+    pub(crate) memory: &'a mut M,
+    pub(crate) ledger: &'a mut Ledger<M::Frame>,
+    pub(crate) out: &'a mut VecDeque<Transmit<M::Frame>>,
+    pub(crate) counters: &'a mut Counters,
+}
+
+impl<M: Memory> Turn<'_, M> {
+    /// Writes a header before the data of `frame` and sends it. Lost silently when headroom lacks, which `Splice::new`
+    /// has ruled out.
+    pub(crate) fn send(
+        &mut self,
+        mut frame: M::Frame,
+        (start, len): (u16, u16),
+        header: &Header<'_>,
+        ends: Ends,
+    ) {
+        let addresses = (ends.local.0, ends.remote.0);
+        match header.write(frame.octets_mut(), start.into(), len.into(), addresses) {
+            Some(at) => {
+                let len = start + len - at as u16;
+                self.out.push_back(Transmit { frame, at: at as u16, len, ends });
+            }
+            None => self.memory.give(frame),
+        }
+    }
+}

@@ -1,0 +1,9 @@
+//! The splice between two simulated hosts in virtual time: whatever the links do, every octet arrives once and in
+//! order, or both ends see a reset.
+
+mod chaos;
+mod host;
+mod stories;
+#[path = "../support/mod.rs"]
+mod support;
+mod world;
