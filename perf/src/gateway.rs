@@ -249,6 +249,25 @@ impl Gateway {
     }
 }
 
+impl Drop for Gateway {
+    /// After a failed test it says where packets were lost; nobody can ask it later.
+    fn drop(&mut self) {
+        if std::thread::panicking() && self.control.is_some() {
+            eprintln!("--- losses of {}", self.directory.display());
+            match self.scrape() {
+                Ok(text) => text.lines().filter(|line| is_loss(line)).for_each(|line| eprintln!("{line}")),
+                Err(error) => eprintln!("not known: {error:#}"),
+            }
+        }
+    }
+}
+
+/// Whether a line of the metrics counts what did not arrive, more than never.
+fn is_loss(line: &str) -> bool {
+    let counts = ["drop=\"true\"", "class=\"drop", "ravelin_socket_lost_total", "ravelin_events_lost_total"];
+    counts.iter().any(|what| line.contains(what)) && !line.starts_with('#') && !line.ends_with(" 0")
+}
+
 /// Where this gateway has its sockets and state, apart from others on the machine. Relative paths begin at `ravelin.toml`.
 fn places(pins: &Path) -> String {
     format!(
@@ -256,4 +275,18 @@ fn places(pins: &Path) -> String {
          [control]\nsocket = \"control.sock\"\nmetrics = \"{METRICS}\"\n",
         pins.display()
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_lost_is_told_and_nothing_else() {
+        assert!(is_loss("ravelin_packets_total{port=\"lan0\",verdict=\"no_sa\",drop=\"true\"} 3"));
+        assert!(is_loss("ravelin_socket_lost_total{interface=\"lan0\",cause=\"dropped\"} 1"));
+        assert!(!is_loss("ravelin_packets_total{port=\"lan0\",verdict=\"no_sa\",drop=\"true\"} 0"));
+        assert!(!is_loss("ravelin_packets_total{port=\"lan0\",verdict=\"forwarded\",drop=\"false\"} 9"));
+        assert!(!is_loss("# HELP ravelin_events_lost_total Events lost because nobody fetched them."));
+    }
 }
