@@ -121,7 +121,7 @@ impl Leg {
         }
     }
 
-    /// RFC 8985 7.2: a probe of the tail, unless something else is under way or the retransmission comes first.
+    /// RFC 8985 7.2: a probe of the tail, unless something else is under way.
     pub(super) fn schedule_probe(&mut self, restart: bool, now: Now) {
         if restart {
             self.timers.retransmit = Some(now.tick_after(self.rtt.timeout()));
@@ -133,9 +133,9 @@ impl Leg {
         }
         let alone = if self.flight() <= self.mss.into() { PEER_DELAY } else { 0 };
         let at = now.tick_after(self.rtt.smoothed_or_guess().saturating_mul(2).saturating_add(alone));
-        if self.timers.retransmit.is_none_or(|timeout| at.before(timeout)) {
-            self.timers.probe = Some(at);
-        }
+        // At the time of the timeout the probe takes its place.
+        let timeout = self.timers.retransmit.filter(|timeout| timeout.before(at));
+        self.timers.probe = Some(timeout.unwrap_or(at));
     }
 
     /// Does what is due. Output follows.

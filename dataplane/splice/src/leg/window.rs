@@ -20,13 +20,15 @@ impl Leg {
     }
 
     /// Whether the peer should hear of a larger window although nothing else is to be said: it has come near the edge.
+    /// While it is far from it, the next acknowledgment of data is soon enough.
     pub(super) fn should_update_window<M: Memory>(&self, turn: &Turn<'_, M>) -> bool {
         let target = self.reachable(turn);
         if self.ended || !self.edge.before(target) {
             return false;
         }
         let left = self.edge.since(self.expected);
-        self.is_worth(target.since(self.edge), turn) && left < target.since(self.expected) / 2
+        let near = target.since(self.expected).min(NEAR) / 2;
+        self.is_worth(target.since(self.edge), turn) && left < near
     }
 
     /// The farthest edge that there is room for.
@@ -42,3 +44,6 @@ impl Leg {
         growth >= (self.budget(turn.limits) / 2).min(self.mss.into())
     }
 }
+
+/// A window of which less than half is left is worth an update, however large it could be.
+const NEAR: u32 = 65_535;
