@@ -13,7 +13,7 @@ use crate::input::{IkeId, Path};
 use crate::policy::{Identity, Peer, Policy};
 use crate::session::Session;
 use crate::shared::Shared;
-use crate::state::established::Task;
+use crate::state::established::{Birth, Task};
 use crate::state::initiated::Plan;
 use crate::time::Time;
 
@@ -38,8 +38,14 @@ pub(crate) enum Effect {
     },
     /// A negotiation is to begin.
     Begin(Plan),
-    /// This IKE SA has taken over from that one, which is to be deleted.
-    Supersedes(IkeId),
+    /// This IKE SA has taken over from the one of that birth, which is to be deleted, rekeyed or not.
+    Supersedes(Birth),
+    /// That IKE SA has replaced this one by the peer's rekey, if the peer knows: it is to be found out.
+    Confirm(IkeId),
+    /// The peer knows what has replaced that IKE SA.
+    Known(IkeId),
+    /// That IKE SA, made by the peer's rekey, has lost against ours.
+    Redundant(IkeId),
 }
 
 /// Time, dice, policy and the shared numbers come in; effects go out in order.

@@ -72,6 +72,11 @@ impl Reassembly {
         Ok(if self.missing == 0 { Progress::Whole(self.join()) } else { Progress::Waiting })
     }
 
+    /// Octets held on the heap.
+    pub(crate) fn heap(&self) -> usize {
+        self.parts.capacity() * size_of::<Option<Plain>>() + self.octets
+    }
+
     /// All parts in order; nothing is kept.
     fn join(&mut self) -> Plain {
         let Self { parts, octets: length, .. } = std::mem::take(self);

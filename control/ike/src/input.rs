@@ -23,7 +23,7 @@ pub struct Path {
 }
 
 /// Names one IKE SA for as long as it lives: our SPI of it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct IkeId(pub u64);
 
 impl std::fmt::Display for IkeId {

@@ -472,6 +472,7 @@ impl IkeSa {
             + protection
             + self.sk_d.len()
             + self.early.as_ref().map_or(0, |_| size_of::<Early>() + 7 * 64)
+            + self.pieces.as_ref().map_or(0, |pieces| size_of::<Pieces>() + pieces.held.heap())
     }
 }
 

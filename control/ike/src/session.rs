@@ -9,16 +9,18 @@ use ravelin_contract::sa::Spi;
 
 use crate::action::Action;
 use crate::child::{Child, Life};
-use crate::context::Context;
+use crate::context::{Context, Effect};
 use crate::event::Code;
 use crate::exchange::child::Want;
 use crate::exchange::mobike;
 use crate::input::{Answer, IkeId, Path};
 use crate::policy::{Identity, Peer};
 use crate::state::State;
+use crate::state::authenticating::Authenticating;
 use crate::state::closing::Closing;
 use crate::state::established::{Birth, Established, Task};
 use crate::state::initiated::{Initiated, Plan};
+use crate::state::responding::Responding;
 use crate::time::Time;
 
 /// What an IKE SA is handed.
@@ -55,6 +57,14 @@ pub(crate) enum Order {
     Redirect(IpAddr),
     /// Another IKE SA with the peer is about to go: send under these children now.
     Prefer,
+    /// Another IKE SA, with new proofs, has taken over.
+    Superseded,
+    /// That one is to be deleted as soon as the peer has shown that it knows this one.
+    Confirm(IkeId),
+    /// The peer knows what has replaced it, or nobody does any more.
+    Known,
+    /// The peer will delete it, or never had it.
+    Redundant,
 }
 
 /// One IKE SA.
@@ -152,6 +162,17 @@ impl Session {
                 State::Gone
             }
             (State::Established(state), Order::Down(why)) => state.close(ctx, why),
+            (State::Established(state), Order::Redundant) => {
+                State::Closing(Box::new(Closing::redundant(ctx, state.sa, state.peer)))
+            }
+            (State::Established(state), Order::Superseded) => {
+                state.close(ctx, "another IKE SA has taken over")
+            }
+            (State::Closing(state), Order::Confirm(old)) => {
+                ctx.out.extend(state.sa.window.has_heard().then_some(Effect::Known(old)));
+                State::Closing(state)
+            }
+            (State::Closing(state), Order::Known) => state.delete_replaced(ctx),
             (State::Established(state), order) => state.order(ctx, order),
             (State::Initiated(mut state), Order::Bring(wants)) => {
                 add_wants(&mut state.plan.wants, wants);
@@ -225,9 +246,12 @@ impl Session {
     /// Octets on the heap, without what the cryptographic library holds.
     pub(crate) fn heap(&self) -> usize {
         match &self.state {
+            State::Initiated(state) => size_of::<Initiated>() + state.heap(),
+            State::Authenticating(state) => size_of::<Authenticating>() + state.agreed.heap(),
+            State::Responding(state) => size_of::<Responding>() + state.agreed.heap(),
             State::Established(state) => size_of::<Established>() + state.heap(),
-            State::Closing(state) => state.sa.heap(),
-            _ => 0,
+            State::Closing(state) => size_of::<Closing>() + state.heap(),
+            State::Gone => 0,
         }
     }
 }
@@ -258,10 +282,20 @@ impl Established {
             }
             Order::Redirect(gateway) => self.push(Task::Redirect(gateway)),
             Order::Prefer => {
+                // Of a child that has just been rekeyed the peer says when.
+                let alone = |one: &&Child| {
+                    let same = |other: &&Child| {
+                        (&one.policy.name, one.resource) == (&other.policy.name, other.resource)
+                    };
+                    self.children.iter().filter(same).count() == 1
+                };
                 let standing = self.children.iter().filter(|child| child.life == Life::Standing);
-                standing.for_each(|child| ctx.act(Action::UseChild { inbound: child.inbound }));
+                standing.filter(alone).for_each(|child| ctx.act(Action::UseChild { inbound: child.inbound }));
             }
-            Order::Down(_) | Order::Forget => {}
+            Order::Confirm(old) if self.sa.window.has_heard() => ctx.out.push(Effect::Known(old)),
+            Order::Confirm(_) if self.doing.is_none() && self.tasks.is_empty() => self.push(Task::Probe),
+            Order::Confirm(_) | Order::Known | Order::Redundant => {}
+            Order::Superseded | Order::Down(_) | Order::Forget => {}
         }
         self.go_on(ctx)
     }

@@ -68,6 +68,11 @@ impl Shared {
         self.lock().children.len()
     }
 
+    /// Octets that numbers in use hold on the heap.
+    pub(crate) fn heap(&self) -> usize {
+        self.lock().children.capacity() * size_of::<(Spi, IkeId)>()
+    }
+
     /// An IKE SA with this peer stands.
     pub(crate) fn stands(&self, peer: &Name) {
         *self.lock().standing.entry(peer.clone()).or_insert(0) += 1;

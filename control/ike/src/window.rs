@@ -25,6 +25,11 @@ impl Default for Retransmission {
 }
 
 impl Retransmission {
+    /// From the first sending until the peer counts as gone.
+    pub(crate) fn whole(&self) -> Duration {
+        (0..=self.retries).map(|sending| self.wait(sending)).sum()
+    }
+
     /// The wait after the sending with this number, counted from 0.
     fn wait(&self, sending: u8) -> Duration {
         self.first.saturating_mul(1 << sending.min(16)).min(self.longest)
@@ -100,6 +105,11 @@ impl Window {
         self.outstanding =
             Some(Outstanding { id: self.next_request, packets, sendings: 0, due: now + pace.wait(0) });
         self.next_request += 1;
+    }
+
+    /// Whether the peer has said anything, of an SA whose numbers began at 0.
+    pub(crate) fn has_heard(&self) -> bool {
+        self.next_expected > 0 || self.next_request > u32::from(self.outstanding.is_some())
     }
 
     /// Whether a response of this number and exchange is the awaited one.
@@ -196,6 +206,7 @@ mod tests {
                 Tick::Again(_) => sent_at.push(second),
                 Tick::GaveUp => {
                     assert_eq!((sent_at, second), (vec![1, 3, 7, 11], 15));
+                    assert_eq!(pace.whole(), Duration::from_secs(second));
                     return;
                 }
             }
@@ -212,5 +223,18 @@ mod tests {
         assert_eq!(window.judge(4), Arrival::Outside);
         assert_eq!(window.judge(7), Arrival::Outside);
         assert_eq!(Window::default().judge(u32::MAX), Arrival::Outside);
+    }
+
+    #[test]
+    fn only_an_answer_or_a_request_of_the_peer_is_heard() {
+        let mut window = Window::default();
+        assert!(!window.has_heard());
+        window.sent(Time::default(), vec![vec![1]], &Retransmission::default());
+        assert!(!window.has_heard());
+        window.answered();
+        assert!(window.has_heard());
+        let mut window = Window::default();
+        window.accepted();
+        assert!(window.has_heard());
     }
 }

@@ -98,6 +98,8 @@ pub struct Counters {
     pub cookies: u64,
     /// Requests dropped because of limits.
     pub limited: u64,
+    /// First messages that were read, and refused or sent elsewhere: no rule, no common proposal, a share that is none.
+    pub refused: u64,
 }
 
 /// What [`Endpoint::begin`] leads to.
@@ -221,6 +223,12 @@ impl Endpoint {
         };
         self.slots.values().map(held).sum::<usize>()
             + self.slots.capacity() * (size_of::<Slot>() + size_of::<IkeId>())
+            + self.strangers.capacity() * size_of::<((SocketAddr, u64), IkeId)>()
+            + self.identities.capacity() * size_of::<(Identity, Vec<IkeId>)>()
+            + self.timers.len() * size_of::<(Time, IkeId)>()
+            + self.revive.capacity() * size_of::<(Time, Name)>()
+            + self.load.heap()
+            + self.shared.heap()
     }
 
     fn datagram(
@@ -369,9 +377,19 @@ impl Endpoint {
         let Done { id, session, effects } = done;
         let mut proved = false;
         let ended = session.as_ref().is_none_or(Session::is_gone);
-        let queue = self.put_back(id, session);
+        let refused = session.is_none();
+        self.counters.refused += u64::from(refused);
+        // Anybody can be refused as often as they like: all are counted, few are told.
+        let untold = refused && !self.load.may_tell(now);
+        let (queue, stood) = self.put_back(id, session);
+        let waits = effects.iter().any(|effect| matches!(effect, Effect::Proved)) && self.comes_beside(id);
         for effect in effects {
             match effect {
+                Effect::Do(Action::InstallChild(mut child)) if waits => {
+                    child.use_at_once = false;
+                    begun.actions.push(Action::InstallChild(child));
+                }
+                Effect::Do(Action::Event(_)) if untold => {}
                 Effect::Do(action) => begun.actions.push(action),
                 Effect::Proved => proved = true,
                 Effect::Spawn(session) => self.spawn(*session),
@@ -383,10 +401,14 @@ impl Endpoint {
                 }
                 Effect::Only { identity, since } => self.forget_others(now, id, &identity, since, begun),
                 Effect::Begin(plan) => self.initiate(now, plan, random, begun),
-                Effect::Supersedes(old) => {
-                    let order = Order::Down("another IKE SA has taken over");
-                    self.dispatch(now, old, SessionInput::Order(order), begun);
+                Effect::Supersedes(birth) => self.supersede(now, id, birth, begun),
+                Effect::Confirm(successor) if self.slots.contains_key(&successor) => {
+                    self.order(now, successor, Order::Confirm(id), begun);
                 }
+                // It has come and gone meanwhile.
+                Effect::Confirm(_) => self.order(now, id, Order::Known, begun),
+                Effect::Known(old) => self.order(now, old, Order::Known, begun),
+                Effect::Redundant(rival) => self.order(now, rival, Order::Redundant, begun),
             }
         }
         if proved {
@@ -396,17 +418,27 @@ impl Endpoint {
         if ended {
             self.remove(now, id);
         }
+        stood.into_iter().for_each(|stood| self.prefer_rest(now, id, &stood, begun));
         for input in queue {
             self.dispatch(now, id, input, begun);
         }
     }
 
-    /// An IKE SA is home again; what waited for it.
-    fn put_back(&mut self, id: IkeId, session: Option<Session>) -> VecDeque<SessionInput> {
+    fn order(&mut self, now: Time, id: IkeId, order: Order, begun: &mut Begun) {
+        self.dispatch(now, id, SessionInput::Order(order), begun);
+    }
+
+    /// An IKE SA is home again: what waited for it, and how it stood if it stands no more.
+    fn put_back(
+        &mut self,
+        id: IkeId,
+        session: Option<Session>,
+    ) -> (VecDeque<SessionInput>, Option<Standing>) {
         let patience = self.policy.limits.patience;
         self.records.changed(id);
-        let Some(slot) = self.slots.get_mut(&id) else { return VecDeque::new() };
-        let Some(session) = session else { return VecDeque::new() };
+        let nothing = (VecDeque::new(), None);
+        let Some(slot) = self.slots.get_mut(&id) else { return nothing };
+        let Some(session) = session else { return nothing };
         if let Some(old) = slot.deadline.take() {
             self.timers.remove(&(old, id));
         }
@@ -418,14 +450,16 @@ impl Endpoint {
         slot.peer = session.peer().cloned().or(slot.peer.take());
         slot.of_use = session.is_of_use();
         let now = Standing::of(&session);
+        let place = std::mem::replace(&mut slot.place, Place::Home(Box::new(session)));
+        let mut stood = None;
         if now != slot.stands {
             let before = std::mem::replace(&mut slot.stands, now.clone());
+            stood = before.clone().filter(|_| now.is_none());
             self.restand(id, before, now);
         }
-        let Some(slot) = self.slots.get_mut(&id) else { return VecDeque::new() };
-        match std::mem::replace(&mut slot.place, Place::Home(Box::new(session))) {
-            Place::Away(queue) => queue,
-            Place::Home(_) => VecDeque::new(),
+        match place {
+            Place::Away(queue) => (queue, stood),
+            Place::Home(_) => (VecDeque::new(), stood),
         }
     }
 

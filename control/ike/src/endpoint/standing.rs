@@ -13,7 +13,7 @@ use crate::time::Time;
 /// What the endpoint knows of an IKE SA that stands, also while it is being worked on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Standing {
-    pub(super) identity: Identity,
+    identity: Identity,
     peer: Name,
     birth: Birth,
 }
@@ -37,6 +37,34 @@ impl Standing {
 }
 
 impl Endpoint {
+    /// What stands by that birth is deleted: under this one everything was proved again.
+    pub(super) fn supersede(&mut self, now: Time, id: IkeId, birth: Birth, begun: &mut Begun) {
+        let born = |slot: &Slot| slot.stands.as_ref().is_some_and(|one| one.birth == birth);
+        let old = self.slots.iter().filter(|(other, slot)| **other != id && born(slot));
+        for old in old.map(|(old, _)| *old).collect::<Vec<_>>() {
+            self.dispatch(now, old, SessionInput::Order(Order::Superseded), begun);
+        }
+    }
+
+    /// The peer has begun this IKE SA beside another one that stands. What it installs waits: the answer that makes it is not there
+    /// yet, and under the other one packets arrive.
+    pub(super) fn comes_beside(&self, id: IkeId) -> bool {
+        let Some(this) = self.slots.get(&id).and_then(|slot| slot.stands.as_ref()) else { return false };
+        !this.birth.ours && self.others(id, &this.identity).iter().any(|(_, other)| other.peer == this.peer)
+    }
+
+    /// One that stood has ended, and was not rekeyed: what came beside it sends now, whether or not the peer has sent.
+    pub(super) fn prefer_rest(&mut self, now: Time, id: IkeId, ended: &Standing, begun: &mut Begun) {
+        let mut rest = self.others(id, &ended.identity);
+        if rest.iter().any(|(_, other)| other.birth == ended.birth) {
+            return;
+        }
+        rest.retain(|(_, other)| other.peer == ended.peer);
+        for (rest, _) in rest {
+            self.dispatch(now, rest, SessionInput::Order(Order::Prefer), begun);
+        }
+    }
+
     /// An IKE SA has begun or ended to stand.
     pub(super) fn restand(&mut self, id: IkeId, before: Option<Standing>, now: Option<Standing>) {
         if let Some(before) = before {

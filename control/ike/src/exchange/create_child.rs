@@ -12,6 +12,7 @@ use crate::child::Life;
 use crate::context::{Context, Effect};
 use crate::crypto::{Group, IkeSuite};
 use crate::event::Code;
+use crate::input::IkeId;
 use crate::part::agreement::Share;
 use crate::part::collision::{self, Verdict};
 use crate::part::proposal;
@@ -51,8 +52,17 @@ pub(crate) struct IkeInFlight {
 pub(crate) enum Outcome {
     /// It goes on.
     Stays,
-    /// Its children live under another one; it waits to be deleted.
-    HandedOver,
+    /// Its children live under that one; it waits to be deleted.
+    HandedOver(IkeId),
+    /// It ends with the answer.
+    Ends,
+}
+
+impl Outcome {
+    /// What INVALID_SYNTAX says is fatal for both sides (RFC 7296 2.21.3).
+    fn of(failure: &Failure) -> Self {
+        if failure.notify == NotifyType::InvalidSyntax { Self::Ends } else { Self::Stays }
+    }
 }
 
 /// Asks for a new child.
@@ -255,13 +265,15 @@ pub(crate) fn respond(
         Some(notify) => respond_rekey(this, ctx, notify.spi, view),
         None => respond_new(this, ctx, view),
     };
-    let payloads = answered.unwrap_or_else(|failure| {
-        if !matches!(failure.notify, NotifyType::TemporaryFailure | NotifyType::ChildSaNotFound) {
-            failed(this, ctx, "the peer's child", &failure);
+    match answered {
+        Ok(payloads) => (payloads, Outcome::Stays),
+        Err(failure) => {
+            if !matches!(failure.notify, NotifyType::TemporaryFailure | NotifyType::ChildSaNotFound) {
+                failed(this, ctx, "the peer's child", &failure);
+            }
+            (vec![failure.payload()], Outcome::of(&failure))
         }
-        vec![failure.payload()]
-    });
-    (payloads, Outcome::Stays)
+    }
 }
 
 fn temporary(text: &str) -> Failure {
@@ -305,9 +317,6 @@ fn respond_rekey(
 ) -> Result<Vec<Payload<'static>>, Failure> {
     if matches!(this.doing, Some(Doing::RekeyIke { .. })) {
         return Err(temporary("the IKE SA is being rekeyed"));
-    }
-    if this.awaited.is_some() {
-        return Err(temporary("children have not moved here yet"));
     }
     let found = this.children.iter().find(|child| ProposalSpi::Child(child.outbound.get()) == spi);
     let Some(old) = found else {
@@ -356,7 +365,7 @@ pub(crate) fn successor_ready(this: &Established, ctx: &mut Context<'_>, old: Sp
 /// Asks for the IKE SA's successor. One that still waits for its own children has new keys anyway, and its successor would
 /// never hear of them.
 pub(crate) fn ask_rekey_ike(this: &mut Established, ctx: &mut Context<'_>) {
-    if this.awaited.is_some() {
+    if this.awaits {
         this.clock.rekey = Some(Established::again(ctx));
         return;
     }
@@ -395,7 +404,7 @@ fn respond_ike(
 ) -> (Vec<Payload<'static>>, Outcome) {
     let made = if is_busy_with_children(this) {
         Err(temporary("a child is being made, rekeyed or closed"))
-    } else if matches!(this.doing, Some(Doing::RekeyIke { rival: Some(_), .. })) || this.awaited.is_some() {
+    } else if matches!(this.doing, Some(Doing::RekeyIke { rival: Some(_), .. })) {
         Err(temporary("another rekey of the IKE SA is not settled yet"))
     } else {
         answer_ike(this, ctx, view)
@@ -406,19 +415,19 @@ fn respond_ike(
             if failure.notify != NotifyType::TemporaryFailure {
                 failed(this, ctx, "the peer's rekey of the IKE SA", &failure);
             }
-            return (vec![failure.payload()], Outcome::Stays);
+            return (vec![failure.payload()], Outcome::of(&failure));
         }
     };
     let id = successor.sa.id;
     if let Some(Doing::RekeyIke { rival, .. }) = &mut this.doing {
         *rival = Some(Rival { id, lowest });
-        successor.awaited = Some(Vec::new());
+        successor.awaits = true;
         ctx.out.push(Effect::Spawn(Box::new(Session::established(successor))));
         return (payloads, Outcome::Stays);
     }
     hand_over(this, ctx, &mut successor);
     ctx.out.push(Effect::Spawn(Box::new(Session::established(successor))));
-    (payloads, Outcome::HandedOver)
+    (payloads, Outcome::HandedOver(id))
 }
 
 fn is_busy_with_children(this: &Established) -> bool {
@@ -490,31 +499,32 @@ pub(crate) fn rekeyed_ike(
     mut this: Established,
     ctx: &mut Context<'_>,
     flight: IkeInFlight,
-    rival: Option<Rival<crate::IkeId>>,
+    rival: Option<Rival<IkeId>>,
     view: View<'_>,
 ) -> State {
     let retry = flight.retry;
     match accept_ike(&mut this, ctx, flight, view) {
         Ok((mut successor, lowest)) => {
-            let lost = rival.filter(|rival| collision::judge(&lowest, &rival.lowest) == Verdict::Lost);
-            match lost {
-                None => {
+            let judge = |rival: &Rival<IkeId>| collision::judge(&lowest, &rival.lowest);
+            match rival.map(|rival| (judge(&rival), rival.id)) {
+                Some((Verdict::Lost, rival)) => {
+                    give_to(&mut this, ctx, rival);
+                    let doomed = Session::closing(Closing::delete(ctx, successor.sa, successor.peer));
+                    ctx.out.push(Effect::Spawn(Box::new(doomed)));
+                    State::Closing(Box::new(Closing::replaced(ctx, this.sa, this.peer, rival)))
+                }
+                won => {
+                    ctx.out.extend(won.map(|(_, rival)| Effect::Redundant(rival)));
                     hand_over(&mut this, ctx, &mut successor);
                     ctx.out.push(Effect::Spawn(Box::new(Session::established(successor))));
                     State::Closing(Box::new(Closing::delete(ctx, this.sa, this.peer)))
-                }
-                Some(rival) => {
-                    give_to(&mut this, ctx, rival.id);
-                    let doomed = Session::closing(Closing::delete(ctx, successor.sa, successor.peer));
-                    ctx.out.push(Effect::Spawn(Box::new(doomed)));
-                    State::Closing(Box::new(Closing::replaced(ctx, this.sa, this.peer)))
                 }
             }
         }
         Err(failure) => {
             if let Some(rival) = rival {
                 give_to(&mut this, ctx, rival.id);
-                return State::Closing(Box::new(Closing::replaced(ctx, this.sa, this.peer)));
+                return State::Closing(Box::new(Closing::replaced(ctx, this.sa, this.peer, rival.id)));
             }
             ike_rekey_failed(&mut this, ctx, &failure, retry);
             this.go_on(ctx)
@@ -522,7 +532,7 @@ pub(crate) fn rekeyed_ike(
     }
 }
 
-fn give_to(this: &mut Established, ctx: &mut Context<'_>, id: crate::IkeId) {
+fn give_to(this: &mut Established, ctx: &mut Context<'_>, id: IkeId) {
     ctx.out.push(Effect::Lease(id, this.peer.name.clone(), std::mem::take(&mut this.leased)));
     ctx.out.push(Effect::Adopt(id, std::mem::take(&mut this.children), std::mem::take(&mut this.tasks)));
 }

@@ -19,14 +19,26 @@ use crate::wire::{Content, Delete, ExchangeType, Gateway, NotifyType, Payload, P
 pub(crate) enum Answer {
     /// The IKE SA goes on.
     Goes(Vec<Payload<'static>>),
-    /// The peer deleted it.
-    Ends,
+    /// It is over, and why.
+    Ends(&'static str),
 }
+
+/// Errors that end the IKE SA without a delete: who began it says so when it does not believe the answer (RFC 7296 2.21.2).
+const FATAL: [(NotifyType, &str); 3] = [
+    (NotifyType::AuthenticationFailed, "the peer does not believe who we are"),
+    (NotifyType::InvalidSyntax, "our proof makes no sense to the peer"),
+    (NotifyType::UnsupportedCriticalPayload, "our proof has what the peer does not know"),
+];
 
 /// Answers the peer's request.
 pub(crate) fn respond(this: &mut Established, ctx: &mut Context<'_>, view: View<'_>) -> Answer {
     if view.deletes().any(|delete| *delete == Delete::Ike) {
-        return Answer::Ends;
+        return Answer::Ends("the peer deleted the IKE SA");
+    }
+    if let Some((kind, why)) = FATAL.into_iter().find(|(kind, _)| view.has(*kind)) {
+        let text = format!("the peer says {kind}: {why}");
+        ctx.event(Code::AuthenticationFailed, Some(&this.peer), this.sa.id, this.sa.path, text);
+        return Answer::Ends(why);
     }
     let mut payloads = Vec::new();
     let mut deleted = Vec::new();
@@ -50,14 +62,7 @@ pub(crate) fn respond(this: &mut Established, ctx: &mut Context<'_>, view: View<
 /// The peer deletes the child that sends to its SPI. Gives our SPI for the answer, unless we asked for the same
 /// (RFC 7296 1.4.1 and 2.25.1).
 fn delete_child(this: &mut Established, ctx: &mut Context<'_>, outbound: u32) -> Option<u32> {
-    let Some(child) = this.children.iter().find(|child| child.outbound.get() == outbound) else {
-        if let Some(gone) = &mut this.awaited
-            && gone.len() < 256
-        {
-            gone.push(outbound);
-        }
-        return None;
-    };
+    let child = this.children.iter().find(|child| child.outbound.get() == outbound)?;
     let (inbound, life) = (child.inbound, child.life);
     if life == Life::Deleting {
         // Ours is on the way: its answer removes the child.
@@ -122,7 +127,7 @@ fn redirected(this: &mut Established, ctx: &mut Context<'_>, gateway: IpAddr) {
         peer: this.peer.clone(),
         ends: Some((local, remote)),
         wants: this.standing(),
-        supersedes: Some(this.sa.id),
+        supersedes: Some(this.birth),
         redirects: 1,
         initial_contact: true,
     }));

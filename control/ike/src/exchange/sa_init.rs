@@ -62,6 +62,13 @@ impl Agreed {
         let end = good_for.map(|span| now + span);
         self.good_until = [self.good_until, end].into_iter().flatten().min();
     }
+
+    /// Octets held on the heap, without what the cryptographic library holds.
+    pub(crate) fn heap(&self) -> usize {
+        let messages = [&self.request, &self.response, &self.ni, &self.nr];
+        let said = self.said.hashes.capacity() * size_of::<u16>() + self.said.authorities.capacity() * 20;
+        self.sa.heap() + messages.map(Vec::capacity).iter().sum::<usize>() + said
+    }
 }
 
 /// Our proposals for this peer.

@@ -53,6 +53,9 @@ pub(crate) enum Admission {
 /// Rate buckets kept; a source whose bucket is thrown out starts with a full one, behind its cookie.
 const SOURCES: usize = 4096;
 
+/// Strangers that were refused and are told of, each second.
+const TOLD: u32 = 20;
+
 /// Half-open SAs and rates by source.
 #[derive(Debug, Default)]
 pub(crate) struct Load {
@@ -61,6 +64,8 @@ pub(crate) struct Load {
     rates: HashMap<IpAddr, Bucket>,
     /// Of cookies to be asked for.
     cookies: Option<Bucket>,
+    /// Of refusals to be told of.
+    told: Option<Bucket>,
 }
 
 #[derive(Debug)]
@@ -103,6 +108,11 @@ impl Load {
         if self.spend(now, source, limits.rate_per_source) { Admission::Admit } else { Admission::Refuse }
     }
 
+    /// Whether the operator is to hear of one more stranger that was refused.
+    pub(crate) fn may_tell(&mut self, now: Time) -> bool {
+        self.told.get_or_insert_with(|| Bucket::full(now, TOLD)).spend(now, TOLD)
+    }
+
     fn spend(&mut self, now: Time, source: IpAddr, rate: u32) -> bool {
         if self.rates.len() >= SOURCES && !self.rates.contains_key(&source) {
             self.rates.retain(|_, bucket| now.since(bucket.at) < Duration::from_secs(1));
@@ -129,6 +139,12 @@ impl Load {
                 self.by_source.remove(&source);
             }
         }
+    }
+
+    /// Octets held on the heap.
+    pub(crate) fn heap(&self) -> usize {
+        self.by_source.capacity() * size_of::<(IpAddr, usize)>()
+            + self.rates.capacity() * size_of::<(IpAddr, Bucket)>()
     }
 
     /// Half-open SAs now.

@@ -191,6 +191,7 @@ enum Form {
     Closes {
         why: Why,
         until: Time,
+        successor: Option<IkeId>,
     },
 }
 
@@ -212,7 +213,7 @@ struct Works {
 
 impl Works {
     fn of(this: &Established) -> Option<Self> {
-        if this.awaited.is_some() || !this.assigned.is_empty() {
+        if this.awaits || !this.assigned.is_empty() {
             return None;
         }
         let deletes = this.tasks.iter().filter_map(|task| match task {
@@ -286,7 +287,10 @@ impl Record {
     ) -> Option<Self> {
         let (sa, peer, form) = match state {
             State::Established(this) => (&this.sa, &this.peer, Form::Works(Box::new(Works::of(this)?))),
-            State::Closing(this) => (&this.sa, &this.peer, Form::Closes { why: this.why, until: this.until }),
+            State::Closing(this) => {
+                let Closing { why, until, successor, .. } = **this;
+                (&this.sa, &this.peer, Form::Closes { why, until, successor })
+            }
             State::Initiated(_) | State::Authenticating(_) | State::Responding(_) | State::Gone => {
                 return None;
             }
@@ -325,7 +329,9 @@ impl Record {
         sa.window.hurry(now);
         Ok(match self.form {
             Form::Works(works) => State::Established(Box::new(works.revive(now, sa, peer, shared)?)),
-            Form::Closes { why, until } => State::Closing(Box::new(Closing::restored(sa, peer, why, until))),
+            Form::Closes { why, until, successor } => {
+                State::Closing(Box::new(Closing::restored(sa, peer, (why, until), successor)))
+            }
         })
     }
 }

@@ -9,10 +9,10 @@ use super::State;
 use super::established::remove;
 use crate::action::Action;
 use crate::child::Child;
-use crate::context::Context;
+use crate::context::{Context, Effect};
 use crate::event::Code;
 use crate::exchange::view::View;
-use crate::input::Path;
+use crate::input::{IkeId, Path};
 use crate::policy::Peer;
 use crate::sa::{IkeSa, Incoming};
 use crate::time::Time;
@@ -21,7 +21,7 @@ use crate::wire::{Delete, ExchangeType, Notify, NotifyType, Payload};
 
 /// How long repetitions of the peer's last request are still answered.
 const LINGER: Duration = Duration::from_secs(30);
-/// How long the peer has to delete what its rekey replaced.
+/// How long the peer has to delete what its rekey replaced, before we find out whether it knows the successor.
 const REPLACED: Duration = Duration::from_secs(90);
 
 /// The window gives up by itself; this is only the outermost limit.
@@ -38,6 +38,8 @@ pub(crate) enum Why {
     Replaced,
     /// It is deleted: only repetitions are answered.
     Deleted,
+    /// Its rekey lost against ours: the peer deletes it, unless it never heard our answer.
+    Redundant,
 }
 
 /// An IKE SA at its end.
@@ -47,6 +49,8 @@ pub(crate) struct Closing {
     pub(crate) peer: Arc<Peer>,
     pub(crate) why: Why,
     pub(crate) until: Time,
+    /// What the peer's rekey has put in its place.
+    pub(crate) successor: Option<IkeId>,
     /// Nothing goes out under them any more; what the peer still sends is welcome until it has confirmed.
     children: Vec<Child>,
 }
@@ -55,18 +59,16 @@ impl Closing {
     /// Asks the peer to delete it.
     pub(crate) fn delete(ctx: &mut Context<'_>, mut sa: IkeSa, peer: Arc<Peer>) -> Self {
         sa.request(ctx, ExchangeType::Informational, &[Payload::Delete(Delete::Ike)]);
-        Self { sa, peer, why: Why::Deleting, until: ctx.now + LONGEST, children: Vec::new() }
+        Self::until(ctx.now + LONGEST, sa, peer, Why::Deleting)
     }
 
     /// The same once the request on the way is answered.
     pub(crate) fn delete_later(ctx: &mut Context<'_>, sa: IkeSa, peer: Arc<Peer>) -> Self {
-        Self { sa, peer, why: Why::DeleteLater, until: ctx.now + LONGEST, children: Vec::new() }
+        Self::until(ctx.now + LONGEST, sa, peer, Why::DeleteLater)
     }
 
-    /// Waits for the peer's delete or for silence.
-    fn wait(ctx: &mut Context<'_>, sa: IkeSa, peer: Arc<Peer>, why: Why) -> Self {
-        let span = if why == Why::Replaced { REPLACED } else { LINGER };
-        Self { sa, peer, why, until: ctx.now + span, children: Vec::new() }
+    fn until(until: Time, sa: IkeSa, peer: Arc<Peer>, why: Why) -> Self {
+        Self { sa, peer, why, until, successor: None, children: Vec::new() }
     }
 
     /// With children that end when the peer has confirmed.
@@ -102,22 +104,46 @@ impl Closing {
         let failed = Notify::new(NotifyType::AuthenticationFailed, Vec::new());
         let payloads = [Payload::Notify(failed), Payload::Delete(Delete::Ike)];
         sa.request(ctx, ExchangeType::Informational, &payloads);
-        Self { sa, peer, why: Why::Deleting, until: ctx.now + LONGEST, children: Vec::new() }
+        Self::until(ctx.now + LONGEST, sa, peer, Why::Deleting)
     }
 
     /// The peer's rekey replaced it.
-    pub(crate) fn replaced(ctx: &mut Context<'_>, sa: IkeSa, peer: Arc<Peer>) -> Self {
-        Self::wait(ctx, sa, peer, Why::Replaced)
+    pub(crate) fn replaced(ctx: &Context<'_>, sa: IkeSa, peer: Arc<Peer>, successor: IkeId) -> Self {
+        Self { successor: Some(successor), ..Self::until(ctx.now + REPLACED, sa, peer, Why::Replaced) }
+    }
+
+    /// The peer's rekey made it, and lost against ours: it has no children. A peer that never heard our answer does not know it,
+    /// and would not answer our delete.
+    pub(crate) fn redundant(ctx: &Context<'_>, sa: IkeSa, peer: Arc<Peer>) -> Self {
+        let until = ctx.now + ctx.policy.retransmission.whole() + LINGER;
+        Self::until(until, sa, peer, Why::Redundant)
+    }
+
+    /// The peer knows the successor, or nobody does any more: what it replaced is deleted.
+    pub(crate) fn delete_replaced(self, ctx: &mut Context<'_>) -> State {
+        match self.why {
+            Why::Replaced if self.sa.window.is_free() => {
+                let next = Self::delete(ctx, self.sa, self.peer).with_children(self.children);
+                State::Closing(Box::new(next))
+            }
+            Why::Replaced => self.gone(ctx),
+            _ => State::Closing(Box::new(self)),
+        }
     }
 
     /// Goes on from a record. Children that were left to it are left over: see [`crate::record`].
-    pub(crate) fn restored(sa: IkeSa, peer: Arc<Peer>, why: Why, until: Time) -> Self {
-        Self { sa, peer, why, until, children: Vec::new() }
+    pub(crate) fn restored(
+        sa: IkeSa,
+        peer: Arc<Peer>,
+        (why, until): (Why, Time),
+        successor: Option<IkeId>,
+    ) -> Self {
+        Self { successor, ..Self::until(until, sa, peer, why) }
     }
 
     /// It is deleted.
-    pub(crate) fn linger(ctx: &mut Context<'_>, sa: IkeSa, peer: Arc<Peer>) -> Self {
-        Self::wait(ctx, sa, peer, Why::Deleted)
+    pub(crate) fn linger(ctx: &Context<'_>, sa: IkeSa, peer: Arc<Peer>) -> Self {
+        Self::until(ctx.now + LINGER, sa, peer, Why::Deleted)
     }
 
     /// A message for it.
@@ -131,9 +157,9 @@ impl Closing {
                 }
                 Why::Deleting => {
                     self.remove_children(ctx);
-                    State::Closing(Box::new(Self::wait(ctx, self.sa, self.peer, Why::Deleted)))
+                    State::Closing(Box::new(Self::linger(ctx, self.sa, self.peer)))
                 }
-                Why::Replaced | Why::Deleted => State::Closing(Box::new(self)),
+                Why::Replaced | Why::Deleted | Why::Redundant => State::Closing(Box::new(self)),
             },
             Incoming::Request { exchange, id, plain, .. } => {
                 let payloads = plain.payloads().unwrap_or_default();
@@ -148,7 +174,7 @@ impl Closing {
                 // RFC 7296 2.25.2: both delete at once; each answers, and forgets its own.
                 if deleted {
                     self.remove_children(ctx);
-                    return State::Closing(Box::new(Self::wait(ctx, self.sa, self.peer, Why::Deleted)));
+                    return State::Closing(Box::new(Self::linger(ctx, self.sa, self.peer)));
                 }
                 State::Closing(Box::new(self))
             }
@@ -158,10 +184,13 @@ impl Closing {
     /// Time has passed.
     pub(crate) fn timer(mut self, ctx: &mut Context<'_>) -> State {
         if self.until <= ctx.now {
-            // The winner of a rekey never came to delete it: we do.
-            return match self.why {
-                Why::Replaced if self.sa.window.is_free() => {
-                    State::Closing(Box::new(Self::delete(ctx, self.sa, self.peer)))
+            return match (self.why, self.successor) {
+                // The peer never came to delete it. If it does not know the successor, it still asks for it here, and must not be
+                // told instead that everything has ended.
+                (Why::Replaced, Some(successor)) => {
+                    ctx.out.push(Effect::Confirm(successor));
+                    self.until = ctx.now + LINGER;
+                    State::Closing(Box::new(self))
                 }
                 _ => self.gone(ctx),
             };
@@ -180,6 +209,13 @@ impl Closing {
             }
         }
         State::Closing(Box::new(self))
+    }
+
+    /// Octets held on the heap.
+    pub(crate) fn heap(&self) -> usize {
+        self.sa.heap()
+            + self.children.capacity() * size_of::<Child>()
+            + self.children.iter().map(Child::heap).sum::<usize>()
     }
 
     /// When [`Self::timer`] has something to do next.

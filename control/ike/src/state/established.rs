@@ -24,7 +24,7 @@ use crate::random;
 use crate::sa::{IkeSa, Incoming};
 use crate::time::Time;
 use crate::window::Tick;
-use crate::wire::{ExchangeType, Notify, NotifyType, Payload};
+use crate::wire::{ExchangeType, Message, Notify, NotifyType, Payload};
 
 /// How long the peer has to delete what it replaced, and how long we wait after TEMPORARY_FAILURE at most.
 pub(crate) const GRACE: Duration = Duration::from_secs(60);
@@ -117,8 +117,9 @@ pub(crate) struct Established {
     pub(crate) assigned: Vec<IpAddr>,
     /// Addresses that our pool gave the peer.
     pub(crate) leased: Vec<IpAddr>,
-    /// Children will come from another IKE SA once a collision of rekeys is decided: what the peer deleted until then.
-    pub(crate) awaited: Option<Vec<u32>>,
+    /// Children will come from another IKE SA, unless this one loses a collision of rekeys. Until that is decided there is nothing that
+    /// the peer could be answered truly: it will repeat what it asks.
+    pub(crate) awaits: bool,
 }
 
 impl Established {
@@ -162,7 +163,7 @@ impl Established {
             doing: None,
             assigned: Vec::new(),
             leased: Vec::new(),
-            awaited: None,
+            awaits: false,
         }
     }
 
@@ -179,6 +180,9 @@ impl Established {
 
     /// An authentic or not yet authentic message for this SA.
     pub(crate) fn message(mut self, ctx: &mut Context<'_>, path: crate::Path, datagram: &[u8]) -> State {
+        if self.awaits && Message::parse(datagram).is_ok_and(|message| !message.header.response) {
+            return State::Established(Box::new(self));
+        }
         let before = self.sa.path;
         match self.sa.receive(ctx, path, datagram) {
             Incoming::Nothing => State::Established(Box::new(self)),
@@ -195,18 +199,7 @@ impl Established {
                 self.follow(ctx, before);
                 match plain.payloads() {
                     Ok(payloads) => self.response(ctx, View(&payloads)),
-                    Err(error) => {
-                        ctx.event(
-                            Code::Malformed,
-                            Some(&self.peer),
-                            self.sa.id,
-                            self.sa.path,
-                            error.to_string(),
-                        );
-                        self.settle_rival(ctx);
-                        self.abandon(ctx);
-                        self.close(ctx, "the peer's answer makes no sense")
-                    }
+                    Err(error) => self.disagreed(ctx, &error.to_string(), "the peer's answer makes no sense"),
                 }
             }
         }
@@ -230,8 +223,22 @@ impl Established {
         if matches!(error, crate::wire::ParseError::UnknownCritical(_)) {
             return self.go_on(ctx);
         }
-        self.end(ctx, "the peer sent a message that makes no sense");
+        self.ended(ctx, "the peer sent a message that makes no sense")
+    }
+
+    /// Both sides know that it is over: INVALID_SYNTAX ends it without a delete (RFC 7296 2.21.3).
+    fn ended(mut self, ctx: &mut Context<'_>, why: &str) -> State {
+        self.settle_rival(ctx);
+        self.end(ctx, why);
         State::Closing(Box::new(Closing::linger(ctx, self.sa, self.peer)))
+    }
+
+    /// What the peer makes of the request that was on the way is not to be known.
+    fn disagreed(mut self, ctx: &mut Context<'_>, text: &str, why: &str) -> State {
+        ctx.event(Code::Malformed, Some(&self.peer), self.sa.id, self.sa.path, text);
+        self.settle_rival(ctx);
+        self.abandon(ctx);
+        self.close(ctx, why)
     }
 
     /// The peer came from elsewhere with an authentic message that is no repetition.
@@ -253,12 +260,15 @@ impl Established {
     fn request(mut self, ctx: &mut Context<'_>, exchange: ExchangeType, id: u32, view: View<'_>) -> State {
         match exchange {
             ExchangeType::CreateChildSa => {
-                let (payloads, replaced) = create_child::respond(&mut self, ctx, view);
+                let (payloads, outcome) = create_child::respond(&mut self, ctx, view);
                 self.sa.respond(ctx, exchange, id, &payloads);
-                match replaced {
+                match outcome {
                     create_child::Outcome::Stays => self.go_on(ctx),
-                    create_child::Outcome::HandedOver => {
-                        State::Closing(Box::new(Closing::replaced(ctx, self.sa, self.peer)))
+                    create_child::Outcome::HandedOver(to) => {
+                        State::Closing(Box::new(Closing::replaced(ctx, self.sa, self.peer, to)))
+                    }
+                    create_child::Outcome::Ends => {
+                        self.ended(ctx, "the peer sent a request that makes no sense")
                     }
                 }
             }
@@ -267,26 +277,26 @@ impl Established {
                     self.sa.respond(ctx, exchange, id, &payloads);
                     self.go_on(ctx)
                 }
-                informational::Answer::Ends => {
+                informational::Answer::Ends(why) => {
                     self.sa.respond(ctx, exchange, id, &[]);
-                    self.settle_rival(ctx);
-                    self.end(ctx, "the peer deleted the IKE SA");
-                    State::Closing(Box::new(Closing::linger(ctx, self.sa, self.peer)))
+                    self.ended(ctx, why)
                 }
             },
             _ => {
-                self.sa.respond(
-                    ctx,
-                    exchange,
-                    id,
-                    &[Payload::Notify(Notify::new(NotifyType::InvalidSyntax, Vec::new()))],
-                );
-                self.go_on(ctx)
+                let text = format!("{exchange} out of place: the IKE SA stands");
+                ctx.event(Code::Malformed, Some(&self.peer), self.sa.id, self.sa.path, text);
+                let refusal = Notify::new(NotifyType::InvalidSyntax, Vec::new());
+                self.sa.respond(ctx, exchange, id, &[Payload::Notify(refusal)]);
+                self.ended(ctx, "the peer sent a message that is out of place")
             }
         }
     }
 
     fn response(mut self, ctx: &mut Context<'_>, view: View<'_>) -> State {
+        if view.error() == Some(NotifyType::InvalidSyntax) {
+            let why = "our request makes no sense to the peer";
+            return self.disagreed(ctx, "the peer answers INVALID_SYNTAX", why);
+        }
         match self.doing.take() {
             None => self.go_on(ctx),
             Some(Doing::Probe) => self.go_on(ctx),
@@ -488,81 +498,6 @@ impl Established {
         State::Gone
     }
 
-    fn renew_ike(&mut self, ctx: &mut Context<'_>) {
-        if self.clock.reauthenticate.is_some_and(|due| due <= ctx.now) {
-            self.clock.reauthenticate = None;
-            self.reauthenticate(ctx);
-        }
-        let due = self.clock.rekey.is_some_and(|due| due <= ctx.now) || self.sa.window.is_nearly_spent();
-        if due {
-            self.clock.rekey = None;
-            if !self.is_rekeying_ike() {
-                self.push(Task::RekeyIke);
-            }
-        }
-    }
-
-    fn is_rekeying_ike(&self) -> bool {
-        matches!(self.doing, Some(Doing::RekeyIke { .. }))
-            || self.tasks.iter().any(|task| matches!(task, Task::RekeyIke))
-    }
-
-    /// A new IKE SA from the first message on; the old one ends when that one stands (make before break).
-    pub(crate) fn reauthenticate(&mut self, ctx: &mut Context<'_>) {
-        if self.peer.initiate.is_none() && !self.birth.ours {
-            let text = "the peer must begin anew: policy does not say where it can be reached";
-            ctx.event(Code::CommandRefused, Some(&self.peer), self.sa.id, self.sa.path, text);
-            return;
-        }
-        let wants = self.standing();
-        let plan = super::initiated::Plan {
-            peer: Arc::clone(&self.peer),
-            ends: Some((self.sa.path.local, self.sa.path.remote)),
-            wants,
-            supersedes: Some(self.sa.id),
-            redirects: 0,
-            initial_contact: false,
-        };
-        ctx.out.push(Effect::Begin(plan));
-    }
-
-    fn renew_children(&mut self, ctx: &mut Context<'_>) {
-        let mut tasks = Vec::new();
-        for child in &mut self.children {
-            if child.hard.is_some_and(|hard| hard <= ctx.now) {
-                child.hard = None;
-                tasks.push(Task::DeleteChild(child.inbound));
-            } else if child.soft.is_some_and(|soft| soft <= ctx.now) {
-                child.soft = None;
-                match child.life {
-                    Life::Standing => tasks.push(Task::RekeyChild(child.inbound)),
-                    Life::Replaced => tasks.push(Task::DeleteChild(child.inbound)),
-                    Life::Rekeying | Life::Deleting => {}
-                }
-            }
-        }
-        tasks.into_iter().for_each(|task| self.push(task));
-    }
-
-    /// When [`Self::timer`] has something to do next. Tasks that came with a takeover are due at once.
-    pub(crate) fn deadline(&self) -> Option<Time> {
-        let free = self.doing.is_none() && self.sa.window.is_free();
-        if free && !self.tasks.is_empty() {
-            return Some(self.clock.heard);
-        }
-        let idle = self.doing.is_none() && self.tasks.is_empty();
-        let liveness = self.peer.liveness.filter(|_| idle).map(|liveness| self.clock.heard + liveness);
-        let own = [
-            self.sa.window.deadline(),
-            self.clock.rekey,
-            self.clock.hard,
-            self.clock.reauthenticate,
-            self.clock.proof,
-            liveness,
-        ];
-        own.into_iter().flatten().chain(self.children.iter().filter_map(Child::deadline)).min()
-    }
-
     /// Children of another IKE SA go on here.
     pub(crate) fn adopt(
         mut self,
@@ -571,15 +506,9 @@ impl Established {
         tasks: VecDeque<Task>,
     ) -> State {
         self.tasks.extend(tasks.into_iter().filter(|task| !matches!(task, Task::RekeyIke)));
-        let gone = self.awaited.take().unwrap_or_default();
-        for child in children {
-            ctx.shared.hand_over(child.inbound, self.sa.id);
-            if gone.contains(&child.outbound.get()) {
-                remove(ctx, &child);
-            } else {
-                self.children.push(child);
-            }
-        }
+        self.awaits = false;
+        children.iter().for_each(|child| ctx.shared.hand_over(child.inbound, self.sa.id));
+        self.children.extend(children);
         self.go_on(ctx)
     }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::State;
 use super::authenticating::Authenticating;
+use super::facts::Birth;
 use crate::context::{Context, Effect};
 use crate::crypto::Group;
 use crate::event::Code;
@@ -32,7 +33,7 @@ pub(crate) struct Plan {
     pub(crate) ends: Option<(SocketAddr, SocketAddr)>,
     pub(crate) wants: Vec<Want>,
     /// The IKE SA that ends when this one stands.
-    pub(crate) supersedes: Option<IkeId>,
+    pub(crate) supersedes: Option<Birth>,
     /// Redirects followed so far.
     pub(crate) redirects: u8,
     /// The peer has no other IKE SA with us.
@@ -81,6 +82,15 @@ impl Initiated {
         };
         this.send(ctx);
         Some(this)
+    }
+
+    /// Octets held on the heap, without what the cryptographic library holds.
+    pub(crate) fn heap(&self) -> usize {
+        let cookie = self.cookie.as_ref().map_or(0, Vec::capacity);
+        self.request.capacity()
+            + cookie
+            + self.offered.capacity() * size_of::<Proposal>()
+            + self.window.heap()
     }
 
     fn send(&mut self, ctx: &mut Context<'_>) {

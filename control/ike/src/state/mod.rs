@@ -5,6 +5,7 @@ pub(crate) mod closing;
 pub(crate) mod established;
 pub(crate) mod facts;
 pub(crate) mod initiated;
+mod renewal;
 pub(crate) mod responding;
 
 use authenticating::Authenticating;

@@ -61,8 +61,8 @@ fn life(seed: u64) -> (u64, (u64, u64)) {
         surprise(&mut world, seed);
         let span = world.dice.up_to(SECOND * 10);
         world.run(span);
-        let held = world.hosts.iter().map(|host| host.endpoint.memory()).max().unwrap_or(0);
-        assert!(held < 200_000, "{held} octets for what two sites need");
+        world.assert_bounded();
+        world.heal();
     }
     world.network.weather = Weather::FAIR;
     world.network.cut = false;

@@ -286,16 +286,23 @@ fn mobike_moves_the_tunnel_and_loses_nothing_but_what_was_under_way() {
 
 #[test]
 fn reauthentication_makes_before_it_breaks() {
-    let (east, west) = sites(|_| {});
-    let mut world = World::new(46, east, west);
-    up_with(&mut world);
-    let (sent, opened) = world.packets;
-    let old = world.ike(A);
-    world.command(A, Command::Reauthenticate { ike: old });
-    world.run(SECOND * 3);
-    assert_stands(&world, 1);
-    assert_ne!(world.ike(A), old);
-    assert_eq!(world.packets.0 - sent, world.packets.1 - opened, "no packet was lost");
+    for (at, seed) in [(A, 46), (B, 56)] {
+        let (east, west) = sites(|_| {});
+        let mut world = World::new(seed, east, west);
+        up_with(&mut world);
+        let (sent, opened) = world.packets;
+        let old = world.ike(at);
+        world.pace = Duration::from_millis(1);
+        world.command(at, Command::Reauthenticate { ike: old });
+        world.run(SECOND);
+        // Where nothing goes the other way, the new child sends as soon as the old one is gone.
+        assert!(world.hosts.iter().all(|host| host.children.values().all(|child| child.sends)));
+        world.run(SECOND * 2);
+        assert_stands(&world, 1);
+        assert_ne!(world.ike(at), old);
+        assert!(world.packets.0 - sent > 5_000, "packets went all the time");
+        assert_eq!(world.packets.0 - sent, world.packets.1 - opened, "no packet was lost");
+    }
 }
 
 #[test]
@@ -403,7 +410,17 @@ fn a_share_of_zeros_and_a_length_that_lies_are_refused_and_counted() {
     let at = first.bytes.windows(4).rposition(|octets| octets == [0, 31, 0, 0]).expect("a KE payload") + 4;
     let mut zeros = first.bytes.clone();
     zeros[at..at + 32].fill(0);
-    world.input(B, Input::Datagram { path, bytes: zeros });
+    world.input(B, Input::Datagram { path, bytes: zeros.clone() });
     assert!(world.saw(B, Code::Malformed) && world.log().contains("share"), "{}", world.log());
     assert!(world.hosts[B].endpoint.is_empty(), "nothing is kept for it");
+    assert_eq!(world.hosts[B].endpoint.counters().refused, 1);
+
+    // Five hundred of them are counted, and do not fill the log.
+    for number in 0..500u32 {
+        zeros[4..8].copy_from_slice(&number.to_be_bytes());
+        world.input(B, Input::Datagram { path, bytes: zeros.clone() });
+    }
+    assert_eq!(world.hosts[B].endpoint.counters().refused, 501);
+    let told = world.hosts[B].events.iter().filter(|event| event.code == Code::Malformed).count();
+    assert!((2..50).contains(&told), "{told} are told");
 }

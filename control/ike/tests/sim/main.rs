@@ -1,6 +1,7 @@
 //! Two endpoints, one network, one clock, one seed: IKEv2 as it lives, in simulated time and with real cryptography.
 
 mod chaos;
+mod controls;
 mod features;
 mod network;
 mod policies;
@@ -8,4 +9,5 @@ mod regressions;
 mod resumed;
 mod stories;
 mod transitions;
+mod weaknesses;
 mod world;

@@ -89,6 +89,7 @@ pub(crate) struct Network {
     pub(crate) weather: Weather,
     pub(crate) nat: Option<Nat>,
     pub(crate) cut: bool,
+    lost_next: bool,
     flights: BTreeMap<(Time, u64), Datagram>,
     count: u64,
     sent: usize,
@@ -102,6 +103,7 @@ impl Network {
             weather: Weather::FAIR,
             nat: None,
             cut: false,
+            lost_next: false,
             flights: BTreeMap::new(),
             count: 0,
             sent: 0,
@@ -123,14 +125,25 @@ impl Network {
             recorded.push(datagram.clone());
         }
         let copies = if dice.percent(self.weather.twice) { 2 } else { 1 };
+        let lost = std::mem::take(&mut self.lost_next);
         for _ in 0..copies {
-            if self.cut || dice.percent(self.weather.loss) {
+            if lost || self.cut || dice.percent(self.weather.loss) {
                 continue;
             }
             let due = now + self.weather.delay + dice.up_to(self.weather.jitter);
             self.count += 1;
             self.flights.insert((due, self.count), datagram.clone());
         }
+    }
+
+    /// The next datagram that is sent does not arrive.
+    pub(crate) fn lose_next(&mut self) {
+        self.lost_next = true;
+    }
+
+    /// What is on its way is lost.
+    pub(crate) fn forget(&mut self) {
+        self.flights.clear();
     }
 
     /// Datagrams sent so far.

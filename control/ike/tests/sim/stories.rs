@@ -86,6 +86,7 @@ fn children_and_ike_sas_are_rekeyed_without_a_lost_packet() {
         });
     });
     let before = world.packets;
+    world.pace = Duration::from_millis(2);
     for round in 0..4 {
         let inbound = world.only(round % 2).children[0].inbound;
         world.command(round % 2, Command::RekeyChild { inbound });
