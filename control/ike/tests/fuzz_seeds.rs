@@ -74,8 +74,10 @@ fn scripts() -> Vec<Vec<u8>> {
 #[test]
 fn every_state_with_every_message() {
     let mut found = String::new();
-    for state in endpoint::states::STATES {
-        for (what, effects) in endpoint::states::effects(state) {
+    let clear = endpoint::clear::STATES.map(|state| (state, endpoint::clear::effects(state)));
+    let sealed = endpoint::states::STATES.map(|state| (state, endpoint::states::effects(state)));
+    for (state, rows) in clear.into_iter().chain(sealed) {
+        for (what, effects) in rows {
             found += &format!("{state}, {what}:\n");
             for (effect, contents) in effects {
                 found += &format!("    {effect}: {}\n", contents.join(", "));

@@ -1,6 +1,7 @@
 //! What is done with an endpoint by anyone: datagrams, also sealed with the right keys, in any state and order. Nothing may
 //! panic, nothing that is not sealed may touch a child, memory stays bounded, and everything ends.
 
+pub(crate) mod clear;
 mod mallory;
 pub(crate) mod states;
 
@@ -267,6 +268,17 @@ impl Stage {
         }
     }
 
+    /// An honest beginning with a peer that may move (RFC 4555).
+    fn begin_mobile(&mut self, initiator: bool) {
+        self.begin(1, initiator);
+        let mobile = Notify::new(NotifyType::MobikeSupported, Vec::new());
+        let payloads = [self.mallory.proof(), vec![Payload::Notify(mobile)]].concat();
+        match initiator {
+            true => drop(self.request(ExchangeType::IkeAuth, &payloads)),
+            false => self.respond(&payloads),
+        }
+    }
+
     /// A chain of the fuzzer's own, of payloads that an honest peer sends, or of both.
     fn chain(&mut self, script: &mut Script<'_>) -> Plain {
         let kind = script.octet();
@@ -343,7 +355,7 @@ impl Stage {
                 let limit = if what & 16 == 0 { usize::MAX } else { 120 };
                 self.say(exchange, id, true, &plain, limit);
             }
-            4 => self.command(script.octet()),
+            4 => drop(self.command(script.octet())),
             5 => self.pass(Duration::from_millis(1 << (script.octet() % 18))),
             6 => {
                 let at = usize::from(script.octet());
@@ -363,7 +375,8 @@ impl Stage {
         }
     }
 
-    fn command(&mut self, which: u8) {
+    /// Gives what the endpoint sent.
+    fn command(&mut self, which: u8) -> Vec<Vec<u8>> {
         let ike = self.endpoint.states().first().map(|(ike, _)| *ike);
         let child = self.children.iter().min().copied();
         let peer = name("mallory");
@@ -378,9 +391,9 @@ impl Stage {
             (7, _, Some(inbound)) => Command::PeerMoved { inbound, remote: ([203, 0, 113, 8], 4500).into() },
             (8, ..) => Command::AddressChanged { old: self.ours.ip(), new: [192, 0, 2, 2].into() },
             (9, Some(ike), _) => Command::Down { ike },
-            _ => return,
+            _ => return Vec::new(),
         };
-        self.input(Input::Command(command), true);
+        self.input(Input::Command(command), true)
     }
 
     fn pass(&mut self, span: Duration) {

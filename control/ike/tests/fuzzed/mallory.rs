@@ -11,8 +11,8 @@ use ravelin_ike::crypto::{
 use ravelin_ike::keymat::{IkeKeys, Nonces, Spis};
 use ravelin_ike::sealed::{OpeningKey, Plain, SealingKey, Side};
 use ravelin_ike::wire::{
-    ExchangeType, Header, Identity, IkeSpi, KeyExchange, Message, Nonce, Payload, PayloadType, Ports,
-    ProposalSpi, SecurityAssociation, TrafficSelector, TrafficSelectors,
+    ExchangeType, Header, Identity, IkeSpi, KeyExchange, Message, Nonce, Notify, NotifyType, Payload,
+    PayloadType, Ports, ProposalSpi, SecurityAssociation, TrafficSelector, TrafficSelectors,
 };
 
 /// What both sides prove themselves with.
@@ -37,7 +37,8 @@ pub(crate) struct Mallory {
     pub(crate) at: SocketAddr,
     initiator: bool,
     spis: Spis,
-    suite: IkeSuite,
+    /// The algorithms of the first IKE SA.
+    pub(crate) suite: IkeSuite,
     pair: Option<KeyPair>,
     request: Vec<u8>,
     response: Vec<u8>,
@@ -117,11 +118,16 @@ impl Mallory {
     fn first_payloads(&self, share: &[u8]) -> Vec<Payload<'static>> {
         let proposals = vec![self.suite.to_proposal(1, ProposalSpi::None)];
         let ke = KeyExchange { group: self.suite.group.id(), data: share.to_vec().into() };
-        vec![
+        let mut payloads = vec![
             Payload::SecurityAssociation(SecurityAssociation { proposals }),
             Payload::KeyExchange(ke),
             Payload::Nonce(Nonce::new(NONCE.to_vec()).expect("a nonce")),
-        ]
+        ];
+        if !self.suite.additional.is_empty() {
+            let kind = NotifyType::IntermediateExchangeSupported;
+            payloads.push(Payload::Notify(Notify::new(kind, Vec::new())));
+        }
+        payloads
     }
 
     /// IKE_SA_INIT as an honest initiator sends it.

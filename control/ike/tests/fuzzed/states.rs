@@ -1,46 +1,98 @@
 //! Every state that an endpoint can be in, and what each message of a peer with the right keys does there.
 
-use ravelin_ike::crypto::Group;
+use ravelin_ike::crypto::{AdditionalGroups, Group};
 use ravelin_ike::sealed::Plain;
-use ravelin_ike::wire::{Delete, ExchangeType, Notify, NotifyType, Payload, PayloadType, ProtocolId};
+use ravelin_ike::wire::{
+    Content, Delete, ExchangeType, Gateway, Notify, NotifyType, Payload, PayloadType, ProtocolId, Slot,
+};
 
 use super::mallory::{self, CHILD};
 use super::{EXCHANGES, Stage};
 
-/// States in which there are keys, by name. Before there are any, nothing can be sealed: see the simulation's own table.
-pub(crate) const STATES: [&str; 10] = [
+/// States in which there are keys, by name. Before there are any, nothing can be sealed: see [`super::clear`].
+pub(crate) const STATES: [&str; 18] = [
     "responding",
+    "responding, awaits an additional key exchange",
     "authenticating",
+    "authenticating, makes an additional key exchange",
     "established as responder",
     "established as initiator",
     "established, asks whether the peer lives",
+    "established, makes a child",
     "established, rekeys a child",
     "established, rekeys the IKE SA",
     "established, deletes a child",
+    "established, says where it is",
+    "established, checks where the peer is",
     "closing, deletes the IKE SA",
+    "closing, deletes the IKE SA after the answer",
+    "closing, replaced by the peer",
     "closing, deleted by the peer",
+    "closing, refused",
+];
+
+/// The states that a peer meets which began itself.
+const CALLED: [&str; 5] = [
+    "responding",
+    "responding, awaits an additional key exchange",
+    "established as responder",
+    "established, checks where the peer is",
+    "closing, refused",
 ];
 
 fn stage(state: &str) -> Stage {
-    let initiator = matches!(state, "responding" | "established as responder");
+    let initiator = CALLED.contains(&state);
     let mut stage = Stage::new(initiator);
-    let how_far = match state {
-        "responding" | "authenticating" => 1,
-        _ => 2,
-    };
-    stage.begin(how_far, initiator);
+    if state.ends_with("additional key exchange") {
+        stage.mallory.suite.additional = AdditionalGroups::NONE.with(Slot::ALL[0], Group::MlKem768);
+    }
+    if state.starts_with("responding") || state.starts_with("authenticating") || state == "closing, refused" {
+        stage.begin(1, initiator);
+    } else if state.ends_with(" is") {
+        stage.begin_mobile(initiator);
+    } else {
+        stage.begin(2, initiator);
+    }
     match state {
-        "established, asks whether the peer lives" => stage.command(4),
-        "established, rekeys a child" => stage.command(2),
-        "established, rekeys the IKE SA" => stage.command(1),
-        "established, deletes a child" => stage.command(3),
-        "closing, deletes the IKE SA" => stage.command(9),
+        "established, asks whether the peer lives" => drop(stage.command(4)),
+        "established, makes a child" => {
+            let delete = Delete::Children { protocol: ProtocolId::Esp, spis: vec![CHILD] };
+            stage.request(ExchangeType::Informational, &[Payload::Delete(delete)]);
+            stage.command(0);
+        }
+        "established, rekeys a child" => drop(stage.command(2)),
+        "established, rekeys the IKE SA" => drop(stage.command(1)),
+        "established, deletes a child" => drop(stage.command(3)),
+        "established, says where it is" => drop(stage.command(8)),
+        "established, checks where the peer is" => {
+            stage.mallory.at = ([198, 51, 100, 2], 4500).into();
+            let update = Notify::new(NotifyType::UpdateSaAddresses, Vec::new());
+            stage.request(ExchangeType::Informational, &[Payload::Notify(update)]);
+        }
+        "closing, deletes the IKE SA" => drop(stage.command(9)),
+        "closing, deletes the IKE SA after the answer" => {
+            stage.command(4);
+            stage.command(9);
+        }
+        "closing, replaced by the peer" => {
+            let payloads = successor(&mut stage);
+            stage.request(ExchangeType::CreateChildSa, &payloads);
+        }
         "closing, deleted by the peer" => {
             stage.request(ExchangeType::Informational, &[Payload::Delete(Delete::Ike)]);
         }
+        "closing, refused" => drop(stage.request(ExchangeType::IkeAuth, &[])),
         _ => {}
     }
     stage
+}
+
+/// What asks for the IKE SA's successor, or gives one.
+fn successor(stage: &mut Stage) -> Vec<Payload<'static>> {
+    let spi = ravelin_ike::wire::ProposalSpi::Ike(ravelin_ike::wire::IkeSpi(0x77));
+    let proposals = vec![mallory::suite().to_proposal(1, spi)];
+    let ike = Payload::SecurityAssociation(ravelin_ike::wire::SecurityAssociation { proposals });
+    [vec![ike], stage.mallory.exchange(Group::Curve25519, &mut stage.dice)].concat()
 }
 
 /// What a message may hold.
@@ -50,9 +102,10 @@ fn contents(stage: &mut Stage) -> Vec<(&'static str, Plain)> {
     let exchange = stage.mallory.exchange(Group::Curve25519, &mut stage.dice);
     let ask = [stage.mallory.child(CHILD + 1, Some(Group::Curve25519), false), exchange.clone()].concat();
     let answer = [stage.mallory.child(CHILD + 1, Some(Group::Curve25519), true), exchange.clone()].concat();
-    let spi = ravelin_ike::wire::ProposalSpi::Ike(ravelin_ike::wire::IkeSpi(0x77));
-    let proposals = vec![mallory::suite().to_proposal(1, spi)];
-    let ike = Payload::SecurityAssociation(ravelin_ike::wire::SecurityAssociation { proposals });
+    let ike = successor(stage);
+    let kem = stage.mallory.exchange(Group::MlKem768, &mut stage.dice);
+    let elsewhere = Content::Redirect { gateway: Gateway::Address([203, 0, 113, 9].into()), nonce: &[] };
+    let cookie = Content::Cookie2(&[5; 16]).notify();
     let delete = |spis| vec![Payload::Delete(Delete::Children { protocol: ProtocolId::Esp, spis })];
     let payloads = [
         ("nothing", Vec::new()),
@@ -60,8 +113,9 @@ fn contents(stage: &mut Stage) -> Vec<(&'static str, Plain)> {
         ("a child", ask.clone()),
         ("a child as answer", answer),
         ("a child's successor", [vec![Payload::Notify(about)], ask].concat()),
-        ("an IKE SA's successor", [vec![ike], exchange.clone()].concat()),
+        ("an IKE SA's successor", ike),
         ("a share", exchange),
+        ("a share of ML-KEM", kem),
         ("delete of a child", delete(vec![CHILD])),
         ("delete of a stranger's child", delete(vec![1234])),
         ("delete of the IKE SA", vec![Payload::Delete(Delete::Ike)]),
@@ -69,59 +123,94 @@ fn contents(stage: &mut Stage) -> Vec<(&'static str, Plain)> {
         ("TEMPORARY_FAILURE", notify(NotifyType::TemporaryFailure)),
         ("CHILD_SA_NOT_FOUND", notify(NotifyType::ChildSaNotFound)),
         ("AUTHENTICATION_FAILED", notify(NotifyType::AuthenticationFailed)),
+        ("INVALID_SYNTAX", notify(NotifyType::InvalidSyntax)),
+        ("NO_ADDITIONAL_SAS", notify(NotifyType::NoAdditionalSas)),
+        ("REDIRECT", vec![Payload::Notify(elsewhere.notify())]),
+        ("COOKIE2", vec![Payload::Notify(cookie)]),
         ("INITIAL_CONTACT", notify(NotifyType::InitialContact)),
         ("UPDATE_SA_ADDRESSES", notify(NotifyType::UpdateSaAddresses)),
     ];
     let written = payloads.map(|(name, payloads)| (name, Plain::write(&payloads).expect("fits")));
     let broken = Plain::of_chain(PayloadType::SecurityAssociation, vec![0, 0, 0, 7, 1, 2, 3]);
-    written.into_iter().chain([("a broken SA", broken)]).collect()
+    // Of a kind that nobody knows (RFC 7296 2.5): the second is critical.
+    let unknown = |flags| Plain::of_chain(PayloadType::from(200), vec![0, flags, 0, 4]);
+    let more = [
+        ("a broken SA", broken),
+        ("an unknown payload", unknown(0)),
+        ("an unknown critical payload", unknown(0x80)),
+    ];
+    written.into_iter().chain(more).collect()
 }
 
 /// Effects, each with the contents that have it.
-pub(crate) type Effects = Vec<(String, Vec<&'static str>)>;
+#[derive(Default)]
+pub(crate) struct Effects(Vec<(String, Vec<&'static str>)>);
+
+impl Effects {
+    pub(crate) fn add(&mut self, effect: String, content: &'static str) {
+        match self.0.iter_mut().find(|(known, _)| *known == effect) {
+            Some((_, contents)) => contents.push(content),
+            None => self.0.push((effect, vec![content])),
+        }
+    }
+
+    /// The effect that most contents have, without naming them, comes last.
+    pub(crate) fn shortened(mut self) -> Vec<(String, Vec<&'static str>)> {
+        self.0.sort_by_key(|(_, contents)| contents.len());
+        let alone = self.0.len() == 1;
+        if let Some((_, contents)) = self.0.last_mut() {
+            *contents = vec![if alone { "anything" } else { "anything else" }];
+        }
+        self.0
+    }
+}
+
+/// Names of what is sent, with what each message does.
+pub(crate) type Row = (String, Vec<(String, Vec<&'static str>)>);
+
+/// What kind of message.
+pub(crate) fn what(exchange: ExchangeType, response: bool) -> String {
+    format!("{exchange} {}", if response { "response" } else { "request" })
+}
 
 /// What each message does in a state: exchange and direction, then effects with the contents that have them.
-pub(crate) fn effects(state: &str) -> Vec<(String, Effects)> {
+pub(crate) fn effects(state: &str) -> Vec<Row> {
     let mut list = Vec::new();
     for exchange in EXCHANGES {
         for response in [false, true] {
-            let mut effects = Effects::new();
+            let mut effects = Effects::default();
             for number in 0..contents(&mut stage(state)).len() {
                 let mut stage = stage(state);
-                let (content, plain) = contents(&mut stage).remove(number);
-                let effect = stage.effect(exchange, response, &plain);
-                match effects.iter_mut().find(|(known, _)| *known == effect) {
-                    Some((_, contents)) => contents.push(content),
-                    None => effects.push((effect, vec![content])),
-                }
+                let (content, plain) = contents(&mut stage).swap_remove(number);
+                let id = match response {
+                    true => stage.mallory.asked.map_or(0, |(id, _)| id),
+                    false => stage.mallory.next_id,
+                };
+                let say = |stage: &mut Stage| stage.say(exchange, id, response, &plain, usize::MAX).len();
+                let effect = stage.effect(say);
+                effects.add(effect, content);
                 stage.end();
             }
-            let direction = if response { "response" } else { "request" };
-            if let [(_, contents)] = &mut effects[..] {
-                *contents = vec!["anything"];
-            }
-            list.push((format!("{exchange} {direction}"), effects));
+            list.push((what(exchange, response), effects.shortened()));
         }
     }
     list
 }
 
 impl Stage {
-    fn effect(&mut self, exchange: ExchangeType, response: bool, plain: &Plain) -> String {
-        let states =
-            |stage: &Self| stage.endpoint.states().iter().map(|(_, state)| *state).collect::<Vec<_>>();
-        let (before, children) = (states(self), self.children.len());
-        let id = match response {
-            true => self.mallory.asked.map_or(0, |(id, _)| id),
-            false => self.mallory.next_id,
+    /// What comes of it, in words; `act` gives how many datagrams were sent.
+    pub(crate) fn effect(&mut self, act: impl FnOnce(&mut Self) -> usize) -> String {
+        let states = |stage: &Self| {
+            let mut states: Vec<_> = stage.endpoint.states().iter().map(|(_, state)| *state).collect();
+            states.sort_unstable();
+            states
         };
-        let sent = self.say(exchange, id, response, plain, usize::MAX).len();
-        let mut effect = match sent {
+        let (before, children) = (states(self), self.children.len());
+        let mut effect = match act(self) {
             0 => "nothing is sent".to_owned(),
             count => format!("{count} sent"),
         };
-        let mut after = states(self);
-        after.sort_unstable();
+        let after = states(self);
         if after != before {
             effect += &format!(
                 ", becomes {}",
