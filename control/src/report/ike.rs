@@ -37,6 +37,7 @@ pub(super) fn families(report: &Report) -> Vec<Family> {
         ("version_1", refused.version_1),
         ("unknown_spi", refused.unknown_spi),
         ("limited", refused.limited),
+        ("refused", refused.refused),
         ("queue_full", report.dropped.0),
         ("strangers_full", report.dropped.1),
     ] {
