@@ -200,6 +200,11 @@ impl Session {
         }
     }
 
+    /// Whether close_notify has come: nothing follows, and our side may still speak.
+    pub fn peer_has_closed(&self) -> bool {
+        self.opener.is_closed()
+    }
+
     /// Whether nothing is opened before [`Change::ReceiveUnder`].
     pub fn awaits_key(&self) -> bool {
         self.opener.awaits_key()
