@@ -2,6 +2,7 @@
 //! order, or both ends see a reset.
 
 mod chaos;
+mod faults;
 mod host;
 mod stories;
 #[path = "../support/mod.rs"]

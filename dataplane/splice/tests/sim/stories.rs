@@ -24,7 +24,7 @@ pub(crate) fn good() -> Link {
     Link { delay: 5_000, jitter: 0, lost: 0, twice: 0 }
 }
 
-fn world(client: Habits, server: Habits) -> World {
+pub(crate) fn world(client: Habits, server: Habits) -> World {
     World::new(1, Limits::default(), [good(), good()], [client, server])
 }
 

@@ -4,8 +4,9 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
 use ravelin_splice::wire::segment::Segment;
-use ravelin_splice::{Arrival, Clear, Endpoint, Frame, Limits, Memory, Now, Splice};
+use ravelin_splice::{Arrival, Endpoint, Frame, Limits, Memory, Now, Splice};
 
+use super::faults::Wire;
 use super::host::{Habits, Host, State};
 use super::support::{Dice, Slot, Slots};
 
@@ -35,7 +36,7 @@ enum Event {
 }
 
 pub(crate) struct World {
-    pub(crate) splice: Splice<Slot, Clear>,
+    pub(crate) splice: Splice<Slot, Wire>,
     pub(crate) memory: Slots,
     pub(crate) hosts: [Host; 2],
     pub(crate) links: [Link; 2],
@@ -59,7 +60,7 @@ impl World {
             Host::new(client, CLIENT, SERVER, dice.word() as u32, false),
             Host::new(server, SERVER, CLIENT, dice.word() as u32, true),
         ];
-        let splice = Splice::new(limits, Clear, SLOTS, Now(0)).expect("limits are fit");
+        let splice = Splice::new(limits, Wire::default(), SLOTS, Now(0)).expect("limits are fit");
         let mut world = Self {
             splice,
             memory: Slots::new(SLOTS, 2_048),
