@@ -49,6 +49,11 @@ scale: ready ## Ten thousand peers at one gateway, and ten seconds of 50,000 spo
 bench-crypto: ready ## AES-GCM and ChaCha20-Poly1305 beside other libraries; writes target/bench/crypto.json. QUICK=1, ROWS="seal size=64"
 	cargo bench --locked --package ravelin-crypto-accel --bench crypto --features peers -- $(if $(QUICK),--quick) $(ROWS)
 
+.PHONY: bench-splice
+bench-splice: ready ## What a segment costs in the TCP splice, and its goodput on bad links beside the kernel's
+	cargo bench --locked --package ravelin-splice --bench segment
+	cargo test --release --locked --package ravelin-splice --test linux goodput -- --ignored --nocapture
+
 .PHONY: constant-time
 constant-time: ready ## The timing tests of the cryptography at length (20 rounds of 400,000 measurements each; keep the machine quiet)
 	RAVELIN_TIMING_ROUNDS=20 cargo test --release --locked --package ravelin-crypto-accel --test constant_time -- timing --nocapture --test-threads=1

@@ -65,3 +65,6 @@ pub use relay::{Clear, Passed, Refused, Relay, Side, Way};
 pub use splice::{Arrival, Splice};
 pub use time::Now;
 pub use turn::{Endpoint, Ends, Transmit};
+
+/// Octets that a connection takes, beside its places in the table and the timer wheel (32 octets).
+pub const FLOW_OCTETS: usize = size_of::<Option<flow::Flow>>();

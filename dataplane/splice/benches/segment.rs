@@ -1,0 +1,188 @@
+//! What one segment of 1,448 octets costs on its way from the client's leg to the server's, acknowledgments of both legs
+//! included, by number of connections. Bursts of four, sixteen connections a round, as a ring would give them.
+//!
+//! The feed writes headers only: data are zero, so their sum is. Its own cost is measured and taken off.
+
+#[expect(dead_code, reason = "few dice are thrown here")]
+#[path = "../tests/support/mod.rs"]
+mod support;
+
+use std::hint::black_box;
+use std::net::IpAddr;
+use std::time::Instant;
+
+use ravelin_splice::wire::build::{Header, Opening};
+use ravelin_splice::wire::segment::Flags;
+use ravelin_splice::wire::seq::Seq;
+use ravelin_splice::{Arrival, Clear, Endpoint, Limits, Memory, Now, Splice};
+use support::{Dice, Slot, Slots};
+
+const SERVER: Endpoint = (IpAddr::V4(std::net::Ipv4Addr::new(198, 51, 100, 7)), 443);
+const DATA: u16 = 1_448;
+const BURST: u32 = 4;
+const ROUND: usize = 16;
+const SLOTS: u32 = 4_096;
+/// Where a segment lies in its frame.
+const AT: usize = 40;
+
+/// How far one connection is.
+#[derive(Clone, Copy)]
+struct Position {
+    client: Endpoint,
+    sent: Seq,
+}
+
+struct Bench {
+    splice: Splice<Slot, Clear>,
+    memory: Slots,
+    positions: Vec<Position>,
+    now: u64,
+    dice: Dice,
+}
+
+fn client(number: u32) -> Endpoint {
+    (std::net::Ipv4Addr::from(0x0a00_0000 + number / 60_000).into(), 1_024 + (number % 60_000) as u16)
+}
+
+impl Bench {
+    fn new(flows: u32, verify: bool) -> Self {
+        let limits = Limits { flows, verify, keepalive_ms: 0, ..Limits::default() };
+        let splice = Splice::new(limits, Clear, SLOTS, Now(0)).expect("limits are fit");
+        let memory = Slots::new(SLOTS, 2_048);
+        let mut bench = Self { splice, memory, positions: Vec::new(), now: 1_000_000, dice: Dice(7) };
+        for number in 0..flows {
+            bench.open(number);
+        }
+        assert_eq!(bench.splice.counts().0, flows as usize);
+        bench
+    }
+
+    fn open(&mut self, number: u32) {
+        let client = client(number);
+        let opening = Some(Opening { mss: 1_460, scale: Some(7), sack: true });
+        let (syn, ack) = (Flags::SYN, Flags::ACK);
+        self.feed(client, SERVER, (Seq(0), Seq(0)), syn, 0, opening);
+        self.feed(SERVER, client, (Seq(0), Seq(1)), syn.and(ack), 0, opening);
+        self.feed(client, SERVER, (Seq(1), Seq(1)), ack, 0, None);
+        self.turn();
+        self.positions.push(Position { client, sent: Seq(1) });
+    }
+
+    fn frame(
+        &mut self,
+        from: Endpoint,
+        to: Endpoint,
+        (seq, ack): (Seq, Seq),
+        flags: Flags,
+        len: u16,
+        opening: Option<Opening>,
+    ) -> Arrival<Slot> {
+        use ravelin_splice::Frame;
+        let mut frame = self.memory.take().expect("enough frames");
+        let stamp = ((self.now / 1_000) as u32, 0);
+        let header = Header {
+            source: from.1,
+            destination: to.1,
+            seq,
+            ack,
+            flags,
+            window: 65_535,
+            timestamps: Some(stamp),
+            blocks: &[],
+            opening,
+        };
+        let end = AT + if opening.is_some() { 44 } else { 32 };
+        let start = header.write(frame.octets_mut(), end, 0, (from.0, to.0)).expect("room");
+        // The length is in the pseudo-header.
+        let octets = frame.octets_mut();
+        let sum = u16::from_be_bytes([octets[start + 16], octets[start + 17]]);
+        let sum = ravelin_splice::wire::checksum::update(sum, 0, len);
+        octets[start + 16..start + 18].copy_from_slice(&sum.to_be_bytes());
+        let len = (end - start) as u16 + len;
+        Arrival { frame, at: start as u16, len, source: from.0, destination: to.0 }
+    }
+
+    fn feed(
+        &mut self,
+        from: Endpoint,
+        to: Endpoint,
+        numbers: (Seq, Seq),
+        flags: Flags,
+        len: u16,
+        opening: Option<Opening>,
+    ) {
+        let arrival = self.frame(from, to, numbers, flags, len, opening);
+        self.splice.receive(Now(self.now), arrival, &mut self.memory);
+    }
+
+    fn turn(&mut self) {
+        self.splice.expire(Now(self.now), &mut self.memory);
+        self.splice.flush(Now(self.now), &mut self.memory);
+        while let Some(transmit) = self.splice.transmit() {
+            black_box(transmit.len);
+            self.splice.complete(transmit.frame, &mut self.memory);
+        }
+    }
+
+    /// Bursts on some connections, and the servers' acknowledgments of them.
+    fn round(&mut self, feed_only: bool) {
+        self.now += 50;
+        let chosen: [usize; ROUND] =
+            std::array::from_fn(|_| self.dice.below(self.positions.len() as u64) as usize);
+        for number in chosen {
+            let position = self.positions[number];
+            for segment in 0..BURST {
+                let seq = position.sent.plus(segment * u32::from(DATA));
+                let numbers = (seq, Seq(1));
+                self.give(feed_only, position.client, SERVER, numbers, DATA);
+            }
+            self.positions[number].sent = position.sent.plus(BURST * u32::from(DATA));
+        }
+        if !feed_only {
+            self.turn();
+        }
+        for number in chosen {
+            let position = self.positions[number];
+            self.give(feed_only, SERVER, position.client, (Seq(1), position.sent), 0);
+        }
+        if !feed_only {
+            self.turn();
+        }
+    }
+
+    fn give(&mut self, feed_only: bool, from: Endpoint, to: Endpoint, numbers: (Seq, Seq), len: u16) {
+        let arrival = self.frame(from, to, numbers, Flags::ACK, len, None);
+        if feed_only {
+            self.memory.give(black_box(arrival).frame);
+        } else {
+            self.splice.receive(Now(self.now), arrival, &mut self.memory);
+        }
+    }
+
+    /// Nanoseconds a segment, the least of several measurements.
+    fn measure(&mut self, feed_only: bool, rounds: usize) -> f64 {
+        (0..7)
+            .map(|_| {
+                let start = Instant::now();
+                (0..rounds).for_each(|_| self.round(feed_only));
+                start.elapsed().as_nanos() as f64 / (rounds * ROUND * BURST as usize) as f64
+            })
+            .fold(f64::INFINITY, f64::min)
+    }
+}
+
+fn main() {
+    println!("octets a connection, openings and tables aside: {}", ravelin_splice::FLOW_OCTETS);
+    println!("connections   ns/segment   without verification   (feed)");
+    for flows in [1_000, 10_000, 100_000] {
+        let [whole, trusting] = [true, false].map(|verify| {
+            let mut bench = Bench::new(flows, verify);
+            bench.measure(false, 2_000);
+            let whole = bench.measure(false, 2_000);
+            // Last, as it leaves the connections behind.
+            let feed = bench.measure(true, 2_000);
+            (whole - feed, feed)
+        });
+        println!("{flows:11} {:12.0} {:22.0} {:8.0}", whole.0, trusting.0, whole.1);
+    }
+}
