@@ -44,8 +44,8 @@ pub(crate) enum Effect {
     Confirm(IkeId),
     /// The peer knows what has replaced that IKE SA.
     Known(IkeId),
-    /// That IKE SA, made by the peer's rekey, has lost against ours.
-    Redundant(IkeId),
+    /// The first IKE SA, made by the peer's rekey, has lost against the second, made by ours.
+    Redundant(IkeId, IkeId),
 }
 
 /// Time, dice, policy and the shared numbers come in; effects go out in order.

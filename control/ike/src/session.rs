@@ -63,8 +63,8 @@ pub(crate) enum Order {
     Confirm(IkeId),
     /// The peer knows what has replaced it, or nobody does any more.
     Known,
-    /// The peer will delete it, or never had it.
-    Redundant,
+    /// The peer will delete it, or never had it: what it was to do, that one does.
+    Redundant(IkeId),
 }
 
 /// One IKE SA.
@@ -162,7 +162,9 @@ impl Session {
                 State::Gone
             }
             (State::Established(state), Order::Down(why)) => state.close(ctx, why),
-            (State::Established(state), Order::Redundant) => {
+            (State::Established(mut state), Order::Redundant(winner)) => {
+                state.abandon(ctx);
+                ctx.out.push(Effect::Adopt(winner, Vec::new(), std::mem::take(&mut state.tasks)));
                 State::Closing(Box::new(Closing::redundant(ctx, state.sa, state.peer)))
             }
             (State::Established(state), Order::Superseded) => {
@@ -294,14 +296,14 @@ impl Established {
             }
             Order::Confirm(old) if self.sa.window.has_heard() => ctx.out.push(Effect::Known(old)),
             Order::Confirm(_) if self.doing.is_none() && self.tasks.is_empty() => self.push(Task::Probe),
-            Order::Confirm(_) | Order::Known | Order::Redundant => {}
+            Order::Confirm(_) | Order::Known | Order::Redundant(_) => {}
             Order::Superseded | Order::Down(_) | Order::Forget => {}
         }
         self.go_on(ctx)
     }
 
     /// Queues a child unless it stands already, or one that covers the packet does.
-    fn bring(&mut self, want: Want) {
+    pub(crate) fn bring(&mut self, want: Want) {
         let standing =
             self.children.iter().filter(|child| matches!(child.life, Life::Standing | Life::Rekeying));
         let covers = |child: &Child| match &want.flow {

@@ -408,7 +408,9 @@ impl Endpoint {
                 // It has come and gone meanwhile.
                 Effect::Confirm(_) => self.order(now, id, Order::Known, begun),
                 Effect::Known(old) => self.order(now, old, Order::Known, begun),
-                Effect::Redundant(rival) => self.order(now, rival, Order::Redundant, begun),
+                Effect::Redundant(rival, winner) => {
+                    self.order(now, rival, Order::Redundant(winner), begun);
+                }
             }
         }
         if proved {

@@ -35,6 +35,17 @@ pub(crate) struct ChildInFlight {
     pub(crate) ask: ChildAsk,
     /// Whether INVALID_KE_PAYLOAD may still be followed.
     retry: bool,
+    /// Children that the peer deleted meanwhile and that we do not know: one may be this one, whose making we have not heard of.
+    gone: Vec<u32>,
+}
+
+impl ChildInFlight {
+    /// The peer deleted what we do not know.
+    pub(crate) fn deleted(&mut self, outbound: u32) {
+        if self.gone.len() < 256 {
+            self.gone.push(outbound);
+        }
+    }
 }
 
 /// An IKE SA that we asked for.
@@ -97,7 +108,7 @@ fn send_ask(
         payloads.insert(0, Payload::Notify(notify));
     }
     this.sa.request(ctx, ExchangeType::CreateChildSa, &payloads);
-    let ask = Box::new(ChildInFlight { ask, retry });
+    let ask = Box::new(ChildInFlight { ask, retry, gone: Vec::new() });
     this.doing = Some(match old {
         None => Doing::NewChild(ask),
         Some(old) => Doing::RekeyChild { old, ask, rival: None },
@@ -129,7 +140,9 @@ pub(crate) fn created(this: &mut Established, ctx: &mut Context<'_>, flight: Chi
         }
         Err((failure, None)) => {
             failed(this, ctx, &format!("child {}", want.child.name), &failure);
-            delete_half_made(this, ctx, view);
+            if failure.notify != NotifyType::ChildSaNotFound {
+                delete_half_made(this, ctx, view);
+            }
         }
     }
 }
@@ -154,7 +167,7 @@ fn accept(
     flight: ChildInFlight,
     view: View<'_>,
 ) -> Result<Accepted, (Failure, Option<Group>)> {
-    let ours = flight.ask.nonce;
+    let (ours, gone) = (flight.ask.nonce, flight.gone);
     let groups: Vec<_> = flight.ask.want.child.offers.iter().flat_map(|offer| offer.groups()).collect();
     let theirs = view.nonce().map(|nonce| nonce.octets().to_vec()).unwrap_or_default();
     if theirs.is_empty() && view.error().is_none() {
@@ -163,6 +176,11 @@ fn accept(
     }
     let parties = this.parties();
     match child::accept(ctx, &this.sa, &parties, flight.ask, view, (&ours, &theirs)) {
+        Ok((_, child)) if gone.contains(&child.outbound.get()) => {
+            ctx.shared.release_spi(child.inbound);
+            let text = "the peer deleted it before its answer came";
+            Err((Failure::new(NotifyType::ChildSaNotFound, text), None))
+        }
         Ok((sa, child)) => Ok((sa, child, collision::lowest(&ours, &theirs))),
         Err(failure) => {
             let group = failure.group.filter(|group| flight.retry && groups.contains(group));
@@ -229,6 +247,11 @@ fn rekey_failed(
                 child.life = Life::Standing;
                 child.soft = Some(again);
             }
+        }
+        // What was deleted again was to replace this one, which the peer keeps for no other purpose.
+        NotifyType::ChildSaNotFound if view.error().is_none() => {
+            this.replaced(ctx.now, old);
+            this.push(Task::DeleteChild(old));
         }
         NotifyType::ChildSaNotFound => {
             // RFC 7296 2.25: the peer has lost it; what policy wants is made anew.
@@ -353,7 +376,8 @@ fn respond_rekey(
 /// The peer deleted the old child of a rekey that it began: it is ready for the new one (RFC 7296 2.8).
 pub(crate) fn successor_ready(this: &Established, ctx: &mut Context<'_>, old: Spi) {
     let same = |child: &&crate::child::Child| child.life == Life::Standing;
-    let Some(gone) = this.children.iter().find(|child| child.inbound == old) else { return };
+    let replaced = |child: &&crate::child::Child| child.inbound == old && child.life != Life::Standing;
+    let Some(gone) = this.children.iter().find(replaced) else { return };
     let successors = this.children.iter().filter(same).filter(|child| {
         child.inbound != old && child.policy.name == gone.policy.name && child.resource == gone.resource
     });
@@ -362,13 +386,8 @@ pub(crate) fn successor_ready(this: &Established, ctx: &mut Context<'_>, old: Sp
     }
 }
 
-/// Asks for the IKE SA's successor. One that still waits for its own children has new keys anyway, and its successor would
-/// never hear of them.
+/// Asks for the IKE SA's successor.
 pub(crate) fn ask_rekey_ike(this: &mut Established, ctx: &mut Context<'_>) {
-    if this.awaits {
-        this.clock.rekey = Some(Established::again(ctx));
-        return;
-    }
     let group = this.sa.suite.group;
     send_ike_ask(this, ctx, group, true);
 }
@@ -514,7 +533,7 @@ pub(crate) fn rekeyed_ike(
                     State::Closing(Box::new(Closing::replaced(ctx, this.sa, this.peer, rival)))
                 }
                 won => {
-                    ctx.out.extend(won.map(|(_, rival)| Effect::Redundant(rival)));
+                    ctx.out.extend(won.map(|(_, rival)| Effect::Redundant(rival, successor.sa.id)));
                     hand_over(&mut this, ctx, &mut successor);
                     ctx.out.push(Effect::Spawn(Box::new(Session::established(successor))));
                     State::Closing(Box::new(Closing::delete(ctx, this.sa, this.peer)))

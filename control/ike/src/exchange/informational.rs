@@ -62,7 +62,12 @@ pub(crate) fn respond(this: &mut Established, ctx: &mut Context<'_>, view: View<
 /// The peer deletes the child that sends to its SPI. Gives our SPI for the answer, unless we asked for the same
 /// (RFC 7296 1.4.1 and 2.25.1).
 fn delete_child(this: &mut Established, ctx: &mut Context<'_>, outbound: u32) -> Option<u32> {
-    let child = this.children.iter().find(|child| child.outbound.get() == outbound)?;
+    let Some(child) = this.children.iter().find(|child| child.outbound.get() == outbound) else {
+        if let Some(Doing::NewChild(ask) | Doing::RekeyChild { ask, .. }) = &mut this.doing {
+            ask.deleted(outbound);
+        }
+        return None;
+    };
     let (inbound, life) = (child.inbound, child.life);
     if life == Life::Deleting {
         // Ours is on the way: its answer removes the child.

@@ -206,6 +206,8 @@ struct Works {
     under_way: UnderWay,
     /// Children that we were about to delete.
     deletes: Vec<Spi>,
+    /// And those that only the peer has.
+    forgotten: Vec<Spi>,
     /// We were about to delete everything.
     ends: bool,
     leased: Vec<IpAddr>,
@@ -220,6 +222,10 @@ impl Works {
             Task::DeleteChild(spi) => Some(*spi),
             _ => None,
         });
+        let forgotten = this.tasks.iter().filter_map(|task| match task {
+            Task::DeleteForgotten(spi) => Some(*spi),
+            _ => None,
+        });
         Some(Self {
             identity: this.identity.clone(),
             features: this.features,
@@ -228,6 +234,7 @@ impl Works {
             children: this.children.iter().map(ChildRecord::of).collect(),
             under_way: UnderWay::of(this.doing.as_ref())?,
             deletes: deletes.collect(),
+            forgotten: forgotten.collect(),
             ends: this.tasks.iter().any(|task| matches!(task, Task::DeleteIke)),
             leased: this.leased.clone(),
         })
@@ -272,6 +279,7 @@ impl Works {
         if moves {
             this.push(if self.birth.ours { Task::UpdateAddresses } else { Task::CheckAddress });
         }
+        self.forgotten.into_iter().for_each(|spi| this.push(Task::DeleteForgotten(spi)));
         self.deletes.into_iter().for_each(|spi| this.push(Task::DeleteChild(spi)));
         this.push(if self.ends { Task::DeleteIke } else { Task::Probe });
         Ok(this)

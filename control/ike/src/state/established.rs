@@ -336,7 +336,7 @@ impl Established {
 
     /// Begins the next waiting task if nothing is on the way.
     pub(crate) fn go_on(mut self, ctx: &mut Context<'_>) -> State {
-        while self.doing.is_none() && self.sa.window.is_free() {
+        while !self.awaits && self.doing.is_none() && self.sa.window.is_free() {
             let Some(task) = self.tasks.pop_front() else { break };
             match task {
                 Task::Probe => mobike::ask_probe(&mut self, ctx),
@@ -505,10 +505,17 @@ impl Established {
         children: Vec<Child>,
         tasks: VecDeque<Task>,
     ) -> State {
-        self.tasks.extend(tasks.into_iter().filter(|task| !matches!(task, Task::RekeyIke)));
         self.awaits = false;
         children.iter().for_each(|child| ctx.shared.hand_over(child.inbound, self.sa.id));
         self.children.extend(children);
+        for task in std::mem::take(&mut self.tasks).into_iter().chain(tasks) {
+            match task {
+                Task::RekeyIke => {}
+                // It may stand by now.
+                Task::NewChild(want) => self.bring(want),
+                task => self.push(task),
+            }
+        }
         self.go_on(ctx)
     }
 

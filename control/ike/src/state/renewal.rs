@@ -70,12 +70,13 @@ impl Established {
 
     /// When [`Self::timer`] has something to do next. Tasks that came with a takeover are due at once.
     pub(crate) fn deadline(&self) -> Option<Time> {
-        let free = self.doing.is_none() && self.sa.window.is_free();
+        let free = !self.awaits && self.doing.is_none() && self.sa.window.is_free();
         if free && !self.tasks.is_empty() {
             return Some(self.clock.heard);
         }
         let idle = self.doing.is_none() && self.tasks.is_empty();
-        let liveness = self.peer.liveness.filter(|_| idle).map(|liveness| self.clock.heard + liveness);
+        let liveness =
+            self.peer.liveness.filter(|_| idle && !self.awaits).map(|liveness| self.clock.heard + liveness);
         let own = [
             self.sa.window.deadline(),
             self.clock.rekey,

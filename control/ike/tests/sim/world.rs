@@ -379,7 +379,11 @@ impl World {
                     "host {at}: a packet under {mine}, which the peer has dropped\n{}",
                     self.journal()
                 );
-                assert!(child.sa.replaces.is_none(), "a successor is used before the peer has it");
+                assert!(
+                    child.sa.replaces.is_none(),
+                    "host {at}: the successor {mine} is used before the peer has it\n{}",
+                    self.journal()
+                );
             }
         }
     }
