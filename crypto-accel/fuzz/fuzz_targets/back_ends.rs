@@ -84,14 +84,19 @@ fn text<'a>(job: &Job, input: &'a [u8], buffer: &'a mut [u8]) -> Text<'a> {
 fn run(batch: &Batch, back_end: BackEnd) -> Made {
     let jobs = &batch.jobs;
     let key = |job: &Job| Key::on(back_end, job.algorithm(), &octets(job.algorithm().key_len(), job.key));
-    let keys: Vec<Key> = jobs.iter().map(|job| key(job).expect("the length is right")).collect();
+    let made: Vec<Key> = jobs.iter().map(|job| key(job).expect("the length is right")).collect();
+    // Jobs with the same octets share a key, as packets of one SA do.
+    let first = |job: &Job| {
+        jobs.iter().position(|other| (other.key, other.algorithm()) == (job.key, job.algorithm()))
+    };
+    let keys: Vec<&Key> = jobs.iter().map(|job| &made[first(job).expect("it is among them")]).collect();
     let aads: Vec<Vec<u8>> = jobs.iter().map(|job| octets(job.aad.into(), batch.seed)).collect();
     let clear: Vec<Vec<u8>> = jobs.iter().map(|job| octets(job.length(), batch.seed)).collect();
     let room = || jobs.iter().map(|job| vec![FENCE; job.shift() + job.length() + 64]).collect::<Vec<_>>();
 
     let (mut sealed, mut tags) = (room(), vec![[0; 16]; jobs.len()]);
     let mut work: Vec<SealJob<'_>> =
-        (jobs.iter().zip(&keys).zip(&aads).zip(&clear).zip(&mut sealed).zip(&mut tags))
+        (jobs.iter().zip(keys.iter().copied()).zip(&aads).zip(&clear).zip(&mut sealed).zip(&mut tags))
             .map(|(((((job, key), aad), clear), sealed), tag)| {
                 let number = NumberRange::from_reserved(0, 1).take().expect("one is left");
                 SealJob::new(key, Nonce::tls13(&job.iv, number), aad, text(job, clear, sealed), tag)
@@ -115,7 +120,7 @@ fn run(batch: &Batch, back_end: BackEnd) -> Made {
     }
     let mut opened = room();
     let mut work: Vec<OpenJob<'_>> =
-        (jobs.iter().zip(&keys).zip(&aads).zip(&hidden).zip(&mut opened).zip(&given))
+        (jobs.iter().zip(keys.iter().copied()).zip(&aads).zip(&hidden).zip(&mut opened).zip(&given))
             .map(|(((((job, key), aad), hidden), opened), tag)| {
                 OpenJob::new(key, ReceivedNonce::tls13(&job.iv, 0), aad, text(job, hidden, opened), tag)
             })
