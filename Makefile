@@ -9,7 +9,7 @@ export RAVELIN_PYTHON := $(CURDIR)/.venv/bin/python
 
 .PHONY: help
 help: ## Show this list
-	@grep -hE '^[a-z-]+: .*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  %-14s %s\n", $$1, $$2 }'
+	@grep -hE '^[a-z0-9-]+: .*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  %-14s %s\n", $$1, $$2 }'
 
 .PHONY: ready
 ready: ## Install what building and testing need (Debian packages, .venv)
@@ -57,6 +57,10 @@ bench-splice: ready ## What a segment costs in the TCP splice, and its goodput o
 .PHONY: constant-time
 constant-time: ready ## The timing tests of the cryptography at length (20 rounds of 400,000 measurements each; keep the machine quiet)
 	RAVELIN_TIMING_ROUNDS=20 cargo test --release --locked --package ravelin-crypto-accel --test constant_time -- timing --nocapture --test-threads=1
+
+.PHONY: test-aarch64
+test-aarch64: ready ## The tests of cryptography and contract on aarch64, emulated (qemu-user, gcc-aarch64-linux-gnu)
+	@perf/aarch64.sh
 
 .PHONY: limbo
 limbo: ready ## Our judge of certificates over the cases of x509-limbo. FILE=limbo.json

@@ -2,8 +2,11 @@
 //!
 //! Secrets are keys, static IVs and clear texts. Lengths are not, and neither is whether a tag was right: a good text is
 //! used, a bad one wiped. Where two tags differ is one.
-#![expect(unsafe_code, reason = "speaks to valgrind, and traces a process of its own")]
 #![cfg(all(target_arch = "x86_64", target_os = "linux"))]
+#![cfg_attr(
+    target_arch = "x86_64",
+    expect(unsafe_code, reason = "speaks to valgrind, and traces a process of its own")
+)]
 
 #[path = "../common/mod.rs"]
 mod common;
