@@ -23,7 +23,7 @@ want_command clang clang
 want_command llvm-strip llvm
 want_command gcc gcc
 want_command openssl openssl
-want_command certtool gnutls-bin
+want_command gnutls-cli gnutls-bin
 want_command softhsm2-util softhsm2
 want_command m4 m4
 want_command make make

@@ -177,8 +177,15 @@ fn no_common(what: &'static str, theirs: Option<&Vec<String>>, ours: &[String]) 
 }
 
 fn incompatible(why: &PeerIncompatible, hello: Option<&Hello>, ours: &Ours) -> Reason {
+    // rustls looks for groups first, and clients that offer none of our suites may have no groups.
+    let shares = |hello: &Hello| hello.suites.iter().any(|suite| ours.suites.contains(suite));
     match why {
         PeerIncompatible::NoCipherSuitesInCommon => {
+            no_common("suite", hello.map(|hello| &hello.suites), &ours.suites)
+        }
+        PeerIncompatible::NoKxGroupsInCommon
+            if hello.is_some_and(|hello| !hello.suites.is_empty() && !shares(hello)) =>
+        {
             no_common("suite", hello.map(|hello| &hello.suites), &ours.suites)
         }
         PeerIncompatible::NoKxGroupsInCommon

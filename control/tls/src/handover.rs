@@ -12,6 +12,9 @@ use rustls::kernel::KernelConnection;
 use rustls::server::ServerConnectionData;
 use rustls::{ConnectionTrafficSecrets, Error, ExtractedSecrets};
 
+use crate::handshake::Now;
+use crate::scope::{self, Notes};
+
 /// All of it.
 #[derive(Debug)]
 pub struct Handover {
@@ -128,13 +131,16 @@ impl Keeper {
         Ok(Change::ReceiveUnder(traffic(number, &secrets)?))
     }
 
-    /// Keeps a ticket of the server for the next connection to it.
+    /// Keeps a ticket of the server for the next connection to it. It ages from now on.
     ///
     /// # Errors
     /// It cannot be read, or we are the server.
-    pub fn ticket(&mut self, ticket: &Ticket) -> Result<(), KeeperError> {
+    pub fn ticket(&mut self, ticket: &Ticket, now: Now) -> Result<(), KeeperError> {
+        let mut notes = Notes { unix: now.unix, ..Notes::default() };
         match &mut self.kernel {
-            Kernel::Client(kernel) => Ok(kernel.handle_new_session_ticket(ticket.body())?),
+            Kernel::Client(kernel) => {
+                Ok(scope::drive(&mut notes, || kernel.handle_new_session_ticket(ticket.body()))?)
+            }
             Kernel::Server(_) => Err(KeeperError("a client gives no tickets".to_owned())),
         }
     }

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use ravelin_rings::certificate::Certificate;
 use ravelin_rings::ring::{Entry, Ring, Trust, Usage};
-use rustls::SignatureScheme;
 use rustls::client::ResolvesClientCert;
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
+use rustls::{CipherSuite, SignatureScheme};
 use rustls_pki_types::CertificateDer;
 use x509_cert::der::Encode;
 
@@ -176,13 +176,18 @@ impl ResolvesClientCert for Identities {
     }
 }
 
+/// As the IANA registry writes it; rustls has the version in the name.
+fn suite_name(suite: &CipherSuite) -> String {
+    format!("{suite:?}").replace("TLS13_", "TLS_")
+}
+
 fn in_words(hello: &ClientHello<'_>) -> Hello {
     let groups = hello.named_groups().unwrap_or_default();
     let alpn =
         hello.alpn().map(|names| names.map(|name| String::from_utf8_lossy(name).into_owned()).collect());
     Hello {
         name: hello.server_name().map(str::to_owned),
-        suites: hello.cipher_suites().iter().map(|one| format!("{one:?}")).collect(),
+        suites: hello.cipher_suites().iter().map(suite_name).collect(),
         groups: groups.iter().map(|one| format!("{one:?}")).collect(),
         schemes: hello.signature_schemes().iter().map(|one| format!("{one:?}")).collect(),
         alpn: alpn.unwrap_or_default(),
