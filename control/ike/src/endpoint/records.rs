@@ -147,7 +147,10 @@ fn reconcile(state: &mut Established, installed: &[Installed]) -> Vec<Action> {
     let same =
         |one: &Child, two: &Child| (&one.policy.name, one.resource) == (&two.policy.name, two.resource);
     let idle = idle.filter(|child| !state.children.iter().any(|other| same(child, other) && sends(other)));
-    let actions = idle.map(|child| Action::UseChild { inbound: child.inbound }).collect();
+    let mut actions: Vec<_> = idle.map(|child| Action::UseChild { inbound: child.inbound }).collect();
+    // The record was kept before sending stopped.
+    let ends = state.children.iter().filter(|child| child.life == Life::Deleting && sends(child));
+    actions.extend(ends.map(|child| Action::StopSending { inbound: child.inbound }));
     tasks.into_iter().rev().for_each(|task| state.tasks.push_front(task));
     actions
 }

@@ -364,8 +364,8 @@ impl Established {
     /// Ends everything and tells the peer.
     pub(crate) fn close(mut self, ctx: &mut Context<'_>, why: &str) -> State {
         // The peer may have made the successor already and moved the children there: only with its answer do we know
-        // which IKE SA to delete. The task goes on under the successor.
-        if matches!(self.doing, Some(Doing::RekeyIke { .. })) {
+        // which IKE SA to delete. The task goes on under the successor, and there it waits for the children.
+        if self.awaits || matches!(self.doing, Some(Doing::RekeyIke { .. })) {
             self.tasks.clear();
             self.push(Task::DeleteIke);
             return State::Established(Box::new(self));

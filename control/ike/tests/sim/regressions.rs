@@ -6,7 +6,7 @@ use ravelin_ike::policy::{Lifetime, Start};
 use ravelin_ike::{Command, Input};
 
 use crate::policies::{first_child, name, peer, sites};
-use crate::world::{A, B, World};
+use crate::world::{A, B, Doom, World};
 
 const MILLI: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);
@@ -399,4 +399,44 @@ fn a_child_that_only_the_peer_has_is_never_sent_under_and_goes() {
     let status = world.only(B);
     let known: Vec<_> = world.only(A).children.iter().map(|child| child.outbound).collect();
     assert!(status.children.iter().all(|child| known.contains(&child.inbound)), "{status:?} {}", world.log());
+}
+
+/// Both rekey the IKE SA, one request being refused for now, and the operator ends the peer's successor, to which the children had
+/// not moved yet. The peer, which had moved them, dropped them with it, and the old IKE SA went on sending. Found by seed 1001644.
+#[test]
+fn a_successor_does_not_end_before_its_children_have_come() {
+    for seed in [140, 141, 142, 143] {
+        let mut world = up(seed);
+        let [first, second] = [A, B].map(|at| world.ike(at));
+        // What A asks is lost, so that it asks for long.
+        world.network.lose_next();
+        world.command(A, Command::Rekey { ike: first });
+        world.command(B, Command::Rekey { ike: second });
+        // A has answered; that B has taken over is lost.
+        world.run(MILLI * 15);
+        world.network.lose_next();
+        world.pace = MILLI;
+        world.run(MILLI * 10);
+        let successor = world.statuses(A).iter().map(|status| status.ike).find(|ike| *ike != first);
+        world.command(A, Command::Down { ike: successor.expect("B's rekey was answered") });
+        world.run(SECOND * 60);
+        world.assert_agreed();
+        assert!(world.statuses(A).is_empty(), "{}", world.log());
+        assert!(!world.torn, "nobody had to give anybody up");
+    }
+}
+
+/// The process ends between the record of a delete and what it does: what the record knew to be ending went on sending.
+/// Found by seed 2000890.
+#[test]
+fn a_child_that_is_being_deleted_sends_no_more_after_a_restart() {
+    let mut world = up(71);
+    world.hosts[A].doom = Some(Doom::AfterRecord);
+    let inbound = world.only(A).children[0].inbound;
+    world.command(A, Command::DownChild { inbound });
+    assert!(world.hosts[A].children.values().all(|child| !child.sends));
+    world.pace = MILLI;
+    world.run(SECOND * 5);
+    world.assert_agreed();
+    assert!(world.only(A).children.is_empty() && !world.torn);
 }
