@@ -80,7 +80,7 @@ fn every_file_loads() {
             other => panic!("no test loads {other} of {}", folder.display()),
         }
     }
-    assert_eq!(gateways, 10);
+    assert_eq!(gateways, 11);
 }
 
 #[test]

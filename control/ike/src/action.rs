@@ -115,7 +115,16 @@ pub enum Ask {
     },
     /// The password of this EAP user.
     Password {
+        /// The rule.
+        peer: Name,
         /// The name that the user gave.
         user: String,
+    },
+    /// What EAP-TLS shows to clients.
+    Tls {
+        /// [`crate::policy::Proof::Key`]'s name of the key.
+        key: String,
+        /// Who we say to be.
+        identity: Identity,
     },
 }

@@ -25,7 +25,7 @@ pub(crate) enum Effect {
     Spawn(Box<Session>),
     /// These children, and what was still to be done, go on under that IKE SA.
     Adopt(IkeId, Vec<Child>, VecDeque<Task>),
-    /// These leases belong to that IKE SA now.
+    /// These addresses of a pool belong to that IKE SA now.
     Lease(IkeId, Name, Vec<IpAddr>),
     /// The peer has proved its identity: the IKE SA is half-open no more.
     Proved,

@@ -51,6 +51,8 @@ codes! {
     NoProposal = "ike.no_proposal",
     /// The peer did not prove its identity, or we did not to it.
     AuthenticationFailed = "ike.authentication_failed",
+    /// There is no address for a road warrior: its pool is empty, or it asks for none.
+    NoAddress = "ike.no_address",
     /// No rule fits the peer's address or identity.
     NoPeer = "ike.no_peer",
     /// The rule that was chosen by address gave way to another, chosen by identity (row B28).

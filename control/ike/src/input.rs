@@ -154,6 +154,9 @@ pub enum Answer {
     },
     /// The password of an EAP user.
     Password(Secret),
+    /// Certificate, key and settings of EAP-TLS. Whom to believe is asked by [`crate::Ask::Verify`]: here it is enough that the
+    /// client holds the key of the certificate that it shows ([`crate::eap::tls::Possession`]).
+    Tls(Arc<rustls::ServerConfig>),
     /// It cannot be done, or is not to be believed; why, in plain words.
     Refused(String),
 }

@@ -118,13 +118,13 @@ impl Session {
                     other
                 }
             },
-            SessionInput::Lease(peer, addresses) => match self.state {
+            SessionInput::Lease(pool, addresses) => match self.state {
                 State::Established(mut state) => {
                     state.leased.extend(addresses);
                     State::Established(state)
                 }
                 other => {
-                    ctx.shared.release(&peer, &addresses);
+                    ctx.shared.release(&pool, &addresses);
                     other
                 }
             },

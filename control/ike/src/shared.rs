@@ -4,13 +4,14 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use ravelin_contract::address::Family;
 use ravelin_contract::name::Name;
 use ravelin_contract::sa::Spi;
 
 use crate::crypto::Random;
 use crate::input::IkeId;
 use crate::policy::{Identity, Lease};
-use crate::pool::Pool;
+use crate::pool::{Claim, Pool};
 use crate::random;
 
 /// Shared by reference between jobs; every hold of the lock is short.
@@ -94,28 +95,35 @@ impl Shared {
         self.lock().standing.contains_key(peer)
     }
 
-    /// Addresses for `holder` out of the peer's pools, one of each range.
-    pub(crate) fn lease(
-        &self,
-        peer: &Name,
-        lease: &Lease,
-        holder: &Identity,
-        wishes: &[IpAddr],
-    ) -> Vec<IpAddr> {
+    /// Addresses of the pool, one of each family that `claims` speaks of, as far as there are any.
+    pub(crate) fn lease(&self, lease: &Lease, claims: &[(Family, Claim<'_>)]) -> Vec<IpAddr> {
         let mut registry = self.lock();
-        let pools = registry
-            .pools
-            .entry(peer.clone())
-            .or_insert_with(|| lease.addresses.iter().map(|range| Pool::new(*range)).collect());
-        let wish = |pool: &Pool| wishes.iter().copied().find(|wish| pool.range().contains(*wish));
-        pools.iter_mut().filter_map(|pool| pool.take(holder, wish(pool))).collect()
+        let pools = registry.pools.entry(lease.pool.clone()).or_default();
+        if !pools.iter().map(Pool::range).eq(&lease.addresses) {
+            let mut old = std::mem::take(pools);
+            *pools = lease.addresses.iter().map(|range| Pool::new(*range)).collect();
+            pools.iter_mut().for_each(|pool| old.iter_mut().for_each(|old| pool.inherit(old)));
+        }
+        let take = |(family, claim): &(Family, Claim<'_>)| {
+            pools
+                .iter_mut()
+                .filter(|pool| pool.range().family() == *family)
+                .find_map(|pool| pool.take(*claim))
+        };
+        claims.iter().filter_map(take).collect()
+    }
+
+    /// The addresses that `holder` had in an earlier run, or others where somebody else has them.
+    pub(crate) fn lease_again(&self, lease: &Lease, holder: &Identity, had: &[IpAddr]) -> Vec<IpAddr> {
+        let claim =
+            |address: &IpAddr| (Family::of(*address), Claim { holder, wish: Some(*address), sole: false });
+        self.lease(lease, &had.iter().map(claim).collect::<Vec<_>>())
     }
 
     /// Gives addresses back.
-    pub(crate) fn release(&self, peer: &Name, addresses: &[IpAddr]) {
+    pub(crate) fn release(&self, pool: &Name, addresses: &[IpAddr]) {
         let mut registry = self.lock();
-        let pools = registry.pools.get_mut(peer).into_iter().flatten();
-        for pool in pools {
+        for pool in registry.pools.get_mut(pool).into_iter().flatten() {
             let range = *pool.range();
             addresses
                 .iter()

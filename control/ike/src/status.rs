@@ -1,5 +1,7 @@
 //! What stands, for people and for the command.
 
+use std::net::IpAddr;
+
 use ravelin_contract::name::Name;
 use ravelin_contract::sa::{Mode, Spi};
 
@@ -43,6 +45,10 @@ pub struct Status {
     pub rekey: Option<Time>,
     /// When everything is proved again.
     pub reauthenticate: Option<Time>,
+    /// Addresses that our pool gave the peer.
+    pub leased: Vec<IpAddr>,
+    /// Addresses that the peer's pool gave us.
+    pub assigned: Vec<IpAddr>,
     /// Children.
     pub children: Vec<ChildStatus>,
 }
@@ -101,6 +107,8 @@ impl Status {
             heard: state.clock.heard,
             rekey: state.clock.rekey,
             reauthenticate: state.clock.reauthenticate,
+            leased: state.leased.clone(),
+            assigned: state.assigned.clone(),
             children: children.collect(),
         })
     }

@@ -147,6 +147,7 @@ fn list(session: &Session, standing: &[IkeSa]) -> Result<(), Failure> {
         "ROLE",
         "LOCAL",
         "REMOTE",
+        "ADDRESS",
         "ALGORITHMS",
         "TUNNEL",
         "STATE",
@@ -155,6 +156,8 @@ fn list(session: &Session, standing: &[IkeSa]) -> Result<(), Failure> {
     ];
     let row = |ike: &IkeSa, child: [String; 4]| {
         let [tunnel, state, inbound, outbound] = child;
+        let given: Vec<_> = ike.leased.iter().chain(&ike.assigned).map(String::as_str).collect();
+        let address = if given.is_empty() { "-".to_owned() } else { given.join(" ") };
         [
             ike.peer.clone(),
             ike.identity.clone(),
@@ -162,6 +165,7 @@ fn list(session: &Session, standing: &[IkeSa]) -> Result<(), Failure> {
             ike.role.clone(),
             ike.local.clone(),
             ike.remote.clone(),
+            address,
             ike.algorithms.clone(),
             tunnel,
             state,

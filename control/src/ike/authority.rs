@@ -8,13 +8,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use ravelin_ike::policy::{Demand, Policy, Proof};
+use ravelin_ike::policy::{Demand, EapMethod, Policy, Proof};
 use ravelin_ike::{Answer, Ask, IkeId, Input};
 use ravelin_rings::store::Rings;
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, watch};
 
 use super::identity::Identities;
+use super::log_in;
 use super::trust::Authorities;
 use super::{Door, Knock};
 
@@ -78,9 +79,12 @@ impl Authority {
     pub(super) fn serve(&self, policy: &Policy) {
         let mut named = Named::default();
         for peer in &policy.peers {
-            if let Demand::Certificate(trust) = &peer.demand {
-                named.authorities.extend(trust.authorities.iter().cloned());
-            }
+            let trusts: Vec<_> = match &peer.demand {
+                Demand::Certificate(trust) => vec![trust],
+                Demand::Eap(eap) => eap.methods.iter().filter_map(EapMethod::trust).collect(),
+                Demand::SharedKey(_) => Vec::new(),
+            };
+            named.authorities.extend(trusts.into_iter().flat_map(|trust| trust.authorities.iter().cloned()));
             if let Proof::Key { key, .. } = &peer.proof {
                 named.keys.push(key.clone());
             }
@@ -97,9 +101,9 @@ impl Authority {
         let at_once =
             |why: &str| Some(Input::Answer { ike, question, answer: Answer::Refused(why.to_owned()) });
         let places = match &ask {
-            Ask::Sign { .. } => &self.signatures,
+            Ask::Sign { .. } | Ask::Tls { .. } => &self.signatures,
             Ask::Verify { .. } => &self.judgements,
-            Ask::Password { .. } => return at_once("the policy speaks of no passwords"),
+            Ask::Password { .. } => return at_once("passwords are in no ring"),
         };
         if self.waiting.fetch_add(1, Ordering::Relaxed) >= WAITING {
             self.waiting.fetch_sub(1, Ordering::Relaxed);
@@ -117,7 +121,8 @@ impl Authority {
                 Ask::Verify { chain, identity, trust } => {
                     runtime.block_on(authorities.verify(&chain, &identity, &trust))
                 }
-                Ask::Password { .. } => Err("the policy speaks of no passwords".to_owned()),
+                Ask::Tls { key, identity } => log_in::shown(&identities, &key, &identity).map(Answer::Tls),
+                Ask::Password { .. } => Err("passwords are in no ring".to_owned()),
             };
             let answer = tokio::task::spawn_blocking(work).await;
             drop(place);

@@ -9,7 +9,7 @@ use ravelin_contract::child::{Change, ChildStatus};
 use ravelin_contract::name::Name;
 use ravelin_contract::sa::Spi;
 use ravelin_ike::status as ike;
-use ravelin_ike::{Action, ChildSa, Command, IkeId, Keep};
+use ravelin_ike::{Action, Ask, ChildSa, Command, IkeId, Input, Keep};
 use tracing::{info, warn};
 
 use super::children;
@@ -143,9 +143,13 @@ impl Driver {
                 warn!(code = "RVL-IKE-ASSIGNED", peer = %assigned.peer, addresses = ?assigned.addresses, "an address that was not asked for is not taken");
             }
             Action::Ask { question, ike, ask } => {
-                if let Some(answer) = self.authority.ask(ike, question, ask) {
-                    self.handle(answer);
-                }
+                let answer = match ask {
+                    Ask::Password { peer, user } => {
+                        Some(Input::Answer { ike, question, answer: self.password(&peer, &user) })
+                    }
+                    ask => self.authority.ask(ike, question, ask),
+                };
+                answer.into_iter().for_each(|answer| self.handle(answer));
             }
             Action::Event(event) => {
                 self.door.journal.note(&event);

@@ -200,6 +200,8 @@ impl Driver {
             self.take_up();
         }
         self.take_authorities(authorities);
+        self.settle();
+        self.put_out_former_users();
         if met {
             self.call_for_left_over();
         }

@@ -9,7 +9,7 @@ use ravelin_ike::policy::Identity;
 use ravelin_rings::access::Caller;
 use ravelin_rings::certificate::Certificate;
 use ravelin_rings::key::KeyKind;
-use ravelin_rings::name::Label;
+use ravelin_rings::name::{Label, RingName};
 use ravelin_rings::ring::{Entry, Ring, Trust, Usage};
 use ravelin_rings::scheme::Scheme;
 use ravelin_rings::signer::Signer;
@@ -30,6 +30,15 @@ pub(super) struct Identities {
     signer: Signer,
     /// This process: the lists of the rings say what it may use.
     caller: Caller,
+}
+
+/// A certificate of ours and where its key is.
+#[derive(Debug)]
+pub(super) struct Shown {
+    pub(super) chain: Vec<CertificateDer<'static>>,
+    ring: RingName,
+    label: Label,
+    pub(super) kind: KeyKind,
 }
 
 /// What a peer gets to see, and by what its key signs.
@@ -79,6 +88,21 @@ impl Identities {
                 false => return Err(format!("the key of {pick} is not that of its certificate")),
             }
         }
+    }
+
+    /// What is shown to clients of EAP-TLS: the certificate that speaks for `identity` before others, and its key.
+    pub(super) fn show(&self, name: &str, identity: &Identity) -> Result<Shown, String> {
+        let pick = parse(name)?;
+        let ring = self.open(&pick)?;
+        let choice = choose(&ring, &pick, identity, &SignatureScheme::ALL, &[])?;
+        let chain = choice.chain.iter().map(|certificate| CertificateDer::from(certificate.der().to_vec()));
+        Ok(Shown { chain: chain.collect(), ring: pick.ring, label: choice.label, kind: choice.kind })
+    }
+
+    /// A signature by the key of what was shown.
+    pub(super) fn sign_shown(&self, shown: &Shown, scheme: Scheme, octets: &[u8]) -> Result<Vec<u8>, String> {
+        let signed = self.signer.sign(&self.caller, &shown.ring, Some(&shown.label), scheme, octets);
+        signed.map_err(|error| error.to_string())
     }
 
     fn open(&self, pick: &Pick) -> Result<Ring, String> {

@@ -13,12 +13,14 @@ mod identity;
 pub mod journal;
 mod key_log;
 mod link;
+mod log_in;
 mod pool;
 mod records;
 mod served;
 mod sockets;
 mod split;
 mod trust;
+mod users;
 pub mod view;
 
 use std::sync::Arc;

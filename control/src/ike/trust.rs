@@ -117,5 +117,8 @@ pub(super) fn name_of(identity: &Identity) -> Result<PeerName, String> {
             Name::from_der(der).map_err(|error| format!("its name cannot be read: {error}"))?,
         ),
         Identity::KeyId(octets) => PeerName::KeyId(octets.clone()),
+        Identity::User(name) => {
+            return Err(format!("{name} is the name of a user, which no certificate has"));
+        }
     })
 }

@@ -1,5 +1,6 @@
 //! What an operator sees of IKE.
 
+use std::net::IpAddr;
 use std::time::SystemTime;
 
 use ravelin_contract::sa::Mode;
@@ -43,6 +44,10 @@ pub struct IkeSa {
     pub rekey_in_s: Option<u64>,
     /// Seconds until everything is proved again.
     pub reauthenticate_in_s: Option<u64>,
+    /// Addresses that our pool gave the peer.
+    pub leased: Vec<String>,
+    /// Addresses that the peer's pool gave us.
+    pub assigned: Vec<String>,
     /// Child SAs.
     pub children: Vec<ChildSa>,
 }
@@ -126,9 +131,15 @@ impl IkeSa {
             heard_s: now.since(status.heard).as_secs(),
             rekey_in_s: until(status.rekey),
             reauthenticate_in_s: until(status.reauthenticate),
+            leased: addresses(&status.leased),
+            assigned: addresses(&status.assigned),
             children: status.children.into_iter().map(ChildSa::from).collect(),
         }
     }
+}
+
+fn addresses(list: &[IpAddr]) -> Vec<String> {
+    list.iter().map(IpAddr::to_string).collect()
 }
 
 impl From<ChildStatus> for ChildSa {

@@ -10,6 +10,8 @@ use ravelin_ike::crypto::SignatureScheme;
 use ravelin_ike::policy::{Revocation, Trust};
 use ravelin_rings::name::{Label, RingName};
 
+use crate::policy::road::{self, LogIn};
+
 /// Certificates of a ring: `gw` for what fits of it, `gw/main` for one.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Pick {
@@ -57,6 +59,8 @@ pub enum Theirs {
     Shared(SharedKey),
     /// By a certificate.
     Certificate(Trust),
+    /// By EAP: the peer is many clients.
+    Eap(LogIn),
 }
 
 /// Both.
@@ -101,8 +105,9 @@ pub fn read(table: &Table<'_>) -> Option<Proofs> {
         let words: Vec<_> = value.one_or_more().iter().map(|word| word.choice(SIGNATURES)).collect();
         words.into_iter().collect::<Option<Vec<_>>>().filter(|list| !list.is_empty())
     });
-    let (shared, certificate, trust) = (shared?, certificate?, trust?);
-    check_strays(table, certificate.is_some(), trust.is_some());
+    let said = road::said(table);
+    let (shared, certificate, trust, said) = (shared?, certificate?, trust?, said?);
+    check_strays(table, certificate.is_some(), trust.is_some() || said.is_some());
     let usual = || SIGNATURES.iter().take(USUAL).map(|(_, scheme)| *scheme).collect();
     let (revocation, schemes) = (revocation?.unwrap_or_default(), schemes?.unwrap_or_else(usual));
     let ours = match (certificate, &shared) {
@@ -110,13 +115,15 @@ pub fn read(table: &Table<'_>) -> Option<Proofs> {
         (None, Some(shared)) => Some(Ours::Shared(shared.clone())),
         (None, None) => None,
     };
-    let theirs = match (trust, shared) {
-        (Some(picks), _) => {
-            let authorities = picks.iter().map(Pick::to_string).collect();
-            Some(Theirs::Certificate(Trust { authorities, revocation, schemes }))
-        }
-        (None, Some(shared)) => Some(Theirs::Shared(shared)),
-        (None, None) => None,
+    let trust = trust.map(|picks| {
+        let authorities = picks.iter().map(Pick::to_string).collect();
+        Trust { authorities, revocation, schemes }
+    });
+    let theirs = match (said, trust, shared) {
+        (Some(said), trust, _) => Some(Theirs::Eap(said.with(table, trust, &ours)?)),
+        (None, Some(trust), _) => Some(Theirs::Certificate(trust)),
+        (None, None, Some(shared)) => Some(Theirs::Shared(shared)),
+        (None, None, None) => None,
     };
     match (ours, theirs) {
         (Some(ours), Some(theirs)) => Some(Proofs { ours, theirs }),
@@ -147,7 +154,7 @@ fn check_strays(table: &Table<'_>, certificate: bool, trust: bool) {
     let neither = "`shared_key` proves neither side beside `certificate` and `trust`";
     stray("shared_key", certificate && trust, neither, "remove the line, or one of the two");
     let alone = "`revocation` of a peer that shows no certificate";
-    stray("revocation", !trust, alone, "remove the line, or add trust = [\"RING\"]");
+    stray("revocation", table.get("trust").is_none(), alone, "remove the line, or add trust = [\"RING\"]");
     let unsigned = "`signatures` of a peer where nobody signs";
     stray("signatures", !certificate && !trust, unsigned, "remove the line, or add certificate and trust");
 }

@@ -3,7 +3,8 @@
 //! No finding about this file shows any of its text.
 
 use std::cell::RefCell;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
 
 use ravelin_config::diagnostic::Collector;
 use ravelin_config::document::{self, Table};
@@ -35,7 +36,12 @@ enum Held {
     Manual(Box<Entry>),
     /// What IKE peers know each other by, as any number of peers may.
     Shared(Secret, Place),
+    /// Who may log in by EAP, as any number of peers may ask.
+    Users(Users, Place),
 }
+
+/// Users with their passwords.
+pub type Users = Arc<BTreeMap<String, Secret>>;
 
 /// The keys of one tunnel.
 #[derive(Debug)]
@@ -56,9 +62,12 @@ pub struct Material {
     integrity: Option<(Secret, Place)>,
 }
 
-const ENTRY_KEYS: &[&str] = &["outbound", "inbound", "shared"];
+const ENTRY_KEYS: &[&str] = &["outbound", "inbound", "shared", "users"];
 /// Fewest octets of a shared key.
 const SHARED_MIN: usize = 16;
+/// Longest name of a user, and longest password (RFC 2759 4).
+const USER: usize = 256;
+const PASSWORD: usize = 256;
 const MATERIAL_KEYS: &[&str] = &["key", "salt", "integrity"];
 
 /// Reads the file. A key that stands twice anywhere in it is an error: two SAs would use the same numbers under it.
@@ -82,7 +91,7 @@ impl Keys {
         let Held::Manual(entry) = self.find(name, place, notes)? else {
             notes.error(
                 place.clone(),
-                format!("`{name}` holds a shared key of IKE"),
+                format!("`{name}` holds no keys of a manual tunnel"),
                 "name an entry with two directions",
             );
             return None;
@@ -100,9 +109,21 @@ impl Keys {
     pub fn shared(&self, name: &Name, place: &Place, notes: &Collector) -> Option<&Secret> {
         match self.find(name, place, notes)? {
             Held::Shared(secret, _) => Some(secret),
-            Held::Manual(_) => {
-                let message = format!("`{name}` holds the keys of a manual tunnel");
+            Held::Manual(_) | Held::Users(..) => {
+                let message = format!("`{name}` holds no shared key");
                 notes.error(place.clone(), message, "name an entry with `shared`");
+                None
+            }
+        }
+    }
+
+    /// The users `name`, for a peer that names them at `place`.
+    pub fn users(&self, name: &Name, place: &Place, notes: &Collector) -> Option<&Users> {
+        match self.find(name, place, notes)? {
+            Held::Users(users, _) => Some(users),
+            Held::Manual(_) | Held::Shared(..) => {
+                let message = format!("`{name}` holds no users");
+                notes.error(place.clone(), message, "name an entry with users = { NAME = \"PASSWORD\" }");
                 None
             }
         }
@@ -141,7 +162,7 @@ impl Held {
     fn place(&self) -> &Place {
         match self {
             Self::Manual(entry) => &entry.place,
-            Self::Shared(_, place) => place,
+            Self::Shared(_, place) | Self::Users(_, place) => place,
         }
     }
 }
@@ -243,6 +264,12 @@ fn read_entry(place: Place, value: &Value<'_>) -> Option<Held> {
         }
         return read_shared(&shared).map(|secret| Held::Shared(secret, place));
     }
+    if let Some(users) = table.get("users") {
+        if let Some(stray) = ["outbound", "inbound"].iter().find_map(|key| table.get(key)) {
+            stray.error("users have no directions", "remove the line, or make two entries");
+        }
+        return read_users(&users).map(|users| Held::Users(users, place));
+    }
     let example = |side| format!("{side} = {{ key = \"...\", salt = \"...\" }}");
     let side = |key| {
         let value = table.need(key, &example(key))?;
@@ -262,6 +289,33 @@ fn read_shared(value: &Value<'_>) -> Option<Secret> {
         return None;
     }
     Some(Secret::new(text.as_bytes().to_vec()))
+}
+
+/// Names with passwords. Neither is shown in what is told about them.
+fn read_users(value: &Value<'_>) -> Option<Users> {
+    let read = value.named().into_iter().map(|(place, entry)| {
+        let notes = value.context().notes;
+        let (name, password) = (entry.key(), entry.text()?);
+        let odd =
+            |text: &str, longest| text.is_empty() || text.len() > longest || text.contains(char::is_control);
+        if odd(name, USER) || name.contains('\\') {
+            let message = "a user's name is empty, too long, or has a backslash or a control character";
+            notes.error(place, message, "write the name alone, without a domain before it");
+            return None;
+        }
+        if odd(password, PASSWORD) {
+            let message = "a user's password is empty, too long, or has a control character";
+            notes.error(place, message, format!("write 1 to {PASSWORD} octets of text"));
+            return None;
+        }
+        Some((name.to_owned(), Secret::new(password.as_bytes().to_vec())))
+    });
+    let read: Vec<_> = read.collect();
+    if read.is_empty() {
+        value.error("`users` is empty", "add a line such as carol = \"PASSWORD\"");
+        return None;
+    }
+    read.into_iter().collect::<Option<BTreeMap<_, _>>>().map(Arc::new)
 }
 
 fn read_material(table: &Table<'_>) -> Option<Material> {
@@ -327,7 +381,7 @@ fn check_random(octets: &[u8], value: &Value<'_>) {
 fn check_reuse(entries: &HashMap<Name, Option<Held>>, notes: &Collector) {
     let manual = entries.values().flatten().filter_map(|held| match held {
         Held::Manual(entry) => Some(entry),
-        Held::Shared(..) => None,
+        Held::Shared(..) | Held::Users(..) => None,
     });
     let sides = manual.flat_map(|entry| [&entry.outbound, &entry.inbound]);
     let mut all: Vec<_> = sides.flat_map(Material::secrets).collect();

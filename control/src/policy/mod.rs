@@ -29,6 +29,7 @@ pub mod negotiated;
 pub mod offer;
 pub mod parse;
 pub mod peers;
+pub mod road;
 
 /// A policy that can be installed.
 #[derive(Debug, Clone)]

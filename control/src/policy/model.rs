@@ -17,6 +17,7 @@ use ravelin_ike::policy::{
 use crate::policy::algorithm::Algorithm;
 use crate::policy::credential::Proofs;
 use crate::policy::ike_settings::IkeSettings;
+use crate::policy::road::Pool;
 
 /// All policy files together.
 #[derive(Debug, Default)]
@@ -27,6 +28,10 @@ pub struct Model {
     pub peers: Vec<Peer>,
     /// Names of peers that could not be read, which was told already.
     pub broken_peers: Vec<Name>,
+    /// Pools of addresses; no name twice.
+    pub pools: Vec<Pool>,
+    /// Names of pools that could not be read, which was told already.
+    pub broken_pools: Vec<Name>,
     /// Tunnels; no name twice.
     pub tunnels: Vec<Tunnel>,
     /// Names of tunnels that could not be read, which was told already; rules may name them without another error.
@@ -128,6 +133,8 @@ pub struct Peer {
     pub proofs: Proofs,
     /// Post-quantum pre-shared key.
     pub ppk: Option<Ppk>,
+    /// Where clients' addresses come from, and where it was named.
+    pub pool: Option<(Name, Place)>,
     /// Algorithms of the IKE SA.
     pub offer: IkeOffer,
     /// When its keys are renewed.

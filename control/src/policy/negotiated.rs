@@ -28,6 +28,10 @@ const PEER_KEYS: &[&str] = &[
     "revocation",
     "signatures",
     "ppk",
+    "eap",
+    "eap_only",
+    "users",
+    "pool",
     "ciphers",
     "integrity",
     "prfs",
@@ -82,6 +86,7 @@ fn read_peer(table: &Table<'_>, name: Option<Name>) -> Option<Peer> {
     let remote_identity = table.optional("remote_id", pattern);
     let proofs = credential::read(table);
     let ppk = table.optional("ppk", ppk);
+    let pool = table.optional("pool", |value| Some((value.name()?, value.place())));
     let offer = offer::ike(table);
     let lifetime = lifetime(table, REKEY_IKE_KEYS, IKE_SECONDS);
     let reauthenticate = table.optional("reauthenticate", |value| seconds(value, 10));
@@ -111,6 +116,7 @@ fn read_peer(table: &Table<'_>, name: Option<Name>) -> Option<Peer> {
         remote_identity: remote_identity.unwrap_or_else(|| default_pattern(remote)),
         proofs,
         ppk: ppk?,
+        pool: pool?,
         offer: offer?,
         lifetime: lifetime?,
         reauthenticate: reauthenticate?,

@@ -14,9 +14,9 @@ use ravelin_contract::sa::{Carrier, DontFragment, Dscp, Mode, Sending, Spi};
 
 use crate::policy::algorithm::{ALGORITHMS, Algorithm};
 use crate::policy::model::{FILTER, Keying, Manual, Model, Tunnel};
-use crate::policy::{ike_settings, negotiated};
+use crate::policy::{ike_settings, negotiated, road};
 
-const KEYS: &[&str] = &["filter", "ike", "rule", "tunnel", "peer", "addresses", "services"];
+const KEYS: &[&str] = &["filter", "ike", "rule", "tunnel", "peer", "pool", "addresses", "services"];
 const FILTER_KEYS: &[&str] = &["log", "log_implicit", "implicit_discard", "pre_decap"];
 const TUNNEL_KEYS: &[&str] = &[
     "name",
@@ -56,6 +56,7 @@ pub struct Unique {
     rules: Names,
     tunnels: Names,
     peers: Names,
+    pools: Names,
 }
 
 /// Adds one file to `model`; `None` when it is not TOML.
@@ -68,6 +69,7 @@ pub fn add(source: &Source, model: &mut Model, names: &mut Unique, notes: &Colle
         let tables = file.tables("tunnel", "a tunnel", TUNNEL_KEYS);
         tables.iter().for_each(|table| add_tunnel(table, model, &mut names.tunnels));
         negotiated::add_peers(file, model, &mut names.peers);
+        road::add_pools(file, model, &mut names.pools);
         Some(())
     })
 }

@@ -10,11 +10,13 @@ use ravelin_contract::name::Name;
 use ravelin_contract::sa::{Mode, Receiving, Sending};
 use ravelin_contract::secret::Secret;
 use ravelin_contract::selector::{Selector, Upper};
-use ravelin_ike::policy::{self, Child, Demand, Encapsulation, IdentityPattern, Proof, Start, Traffic};
+use ravelin_ike::policy::{
+    self, Child, Demand, Encapsulation, IdentityPattern, Lease, Proof, Start, Traffic,
+};
 
 use crate::policy::credential::{Ours, Proofs, SharedKey, Theirs};
 use crate::policy::ike_settings::IkeSettings;
-use crate::policy::keys::Keys;
+use crate::policy::keys::{Keys, Users};
 use crate::policy::model::{Keying, Model, Negotiated, Peer, Ppk, Tunnel};
 
 /// IKE's port (RFC 7296 2).
@@ -30,6 +32,8 @@ pub struct Ike {
     pub policy: Arc<policy::Policy>,
     /// What a tunnel's SAs look like, by its name.
     pub dress: BTreeMap<Name, Dress>,
+    /// Who may log in at each peer by name and password.
+    pub users: BTreeMap<Name, Users>,
     /// Seconds between two NAT keepalives; 0 for none.
     pub keepalive: u16,
 }
@@ -69,25 +73,69 @@ pub(super) fn compile(
         dress.insert(tunnel.name.clone(), Dress { sending: tunnel.sending.clone(), receiving });
     }
     let mut peers = Vec::new();
+    let mut users = BTreeMap::new();
     for peer in &model.peers {
         let proofs = proofs(&peer.proofs, keys, notes);
+        if let Theirs::Eap(log_in) = &peer.proofs.theirs
+            && let Some((name, place)) = &log_in.users
+        {
+            users.extend(keys.users(name, place, notes).map(|users| (peer.name.clone(), Arc::clone(users))));
+        }
+        let lease = lease(peer, model, notes);
         let children = children.remove(&peer.name).unwrap_or_default();
         if children.is_empty() && !notes.has_errors() {
             let message = format!("no tunnel uses the peer `{}`", peer.name);
             notes.warning(peer.place.clone(), message, "name it in a tunnel that rules use, or remove it");
         }
+        check_reach(peer, lease.as_ref(), &children, notes);
         let ppk = match &peer.ppk {
             None => Some(None),
             Some(ppk) => keys.shared(&ppk.key.0, &ppk.key.1, notes).map(|key| Some(quantum(ppk, key))),
         };
         let whole = proofs.zip(ppk);
-        peers.push(whole.map(|(proofs, ppk)| Arc::new(rule(peer, proofs, ppk, children))));
+        peers.push(whole.map(|(proofs, ppk)| Arc::new(rule(peer, proofs, ppk, lease, children))));
     }
+    warn_unused_pools(model, notes);
     let peers = peers.into_iter().collect::<Option<_>>()?;
     let settings = model.ike.as_ref().map_or_else(IkeSettings::default, |(settings, _)| *settings);
     let retransmission = settings.retransmission;
     let policy = Arc::new(policy::Policy { peers, retransmission, ..Default::default() });
-    Some(Ike { policy, dress, keepalive: settings.keepalive })
+    Some(Ike { policy, dress, users, keepalive: settings.keepalive })
+}
+
+/// What the peer's clients get out of its pool.
+fn lease(peer: &Peer, model: &Model, notes: &Collector) -> Option<Lease> {
+    let (name, place) = peer.pool.as_ref()?;
+    let found = model.pools.iter().find(|pool| pool.lease.pool == *name);
+    if found.is_none() && !model.broken_pools.contains(name) {
+        notes.error(place.clone(), format!("there is no pool `{name}`"), "add a [[pool]] of that name");
+    }
+    found.map(|pool| pool.lease.clone())
+}
+
+/// A client's traffic is that of its address, so rules must speak of all addresses of the pool.
+fn check_reach(peer: &Peer, lease: Option<&Lease>, children: &[Arc<Child>], notes: &Collector) {
+    let Some((lease, (name, place))) = lease.zip(peer.pool.as_ref()) else { return };
+    let reached = |range: &AddressRange| {
+        let mut remote = children.iter().flat_map(|child| &child.remote).map(|traffic| traffic.addresses);
+        remote.any(|one| one.contains(range.first()) && one.contains(range.last()))
+    };
+    if let Some(range) = lease.addresses.iter().find(|range| !children.is_empty() && !reached(range)) {
+        let message = format!("no rule of peer `{}` leads to {range} of its pool `{name}`", peer.name);
+        let remedy = "write a rule with action = \"ipsec\" that has these addresses as destination";
+        notes.warning(place.clone(), message, remedy);
+    }
+}
+
+fn warn_unused_pools(model: &Model, notes: &Collector) {
+    let used =
+        |name: &Name| model.peers.iter().any(|peer| peer.pool.as_ref().is_some_and(|pool| pool.0 == *name));
+    // A peer that could not be read may be the one that uses it.
+    let unused = model.pools.iter().filter(|pool| !used(&pool.lease.pool) && !notes.has_errors());
+    for pool in unused {
+        let message = format!("no peer uses the pool `{}`", pool.lease.pool);
+        notes.warning(pool.place.clone(), message, "name it in a peer, or remove it");
+    }
 }
 
 /// Somebody whose address is not known cannot be called.
@@ -166,6 +214,7 @@ fn proofs(proofs: &Proofs, keys: &Keys, notes: &Collector) -> Option<(Proof, Dem
     let demand = match &proofs.theirs {
         Theirs::Shared(key) => secret(key).map(Demand::SharedKey),
         Theirs::Certificate(trust) => Some(Demand::Certificate(trust.clone())),
+        Theirs::Eap(log_in) => Some(Demand::Eap(log_in.eap.clone())),
     };
     proof.zip(demand)
 }
@@ -174,9 +223,11 @@ fn rule(
     peer: &Peer,
     (proof, demand): (Proof, Demand),
     ppk: Option<policy::Ppk>,
+    lease: Option<Lease>,
     children: Vec<Arc<Child>>,
 ) -> policy::Peer {
     let at = |address| SocketAddr::new(address, PORT);
+    let clients = matches!(demand, Demand::Eap(_));
     policy::Peer {
         name: peer.name.clone(),
         local_addresses: vec![AddressRange::single(peer.local)],
@@ -196,9 +247,10 @@ fn rule(
         mobike: peer.mobike,
         fragment_above: FRAGMENT_ABOVE,
         request_address: false,
-        lease: None,
+        lease,
         redirect_to: None,
-        unique: peer.unique && peer.remote_identity != IdentityPattern::Any,
+        // Whoever logs in is known by its user's name; otherwise all that share a key may be anybody.
+        unique: peer.unique && (clients || peer.remote_identity != IdentityPattern::Any),
         children,
     }
 }

@@ -4,6 +4,7 @@
 
 pub mod identity;
 pub mod mschapv2;
+pub mod server;
 pub mod tls;
 
 use crate::crypto::Secret;
@@ -36,8 +37,8 @@ pub struct Accepted {
 pub enum Who {
     /// The name that a password belongs to.
     Name(Vec<u8>),
-    /// The holder of this certificate, in DER.
-    Certificate(Vec<u8>),
+    /// The holder of the key of the first of these certificates, in DER. Nobody has judged them yet.
+    Certificates(Vec<Vec<u8>>),
 }
 
 /// A peer that has not.
@@ -58,6 +59,9 @@ pub enum Refusal {
     /// The peer asks for other methods.
     #[error("the peer refuses the method {0}")]
     Nak(crate::wire::EapType),
+    /// More packets than any honest conversation has.
+    #[error("the conversation does not come to an end")]
+    TooLong,
     /// The method's data has not its form.
     #[error("the EAP data is malformed")]
     Malformed,

@@ -1,11 +1,15 @@
 //! EAP-TLS as a server (RFC 5216, RFC 9190): TLS in pieces, rustls for what is inside, and the key that it leaves.
 
+mod possession;
+
 use std::sync::Arc;
 
 use rustls::crypto::aws_lc_rs;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::server::{NoServerSessionStorage, danger::ClientCertVerifier};
+use rustls::server::danger::ClientCertVerifier;
+use rustls::server::{NoServerSessionStorage, ResolvesServerCert};
 use rustls::{ProtocolVersion, ServerConfig, ServerConnection};
+
+pub use possession::Possession;
 
 use super::{Accepted, Refusal, Refused, Step, Who, response};
 use crate::crypto::{CryptoError, Secret};
@@ -24,14 +28,13 @@ const MSK: usize = 64;
 
 /// What the server shows and whom it believes. Sessions are not resumed: each log-in proves the certificate anew.
 pub fn config(
-    chain: Vec<CertificateDer<'static>>,
-    key: PrivateKeyDer<'static>,
+    shown: Arc<dyn ResolvesServerCert>,
     verifier: Arc<dyn ClientCertVerifier>,
 ) -> Result<Arc<ServerConfig>, rustls::Error> {
     let mut config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
         .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])?
         .with_client_cert_verifier(verifier)
-        .with_single_cert(chain, key)?;
+        .with_cert_resolver(shown);
     config.send_tls13_tickets = 0;
     config.session_storage = Arc::new(NoServerSessionStorage {});
     Ok(Arc::new(config))
@@ -203,11 +206,12 @@ impl EapTls {
     }
 
     fn accept(self) -> Step<Self> {
-        let certificate = self.tls.peer_certificates().and_then(<[_]>::first).map(|der| der.to_vec());
-        match (certificate, self.msk()) {
-            (Some(der), Ok(msk)) => {
+        let shown = self.tls.peer_certificates().unwrap_or_default();
+        let chain: Vec<Vec<u8>> = shown.iter().map(|der| der.to_vec()).collect();
+        match self.msk() {
+            Ok(msk) if !chain.is_empty() => {
                 let packet = Eap::Success { identifier: self.identifier };
-                Step::Accepted(Accepted { packet, who: Who::Certificate(der), msk })
+                Step::Accepted(Accepted { packet, who: Who::Certificates(chain), msk })
             }
             _ => self.refuse(Refusal::Credentials),
         }

@@ -54,6 +54,7 @@ impl Endpoint {
             supersedes: None,
             redirects: 0,
             initial_contact: true,
+            wishes: Vec::new(),
         };
         self.initiate(now, plan, random, begun);
     }

@@ -396,8 +396,8 @@ impl Endpoint {
                 Effect::Adopt(to, children, tasks) => {
                     self.dispatch(now, to, SessionInput::Adopt(children, tasks), begun);
                 }
-                Effect::Lease(to, peer, addresses) => {
-                    self.dispatch(now, to, SessionInput::Lease(peer, addresses), begun);
+                Effect::Lease(to, pool, addresses) => {
+                    self.dispatch(now, to, SessionInput::Lease(pool, addresses), begun);
                 }
                 Effect::Only { identity, since } => self.forget_others(now, id, &identity, since, begun),
                 Effect::Begin(plan) => self.initiate(now, plan, random, begun),
@@ -480,7 +480,7 @@ impl Endpoint {
                     self.shared.release_spi(child.inbound);
                 }
             }
-            SessionInput::Lease(peer, addresses) => self.shared.release(&peer, &addresses),
+            SessionInput::Lease(pool, addresses) => self.shared.release(&pool, &addresses),
             _ => {}
         }
     }

@@ -74,6 +74,11 @@ pub(crate) fn prove(agreed: &Agreed, peer: &Peer, octets: &SignedOctets) -> OurP
     }
 }
 
+/// Our AUTH by the key that EAP left (RFC 7296 2.16).
+pub(crate) fn by_msk(agreed: &Agreed, msk: &Secret, octets: &SignedOctets) -> Authentication<'static> {
+    auth::shared_key_payload(agreed.sa.suite.prf, msk, octets)
+}
+
 /// Our AUTH, and the certificates that go before it.
 #[derive(Debug)]
 pub(crate) struct Shown {
@@ -115,8 +120,6 @@ pub(crate) enum TheirProof {
     Good,
     /// Its certificates must be judged first.
     Ask(Ask),
-    /// EAP must prove it.
-    Eap,
 }
 
 /// Judges the peer's AUTH as far as that is possible without asking. `Err` is for the operator alone: the peer learns
@@ -129,8 +132,7 @@ pub(crate) fn judge(
     octets: &SignedOctets,
 ) -> Result<TheirProof, String> {
     match (&peer.demand, view.auth()) {
-        (Demand::EapPassword, None) => Ok(TheirProof::Eap),
-        (_, None) => Err("the peer wants EAP, which policy does not allow".into()),
+        (_, None) => Err("the peer does not prove itself, or wants EAP, which policy does not allow".into()),
         (Demand::SharedKey(secret), Some(auth)) => shared(agreed, auth, secret, octets),
         (Demand::Certificate(trust), Some(auth)) => {
             if auth.method == AuthMethod::SharedKey {
@@ -143,7 +145,7 @@ pub(crate) fn judge(
             let (identity, trust) = (identity.clone(), trust.clone());
             Ok(TheirProof::Ask(Ask::Verify { chain, identity, trust }))
         }
-        (Demand::EapPassword, Some(_)) => Err("the peer proves itself without EAP, policy wants EAP".into()),
+        (Demand::Eap(_), Some(_)) => Err("the peer proves itself without EAP, policy wants EAP".into()),
     }
 }
 

@@ -49,7 +49,7 @@ pub(crate) struct Parties<'a> {
     pub(crate) identity: &'a Identity,
     /// Addresses that the peer's pool gave us.
     pub(crate) assigned: &'a [IpAddr],
-    /// Addresses that our pool gave the peer.
+    /// Addresses that our pool gave the peer. Where policy has a pool for it, it speaks of nothing else.
     pub(crate) leased: &'a [IpAddr],
     /// Children that stand.
     pub(crate) children: &'a [Child],
@@ -103,15 +103,22 @@ pub(crate) enum Within {
 
 /// Our side's and the peer's traffic as policy has it, with what is only known now.
 fn sides(sa: &IkeSa, child: &policy::Child, parties: &Parties<'_>) -> (Vec<Traffic>, Vec<Traffic>) {
-    let fill = |given: &[Traffic], addresses: &[IpAddr], otherwise: IpAddr| match (given, addresses) {
-        ([], []) => vec![Traffic::single(otherwise)],
-        ([], addresses) => addresses.iter().copied().map(Traffic::single).collect(),
-        (given, _) => given.to_vec(),
+    let fill = |given: &[Traffic], pool: Option<&[IpAddr]>, otherwise: IpAddr| match (given, pool) {
+        (given, Some(addresses)) => of_addresses(given, addresses),
+        ([], None) => vec![Traffic::single(otherwise)],
+        (given, None) => given.to_vec(),
     };
-    (
-        fill(&child.local, parties.assigned, sa.path.local.ip()),
-        fill(&child.remote, parties.leased, sa.path.remote.ip()),
-    )
+    let assigned = Some(parties.assigned).filter(|list| parties.peer.request_address && !list.is_empty());
+    let leased = Some(parties.leased).filter(|_| parties.peer.lease.is_some());
+    (fill(&child.local, assigned, sa.path.local.ip()), fill(&child.remote, leased, sa.path.remote.ip()))
+}
+
+/// What of `given` has to do with addresses out of a pool; nothing given is everything.
+fn of_addresses(given: &[Traffic], addresses: &[IpAddr]) -> Vec<Traffic> {
+    let all = traffic::everything();
+    let given = if given.is_empty() { &all } else { given };
+    let own = addresses.iter().copied().map(Traffic::single);
+    own.flat_map(|own| given.iter().filter_map(move |one| one.intersect(&own))).collect()
 }
 
 fn to_wire(list: &[Traffic]) -> TrafficSelectors {

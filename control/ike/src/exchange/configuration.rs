@@ -2,27 +2,33 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use ravelin_contract::address::AddressRange;
+use ravelin_contract::address::{AddressRange, Family};
 
+use super::child::Failure;
 use super::view::View;
 use crate::action::{Action, Assignment};
 use crate::context::Context;
 use crate::policy::{Identity, Lease, Peer};
+use crate::pool::Claim;
 use crate::state::established::Established;
 use crate::wire::{
-    AttributeType, Configuration, ConfigurationAttribute, ConfigurationType, ConfigurationValue, Payload,
+    AttributeType, Configuration, ConfigurationAttribute, ConfigurationType, ConfigurationValue, NotifyType,
+    Payload,
 };
 
-/// Asks for addresses, when policy says so.
-pub(crate) fn request(peer: &Peer) -> Option<Payload<'static>> {
-    let kinds = [
-        AttributeType::InternalIp4Address,
-        AttributeType::InternalIp6Address,
-        AttributeType::InternalIp4Dns,
-        AttributeType::InternalIp6Dns,
-        AttributeType::InternalDnsDomain,
+/// Asks for addresses, when policy says so: for those that we had before, if any.
+pub(crate) fn request(peer: &Peer, wishes: &[IpAddr]) -> Option<Payload<'static>> {
+    let wish = |kind, of: fn(&IpAddr) -> bool| match wishes.iter().copied().find(of) {
+        Some(wished) => address(wished),
+        None => ConfigurationAttribute::ask(kind),
+    };
+    let names =
+        [AttributeType::InternalIp4Dns, AttributeType::InternalIp6Dns, AttributeType::InternalDnsDomain];
+    let attributes = [
+        wish(AttributeType::InternalIp4Address, IpAddr::is_ipv4),
+        wish(AttributeType::InternalIp6Address, IpAddr::is_ipv6),
     ];
-    let attributes = kinds.map(ConfigurationAttribute::ask).into();
+    let attributes = attributes.into_iter().chain(names.map(ConfigurationAttribute::ask)).collect();
     peer.request_address
         .then_some(Payload::Configuration(Configuration { kind: ConfigurationType::Request, attributes }))
 }
@@ -58,33 +64,58 @@ pub(crate) fn take(this: &mut Established, ctx: &mut Context<'_>, view: View<'_>
     ctx.act(Action::Assigned(Box::new(assignment)));
 }
 
-/// Gives the peer addresses, when it asks and policy has some. With the addresses given.
+/// What a peer that policy has addresses for gets.
+pub(crate) enum Given {
+    /// This, with the addresses in it.
+    Addresses(Payload<'static>, Vec<IpAddr>),
+    /// Nothing: it gets no child either (RFC 7296 3.15.4).
+    Failed(Failure),
+}
+
+/// Gives the peer addresses, where policy has some for it. `sole` when it has just said that nothing else of it is alive.
 pub(crate) fn answer(
     ctx: &mut Context<'_>,
-    peer: &Peer,
+    lease: &Lease,
     holder: &Identity,
+    sole: bool,
     view: View<'_>,
-) -> Option<(Payload<'static>, Vec<IpAddr>)> {
-    let lease = peer.lease.as_ref()?;
-    let request = view.cp().filter(|cp| cp.kind == ConfigurationType::Request)?;
-    let wishes: Vec<IpAddr> = request.attributes.iter().filter_map(wish).collect();
-    let addresses = ctx.shared.lease(&peer.name, lease, holder, &wishes);
+) -> Given {
+    let request = view.cp().filter(|cp| cp.kind == ConfigurationType::Request);
+    let asked = request.map(|cp| cp.attributes.iter().filter_map(wish).collect::<Vec<_>>());
+    let claims: Vec<_> = [Family::V4, Family::V6]
+        .into_iter()
+        .filter_map(|family| {
+            let wish = asked.iter().flatten().find(|(of, _)| *of == family)?.1;
+            Some((family, Claim { holder, wish, sole }))
+        })
+        .collect();
+    if claims.is_empty() {
+        let text = format!("{holder} asks for no address, and policy gives it one of pool {}", lease.pool);
+        return Given::Failed(Failure::new(NotifyType::FailedCpRequired, text));
+    }
+    let addresses = ctx.shared.lease(lease, &claims);
     if addresses.is_empty() {
-        return None;
+        let text = format!("pool {} has no address left for {holder}", lease.pool);
+        return Given::Failed(Failure::new(NotifyType::InternalAddressFailure, text));
     }
     let attributes = addresses.iter().copied().map(address).chain(extras(lease)).collect();
     let reply = Configuration { kind: ConfigurationType::Reply, attributes };
-    Some((Payload::Configuration(reply), addresses))
+    Given::Addresses(Payload::Configuration(reply), addresses)
 }
 
-fn wish(attribute: &ConfigurationAttribute<'_>) -> Option<IpAddr> {
-    match (attribute.kind, attribute.value().ok()?) {
-        (AttributeType::InternalIp4Address, ConfigurationValue::Ipv4(address)) => Some(address.into()),
-        (AttributeType::InternalIp6Address, ConfigurationValue::Ipv6Prefix(address, _)) => {
-            Some(address.into())
-        }
+/// The family that is asked for, and the address that would be welcome.
+fn wish(attribute: &ConfigurationAttribute<'_>) -> Option<(Family, Option<IpAddr>)> {
+    let family = match attribute.kind {
+        AttributeType::InternalIp4Address => Family::V4,
+        AttributeType::InternalIp6Address => Family::V6,
+        _ => return None,
+    };
+    let address = match attribute.value().ok()? {
+        ConfigurationValue::Ipv4(address) => Some(address.into()),
+        ConfigurationValue::Ipv6Prefix(address, _) => Some(address.into()),
         _ => None,
-    }
+    };
+    Some((family, address.filter(|address: &IpAddr| !address.is_unspecified())))
 }
 
 fn address(address: IpAddr) -> ConfigurationAttribute<'static> {

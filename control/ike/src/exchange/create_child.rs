@@ -552,7 +552,9 @@ pub(crate) fn rekeyed_ike(
 }
 
 fn give_to(this: &mut Established, ctx: &mut Context<'_>, id: IkeId) {
-    ctx.out.push(Effect::Lease(id, this.peer.name.clone(), std::mem::take(&mut this.leased)));
+    if let Some(pool) = this.peer.pool() {
+        ctx.out.push(Effect::Lease(id, pool.clone(), std::mem::take(&mut this.leased)));
+    }
     ctx.out.push(Effect::Adopt(id, std::mem::take(&mut this.children), std::mem::take(&mut this.tasks)));
 }
 

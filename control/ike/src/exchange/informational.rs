@@ -135,5 +135,6 @@ fn redirected(this: &mut Established, ctx: &mut Context<'_>, gateway: IpAddr) {
         supersedes: Some(this.birth),
         redirects: 1,
         initial_contact: true,
+        wishes: this.assigned.clone(),
     }));
 }

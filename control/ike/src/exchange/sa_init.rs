@@ -381,6 +381,7 @@ fn answer(
         supersedes: None,
         redirects: 0,
         initial_contact: false,
+        wishes: Vec::new(),
     };
     let agreed = Agreed {
         sa,

@@ -2,7 +2,7 @@
 
 use crate::wire::{
     Authentication, Certificate, CertificateEncoding, CertificateRequest, Configuration, Content, Delete,
-    Identity, KeyExchange, Nonce, Notify, NotifyType, Payload, SecurityAssociation, TrafficSelectors,
+    Eap, Identity, KeyExchange, Nonce, Notify, NotifyType, Payload, SecurityAssociation, TrafficSelectors,
 };
 
 /// Looks at payloads without caring for their order (RFC 7296 2.5).
@@ -46,6 +46,9 @@ impl<'a> View<'a> {
     first!(
         /// TSr.
         tsr, TsResponder, TrafficSelectors);
+    first!(
+        /// EAP.
+        eap, Eap, Eap<'a>);
     first!(
         /// CP.
         cp, Configuration, Configuration<'a>);

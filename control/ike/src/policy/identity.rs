@@ -21,9 +21,20 @@ pub enum Identity {
     Dn(Vec<u8>),
     /// ID_KEY_ID: octets of the vendor's own meaning.
     KeyId(Vec<u8>),
+    /// Whoever logged in under this name by EAP. No ID payload says so: a user cannot pass for a gateway of the same name.
+    User(String),
 }
 
 impl Identity {
+    /// What a certificate has to speak for when somebody calls itself so in EAP.
+    pub(crate) fn of_user(name: &str) -> Self {
+        match name.parse() {
+            Ok(address) => Self::Address(address),
+            Err(_) if name.contains('@') => Self::Email(name.to_owned()),
+            Err(_) => Self::Fqdn(name.to_owned()),
+        }
+    }
+
     /// As the ID payload carries it.
     pub(crate) fn to_wire(&self) -> wire::Identity<'static> {
         match self {
@@ -33,6 +44,7 @@ impl Identity {
             Self::Email(name) => wire::Identity::Email(name.clone().into_bytes().into()),
             Self::Dn(der) => wire::Identity::DistinguishedName(der.clone().into()),
             Self::KeyId(octets) => wire::Identity::KeyId(octets.clone().into()),
+            Self::User(name) => wire::Identity::KeyId(name.clone().into_bytes().into()),
         }
     }
 
@@ -58,7 +70,7 @@ impl std::fmt::Display for Identity {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Address(address) => write!(f, "{address}"),
-            Self::Fqdn(name) | Self::Email(name) => f.write_str(name),
+            Self::Fqdn(name) | Self::Email(name) | Self::User(name) => f.write_str(name),
             Self::Dn(der) => match Dn::parse(der) {
                 Some(dn) => write!(f, "{dn}"),
                 None => write!(f, "dn:{}", hex(der)),

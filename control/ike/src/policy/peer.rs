@@ -13,6 +13,7 @@ use super::identity::{Identity, IdentityPattern};
 use super::offer::{EspOffer, IkeOffer};
 use super::traffic::Traffic;
 use crate::crypto::SignatureScheme;
+use crate::wire::EapType;
 
 /// How a side proves who it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,8 +54,49 @@ pub enum Demand {
     SharedKey(Secret),
     /// A certificate.
     Certificate(Trust),
-    /// As an EAP server with user name and password (EAP-MSCHAPv2).
-    EapPassword,
+    /// By EAP (RFC 7296 2.16), with us as the server.
+    Eap(Eap),
+}
+
+/// How clients log in by EAP.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Eap {
+    /// Methods, the preferred first. A client that refuses one is asked for the next that it takes.
+    pub methods: Vec<EapMethod>,
+    /// Whether a client may do without our own proof outside EAP (RFC 5998), by methods that prove us too.
+    pub alone: bool,
+}
+
+/// A method of EAP.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum EapMethod {
+    /// User name and password (EAP-MSCHAPv2).
+    MsChapV2,
+    /// Certificates on both sides (EAP-TLS): ours is that of [`Proof::Key`].
+    Tls(Trust),
+}
+
+impl EapMethod {
+    /// Its type on the wire.
+    pub(crate) fn kind(&self) -> EapType {
+        match self {
+            Self::MsChapV2 => EapType::MsChapV2,
+            Self::Tls(_) => EapType::Tls,
+        }
+    }
+
+    /// Which certificates of clients are believed, where they show any.
+    pub fn trust(&self) -> Option<&Trust> {
+        match self {
+            Self::MsChapV2 => None,
+            Self::Tls(trust) => Some(trust),
+        }
+    }
+
+    /// Whether it proves us to the client and withstands guessing, so that nothing else need (RFC 5998 4).
+    pub(crate) fn stands_alone(&self) -> bool {
+        matches!(self, Self::Tls(_))
+    }
 }
 
 impl Demand {
@@ -63,7 +105,7 @@ impl Demand {
         match self {
             Self::SharedKey(_) => "shared key",
             Self::Certificate(_) => "certificate",
-            Self::EapPassword => "EAP",
+            Self::Eap(_) => "EAP",
         }
     }
 }
@@ -156,9 +198,10 @@ pub enum Encapsulation {
 pub struct Child {
     /// The operator's name.
     pub name: Name,
-    /// Traffic on our side. `None` within: the address that the peer's pool gives us.
+    /// Traffic on our side; of it, what the addresses that the peer's pool gives us have to do with. Empty: all that they have.
     pub local: Vec<Traffic>,
-    /// Traffic on the peer's side. Empty: the address that our pool gives the peer.
+    /// Traffic on the peer's side; of it, what the addresses that our pool gives the peer have to do with. Empty: all that
+    /// they have.
     pub remote: Vec<Traffic>,
     /// Algorithms, the preferred first.
     pub offers: Vec<EspOffer>,
@@ -184,9 +227,11 @@ pub struct PerResource {
 }
 
 /// What a road warrior gets from us (RFC 7296 3.15, RFC 8598).
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lease {
-    /// Address ranges, at most one of each family.
+    /// The operator's name. Peers that share it share its addresses.
+    pub pool: Name,
+    /// Address ranges; each client gets one address of each family that it asks for.
     pub addresses: Vec<AddressRange>,
     /// DNS servers.
     pub dns: Vec<IpAddr>,
@@ -274,6 +319,11 @@ impl Peer {
         octets
     }
 
+    /// The pool that the peer's addresses come from.
+    pub(crate) fn pool(&self) -> Option<&Name> {
+        self.lease.as_ref().map(|lease| &lease.pool)
+    }
+
     /// The child of this name.
     pub(crate) fn child(&self, name: &Name) -> Option<&Arc<Child>> {
         self.children.iter().find(|child| child.name == *name)
@@ -290,7 +340,7 @@ fn proof_secret(proof: &Proof) -> Option<&Secret> {
 fn demand_secret(demand: &Demand) -> Option<&Secret> {
     match demand {
         Demand::SharedKey(secret) => Some(secret),
-        Demand::Certificate { .. } | Demand::EapPassword => None,
+        Demand::Certificate(_) | Demand::Eap(_) => None,
     }
 }
 

@@ -259,9 +259,9 @@ impl Works {
         let records = std::mem::take(&mut self.children).into_iter();
         let children = records.map(|child| child.revive(now, &peer)).collect::<Result<Vec<_>, _>>()?;
         if let Some(lease) = peer.lease.as_ref().filter(|_| !self.leased.is_empty()) {
-            let got = shared.lease(&peer.name, lease, &self.identity, &self.leased);
+            let got = shared.lease_again(lease, &self.identity, &self.leased);
             if got != self.leased {
-                shared.release(&peer.name, &got);
+                shared.release(&lease.pool, &got);
                 return Err("its addresses are taken".into());
             }
         }

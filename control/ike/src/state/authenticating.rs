@@ -6,6 +6,7 @@ use ravelin_contract::secret::Secret;
 
 use super::State;
 use super::closing::Closing;
+use super::eap_client::Login;
 use super::established::{Established, Features, Task};
 use crate::action::{Action, Ask};
 use crate::context::{Context, Effect};
@@ -19,7 +20,7 @@ use crate::exchange::{configuration, intermediate};
 use crate::input::{Answer, Path};
 use crate::part::agreement::Share;
 use crate::part::certificates;
-use crate::policy::Identity;
+use crate::policy::{Identity, Peer, Proof};
 use crate::sa::{Incoming, Role};
 use crate::sealed::Plain;
 use crate::time::Time;
@@ -27,7 +28,7 @@ use crate::window::Tick;
 use crate::wire::{ExchangeType, NotifyType, Payload};
 
 #[derive(Debug)]
-enum Step {
+pub(super) enum Step {
     /// An additional key exchange is on the way (RFC 9370).
     Intermediate(Share),
     /// Our signature is being made.
@@ -36,13 +37,15 @@ enum Step {
     Waiting,
     /// The peer's certificates are being judged.
     Verifying(Plain),
+    /// The peer is believed; EAP proves us.
+    Eap(Box<Login>),
 }
 
 /// We began and have keys.
 #[derive(Debug)]
 pub(crate) struct Authenticating {
     pub(crate) agreed: Agreed,
-    step: Step,
+    pub(super) step: Step,
     more: VecDeque<Group>,
     intermediate: Intermediate,
     /// Number of the first IKE_AUTH.
@@ -82,7 +85,7 @@ impl Authenticating {
         }
     }
 
-    fn stay(self) -> State {
+    pub(super) fn stay(self) -> State {
         State::Authenticating(Box::new(self))
     }
 
@@ -91,7 +94,7 @@ impl Authenticating {
     }
 
     /// SK_pi with the PPK in it, where both use one.
-    fn sk_pi(&self) -> Secret {
+    pub(super) fn sk_pi(&self) -> Secret {
         let ppk = self.agreed.plan.peer.ppk.as_ref().filter(|_| self.agreed.said.ppk);
         self.agreed.sa.sk_p(Role::Initiator, ppk.map(|ppk| &ppk.key))
     }
@@ -119,7 +122,7 @@ impl Authenticating {
         }
     }
 
-    fn ours(&self, sk_p: &Secret) -> crate::crypto::SignedOctets {
+    pub(super) fn ours(&self, sk_p: &Secret) -> crate::crypto::SignedOctets {
         let how = (&self.intermediate, self.auth_id);
         auth::signed(&self.agreed, Role::Initiator, sk_p.expose(), &self.id_body(), how)
     }
@@ -135,9 +138,11 @@ impl Authenticating {
         payloads.extend(made.iter_mut().flat_map(Shown::certificates));
         payloads.extend(certificates::request(ctx.policy, [&*peer]));
         payloads.extend(peer.remote_identity.single().map(|id| Payload::IdResponder(id.to_wire())));
-        payloads.extend(made.map(|made| Payload::Authentication(made.auth)));
-        payloads.extend(self.ppk_payloads());
-        payloads.extend(configuration::request(&peer));
+        if let Some(made) = made {
+            payloads.push(Payload::Authentication(made.auth));
+            payloads.extend(self.ppk_payloads());
+        }
+        payloads.extend(configuration::request(&peer, &self.agreed.plan.wishes));
         if let Some(want) = self.first_want() {
             let parties = Parties {
                 peer: &peer,
@@ -175,7 +180,7 @@ impl Authenticating {
     }
 
     /// RFC 8784 3: the PPK's name, and unless it is required a proof without it.
-    fn ppk_payloads(&self) -> Vec<Payload<'static>> {
+    pub(super) fn ppk_payloads(&self) -> Vec<Payload<'static>> {
         let Some(ppk) = self.agreed.plan.peer.ppk.as_ref().filter(|_| self.agreed.said.ppk) else {
             return Vec::new();
         };
@@ -220,6 +225,7 @@ impl Authenticating {
                 }
             }
             Step::Waiting => self.judge(ctx, view, plain),
+            Step::Eap(login) => self.log_in(ctx, *login, view),
             step => {
                 self.step = step;
                 self.stay()
@@ -245,23 +251,24 @@ impl Authenticating {
             let text = format!("the peer says to be {said}, policy wants {}", peer.remote_identity);
             return self.refuse(ctx, &text);
         };
-        if let Err(text) = self.settle_ppk(view) {
+        // With EAP the key is named when we prove ourselves, at the end.
+        let settled = if by_eap(&peer) { Ok(()) } else { self.settle_ppk(view) };
+        if let Err(text) = settled {
             return self.refuse(ctx, &text);
         }
         let octets = self.theirs(&idr.body());
         match auth::judge(&self.agreed, &peer, &identity, view, &octets) {
-            Ok(TheirProof::Good) => self.finish(ctx, identity, view),
+            Ok(TheirProof::Good) => self.believed(ctx, identity, view),
             Ok(TheirProof::Ask(ask)) => {
                 self.step = Step::Verifying(plain.clone());
                 self.inquire(ctx, ask);
                 self.stay()
             }
-            Ok(TheirProof::Eap) => self.refuse(ctx, "a responder cannot prove itself by EAP alone here"),
             Err(text) => self.refuse(ctx, &text),
         }
     }
 
-    fn settle_ppk(&mut self, view: View<'_>) -> Result<(), String> {
+    pub(super) fn settle_ppk(&mut self, view: View<'_>) -> Result<(), String> {
         let Some(ppk) = self.agreed.plan.peer.ppk.clone().filter(|_| self.agreed.said.ppk) else {
             return Ok(());
         };
@@ -272,7 +279,7 @@ impl Authenticating {
         if ppk.required { Err("the peer did not use the post-quantum pre-shared key".into()) } else { Ok(()) }
     }
 
-    fn theirs(&self, id: &[u8]) -> crate::crypto::SignedOctets {
+    pub(super) fn theirs(&self, id: &[u8]) -> crate::crypto::SignedOctets {
         let sk_pr = self.agreed.sa.sk_p(Role::Responder, None);
         auth::signed(&self.agreed, Role::Responder, sk_pr.expose(), id, (&self.intermediate, self.auth_id))
     }
@@ -313,14 +320,26 @@ impl Authenticating {
         let octets = self.theirs(&idr.body());
         let verified = auth::verify(&self.agreed.plan.peer, public_key, view.auth(), &octets);
         match (verified, Identity::from_wire(idr)) {
-            (Ok(()), Some(identity)) => self.finish(ctx, identity, view),
+            (Ok(()), Some(identity)) => self.believed(ctx, identity, view),
             (Err(text), _) => self.refuse(ctx, &text),
             (Ok(()), None) => self.refuse(ctx, "the peer's identity is none that policy can name"),
         }
     }
 
+    /// The peer is who it says; now we, unless that is done.
+    fn believed(self, ctx: &mut Context<'_>, identity: Identity, view: View<'_>) -> State {
+        match &self.agreed.plan.peer.proof {
+            Proof::Eap { user, password } => {
+                let idr = view.idr().map(crate::wire::Identity::body).unwrap_or_default();
+                let login = Login::new(identity, idr, user, password);
+                self.log_in(ctx, login, view)
+            }
+            _ => self.finish(ctx, identity, view),
+        }
+    }
+
     /// Both have proved themselves.
-    fn finish(mut self, ctx: &mut Context<'_>, identity: Identity, view: View<'_>) -> State {
+    pub(super) fn finish(mut self, ctx: &mut Context<'_>, identity: Identity, view: View<'_>) -> State {
         let Agreed { mut sa, plan, since, ni, nr, said, good_until, .. } = self.agreed;
         sa.now_proved();
         let mut clock = Established::clock(ctx, &plan.peer);
@@ -356,7 +375,7 @@ impl Authenticating {
     }
 
     /// Tells the peer that we do not believe it.
-    fn refuse(mut self, ctx: &mut Context<'_>, text: &str) -> State {
+    pub(super) fn refuse(mut self, ctx: &mut Context<'_>, text: &str) -> State {
         ctx.event(
             Code::AuthenticationFailed,
             Some(&self.agreed.plan.peer),
@@ -368,7 +387,7 @@ impl Authenticating {
         State::Closing(Box::new(Closing::refuse(ctx, self.agreed.sa, self.agreed.plan.peer)))
     }
 
-    fn fail(mut self, ctx: &mut Context<'_>, code: Code, text: &str) -> State {
+    pub(super) fn fail(mut self, ctx: &mut Context<'_>, code: Code, text: &str) -> State {
         ctx.event(code, Some(&self.agreed.plan.peer), self.agreed.sa.id, self.agreed.sa.path, text);
         self.forget(ctx);
         State::Gone
@@ -402,6 +421,10 @@ impl Authenticating {
     pub(crate) fn deadline(&self, patience: std::time::Duration) -> Option<Time> {
         [self.agreed.sa.window.deadline(), Some(self.agreed.since + patience * 4)].into_iter().flatten().min()
     }
+}
+
+fn by_eap(peer: &Peer) -> bool {
+    matches!(peer.proof, Proof::Eap { .. })
 }
 
 fn first_child(

@@ -387,9 +387,7 @@ impl Established {
         for child in std::mem::take(&mut self.children) {
             remove(ctx, &child);
         }
-        if !self.leased.is_empty() {
-            ctx.shared.release(&self.peer.name, &self.leased);
-        }
+        self.peer.pool().into_iter().for_each(|pool| ctx.shared.release(pool, &self.leased));
         ctx.event(Code::IkeDown, Some(&self.peer), self.sa.id, self.sa.path, why);
     }
 

@@ -1,6 +1,6 @@
 //! We asked; waiting for the answer to IKE_SA_INIT.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use super::State;
@@ -38,6 +38,8 @@ pub(crate) struct Plan {
     pub(crate) redirects: u8,
     /// The peer has no other IKE SA with us.
     pub(crate) initial_contact: bool,
+    /// Addresses that the peer's pool gave us before: we would like to keep them.
+    pub(crate) wishes: Vec<IpAddr>,
 }
 
 /// An IKE SA that we asked for.
@@ -166,7 +168,7 @@ impl Initiated {
         self.detour(ctx)
     }
 
-    fn redirected(self, ctx: &mut Context<'_>, gateway: std::net::IpAddr) -> State {
+    fn redirected(self, ctx: &mut Context<'_>, gateway: IpAddr) -> State {
         let text = format!("the peer sends us to {gateway}");
         ctx.event(Code::Redirected, Some(&self.plan.peer), self.id, self.path, text);
         if self.plan.redirects >= REDIRECTS {

@@ -2,6 +2,8 @@
 
 pub(crate) mod authenticating;
 pub(crate) mod closing;
+mod eap_client;
+mod eap_server;
 pub(crate) mod established;
 pub(crate) mod facts;
 pub(crate) mod initiated;

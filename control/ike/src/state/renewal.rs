@@ -45,6 +45,7 @@ impl Established {
             supersedes: Some(self.birth),
             redirects: 0,
             initial_contact: false,
+            wishes: self.assigned.clone(),
         };
         ctx.out.push(Effect::Begin(plan));
     }

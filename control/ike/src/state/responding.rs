@@ -7,6 +7,7 @@ use ravelin_contract::secret::Secret;
 
 use super::State;
 use super::closing::Closing;
+use super::eap_server::Talk;
 use super::established::{Established, Features};
 use crate::action::{Action, Ask};
 use crate::context::{Context, Effect};
@@ -14,6 +15,7 @@ use crate::crypto::{Group, SignedOctets};
 use crate::event::Code;
 use crate::exchange::auth::{self, Intermediate, OurProof, Shown, TheirProof};
 use crate::exchange::child::{self, Failure, Within};
+use crate::exchange::configuration::Given;
 use crate::exchange::sa_init::{self, Agreed};
 use crate::exchange::view::View;
 use crate::exchange::{configuration, intermediate};
@@ -28,33 +30,38 @@ use crate::wire::{AuthMethod, ExchangeType, Notify, NotifyType, Payload, Proposa
 /// Rules that a refusal names, at most.
 const NAMED: usize = 5;
 
-/// The peer's IKE_AUTH that waits for an answer from outside, and whom it makes the peer.
+/// The peer's first IKE_AUTH while there is more to find out, and whom it makes the peer.
 #[derive(Debug)]
-struct Held {
-    plain: Plain,
-    id: u32,
-    identity: Identity,
+pub(super) struct Held {
+    pub(super) plain: Plain,
+    /// Number of its IKE_AUTH that is to be answered.
+    pub(super) id: u32,
+    pub(super) identity: Identity,
+    /// Whether EAP proves the peer.
+    pub(super) eap: bool,
 }
 
 #[derive(Debug)]
-enum Step {
+pub(super) enum Step {
     /// The peer's next message is awaited.
     Waiting,
     /// The peer's certificates are being judged.
     Verifying(Held),
     /// Our signature is being made.
     Signing(Held),
+    /// EAP proves the peer.
+    Eap(Box<Talk>),
 }
 
 /// The peer began and has keys; nobody knows who it is.
 #[derive(Debug)]
 pub(crate) struct Responding {
     pub(crate) agreed: Agreed,
-    step: Step,
+    pub(super) step: Step,
     more: VecDeque<Group>,
     intermediate: Intermediate,
     question: u64,
-    until: Time,
+    pub(super) until: Time,
 }
 
 impl Responding {
@@ -69,11 +76,11 @@ impl Responding {
         }
     }
 
-    fn stay(self) -> State {
+    pub(super) fn stay(self) -> State {
         State::Responding(Box::new(self))
     }
 
-    fn event(&self, ctx: &mut Context<'_>, code: Code, text: impl Into<String>) {
+    pub(super) fn event(&self, ctx: &mut Context<'_>, code: Code, text: impl Into<String>) {
         ctx.event(code, Some(&self.agreed.plan.peer), self.agreed.sa.id, self.agreed.sa.path, text);
     }
 
@@ -99,6 +106,12 @@ impl Responding {
         plain: Plain,
         header: &[u8; 28],
     ) -> State {
+        match (exchange, std::mem::replace(&mut self.step, Step::Waiting)) {
+            (ExchangeType::IkeAuth, Step::Eap(talk)) if talk.awaits_peer() => {
+                return self.eap_message(ctx, *talk, id, &plain);
+            }
+            (_, step) => self.step = step,
+        }
         let waiting = matches!(self.step, Step::Waiting);
         match exchange {
             ExchangeType::Intermediate if waiting && !self.more.is_empty() => {
@@ -176,22 +189,24 @@ impl Responding {
                 return self.unbelieved(ctx, id, Code::NoPeer, &text);
             }
         }
+        let peer = Arc::clone(&self.agreed.plan.peer);
+        let held = Held { plain: plain.clone(), id, identity: identity.clone(), eap: false };
+        if let (Demand::Eap(eap), None) = (&peer.demand, view.auth()) {
+            let alone = eap.alone && view.has(NotifyType::EapOnlyAuthentication);
+            return self.meet_user(ctx, eap, Held { eap: true, ..held }, alone);
+        }
         let octets = match self.settle_ppk(view) {
             Ok(()) => self.theirs(&octets_of),
             Err(text) => return self.unbelieved(ctx, id, Code::AuthenticationFailed, &text),
         };
         let payloads = self.proof_that_counts(payloads);
         let view = View(&payloads);
-        let peer = Arc::clone(&self.agreed.plan.peer);
         match auth::judge(&self.agreed, &peer, &identity, view, &octets) {
-            Ok(TheirProof::Good) => self.prove(ctx, Held { plain: plain.clone(), id, identity }),
+            Ok(TheirProof::Good) => self.prove(ctx, held),
             Ok(TheirProof::Ask(ask)) => {
-                self.step = Step::Verifying(Held { plain: plain.clone(), id, identity });
+                self.step = Step::Verifying(held);
                 self.inquire(ctx, ask);
                 self.stay()
-            }
-            Ok(TheirProof::Eap) => {
-                self.unbelieved(ctx, id, Code::AuthenticationFailed, "EAP is not spoken yet")
             }
             Err(text) => {
                 let text = format!("{identity}: {text}");
@@ -216,7 +231,7 @@ impl Responding {
             let proof = match peer.demand {
                 Demand::SharedKey(_) => method == Some(AuthMethod::SharedKey),
                 Demand::Certificate(_) => method.is_some_and(|method| method != AuthMethod::SharedKey),
-                Demand::EapPassword => method.is_none(),
+                Demand::Eap(_) => method.is_none(),
             };
             proof && proposal::choose(&sa_init::offered(peer), &agreed, ProposalSpi::None).is_some()
         };
@@ -233,7 +248,7 @@ impl Responding {
     }
 
     /// RFC 8784 3: with the PPK if we know it by name, without if neither insists.
-    fn settle_ppk(&mut self, view: View<'_>) -> Result<(), String> {
+    pub(super) fn settle_ppk(&mut self, view: View<'_>) -> Result<(), String> {
         let Some(ppk) = self.agreed.plan.peer.ppk.clone() else { return Ok(()) };
         let named = match view.content(NotifyType::PpkIdentity) {
             Some(crate::wire::Content::PpkIdentity { kind: 2, id }) => id == ppk.id,
@@ -263,7 +278,7 @@ impl Responding {
         payloads
     }
 
-    fn theirs(&self, id: &[u8]) -> SignedOctets {
+    pub(super) fn theirs(&self, id: &[u8]) -> SignedOctets {
         let sk_pi = self.agreed.sa.sk_p(Role::Initiator, None);
         let how = (&self.intermediate, self.auth_id());
         auth::signed(&self.agreed, Role::Initiator, sk_pi.expose(), id, how)
@@ -286,7 +301,7 @@ impl Responding {
         1 + u32::try_from(self.agreed.sa.suite.additional.iter().count()).unwrap_or(0)
     }
 
-    fn inquire(&mut self, ctx: &mut Context<'_>, ask: Ask) {
+    pub(super) fn inquire(&mut self, ctx: &mut Context<'_>, ask: Ask) {
         self.question += 1;
         ctx.act(Action::Ask { question: self.question, ike: self.agreed.sa.id, ask });
     }
@@ -308,13 +323,14 @@ impl Responding {
             (Step::Signing(held), Answer::Signature { scheme, signature, chain, good_for }) => {
                 self.agreed.limit(ctx.now, good_for);
                 match Shown::signed(scheme, &signature, chain) {
-                    Ok(made) => self.finish(ctx, &held, made),
+                    Ok(made) => self.proved(ctx, held, made),
                     Err(why) => self.unbelieved(ctx, held.id, Code::AuthenticationFailed, why),
                 }
             }
             (Step::Signing(held), Answer::Refused(why)) => {
                 self.unbelieved(ctx, held.id, Code::AuthenticationFailed, &format!("we cannot sign: {why}"))
             }
+            (Step::Eap(talk), answer) => self.eap_answer(ctx, *talk, answer),
             (step, _) => {
                 self.step = step;
                 self.stay()
@@ -339,14 +355,10 @@ impl Responding {
     }
 
     /// The peer is who it says; now we.
-    fn prove(mut self, ctx: &mut Context<'_>, held: Held) -> State {
+    pub(super) fn prove(mut self, ctx: &mut Context<'_>, held: Held) -> State {
         let peer = Arc::clone(&self.agreed.plan.peer);
-        let sk_pr: Secret = self.agreed.sa.sk_p(Role::Responder, None);
-        let body = peer.local_identity.to_wire().body();
-        let how = (&self.intermediate, self.auth_id());
-        let octets = auth::signed(&self.agreed, Role::Responder, sk_pr.expose(), &body, how);
-        match auth::prove(&self.agreed, &peer, &octets) {
-            OurProof::Made(made) => self.finish(ctx, &held, Shown::alone(made)),
+        match auth::prove(&self.agreed, &peer, &self.ours()) {
+            OurProof::Made(made) => self.proved(ctx, held, Shown::alone(made)),
             OurProof::Cannot(why) => self.unbelieved(ctx, held.id, Code::AuthenticationFailed, why),
             OurProof::Ask(ask) => {
                 self.step = Step::Signing(held);
@@ -362,15 +374,30 @@ impl Responding {
         }
     }
 
+    pub(super) fn ours(&self) -> SignedOctets {
+        let sk_pr: Secret = self.agreed.sa.sk_p(Role::Responder, None);
+        let body = self.agreed.plan.peer.local_identity.to_wire().body();
+        let how = (&self.intermediate, self.auth_id());
+        auth::signed(&self.agreed, Role::Responder, sk_pr.expose(), &body, how)
+    }
+
+    /// Our proof is made: it goes out, with EAP or with everything else.
+    fn proved(self, ctx: &mut Context<'_>, held: Held, made: Shown) -> State {
+        if held.eap { self.open_eap(ctx, held, Some(made)) } else { self.finish(ctx, &held, made) }
+    }
+
     /// Both have proved themselves.
-    fn finish(self, ctx: &mut Context<'_>, held: &Held, mut made: Shown) -> State {
+    pub(super) fn finish(self, ctx: &mut Context<'_>, held: &Held, mut made: Shown) -> State {
         let Agreed { mut sa, plan, said, ni, nr, since, ppk_used, good_until, .. } = self.agreed;
         let payloads = held.plain.payloads().unwrap_or_default();
         let view = View(&payloads);
         let peer = plan.peer;
         sa.now_proved();
-        let mut answer = vec![Payload::IdResponder(peer.local_identity.to_wire())];
-        answer.extend(made.certificates());
+        let mut answer = Vec::new();
+        if !held.eap {
+            answer.push(Payload::IdResponder(peer.local_identity.to_wire()));
+            answer.extend(made.certificates());
+        }
         answer.push(Payload::Authentication(made.auth));
         if ppk_used {
             answer.push(auth::status(NotifyType::PpkIdentity));
@@ -400,11 +427,8 @@ impl Responding {
         if view.has(NotifyType::InitialContact) && this.peer.unique {
             ctx.out.push(Effect::Only { identity: held.identity.clone(), since });
         }
-        if let Some((payload, leased)) = configuration::answer(ctx, &this.peer, &held.identity, view) {
-            answer.push(payload);
-            this.leased = leased;
-        }
-        if view.sa().is_some() {
+        let addressed = give_addresses(&mut this, ctx, view, &mut answer);
+        if view.sa().is_some() && addressed {
             answer.extend(first_child(&mut this, ctx, view, &ni, &nr));
         }
         this.sa.respond(ctx, ExchangeType::IkeAuth, held.id, &answer);
@@ -413,13 +437,13 @@ impl Responding {
     }
 
     /// AUTHENTICATION_FAILED is all that a peer hears that we do not believe (RFC 7296 2.21.2).
-    fn unbelieved(self, ctx: &mut Context<'_>, id: u32, code: Code, text: &str) -> State {
+    pub(super) fn unbelieved(self, ctx: &mut Context<'_>, id: u32, code: Code, text: &str) -> State {
         let failure = Failure::new(NotifyType::AuthenticationFailed, text);
         self.refuse(ctx, ExchangeType::IkeAuth, id, code, &failure)
     }
 
-    fn refuse(
-        mut self,
+    pub(super) fn refuse(
+        self,
         ctx: &mut Context<'_>,
         exchange: ExchangeType,
         id: u32,
@@ -428,7 +452,18 @@ impl Responding {
     ) -> State {
         self.event(ctx, code, failure.text.clone());
         let notify = Notify::new(failure.notify, Vec::new());
-        self.agreed.sa.respond(ctx, exchange, id, &[Payload::Notify(notify)]);
+        self.last_words(ctx, exchange, id, &[Payload::Notify(notify)])
+    }
+
+    /// Answers for the last time.
+    pub(super) fn last_words(
+        mut self,
+        ctx: &mut Context<'_>,
+        exchange: ExchangeType,
+        id: u32,
+        payloads: &[Payload<'_>],
+    ) -> State {
+        self.agreed.sa.respond(ctx, exchange, id, payloads);
         State::Closing(Box::new(Closing::linger(ctx, self.agreed.sa, self.agreed.plan.peer)))
     }
 
@@ -444,6 +479,32 @@ impl Responding {
     /// When [`Self::timer`] has something to do next.
     pub(crate) fn deadline(&self) -> Option<Time> {
         Some(self.until)
+    }
+}
+
+/// Addresses for a road warrior. False when it gets none where policy has some for it, and so no child.
+fn give_addresses(
+    this: &mut Established,
+    ctx: &mut Context<'_>,
+    view: View<'_>,
+    answer: &mut Vec<Payload<'static>>,
+) -> bool {
+    let peer = Arc::clone(&this.peer);
+    let Some(lease) = peer.lease.as_ref().filter(|_| view.sa().is_some() || view.cp().is_some()) else {
+        return true;
+    };
+    let sole = peer.unique && view.has(NotifyType::InitialContact);
+    match configuration::answer(ctx, lease, &this.identity, sole, view) {
+        Given::Addresses(payload, leased) => {
+            answer.push(payload);
+            this.leased = leased;
+            true
+        }
+        Given::Failed(failure) => {
+            ctx.event(Code::NoAddress, Some(&peer), this.sa.id, this.sa.path, failure.text.clone());
+            answer.push(failure.payload());
+            false
+        }
     }
 }
 

@@ -88,6 +88,17 @@ impl<'a> Eap<'a> {
         }
     }
 
+    /// The same, on its own.
+    pub fn into_owned(self) -> Eap<'static> {
+        let own = |data: Cow<'a, [u8]>| data.into_owned().into();
+        match self {
+            Self::Request { identifier, kind, data } => Eap::Request { identifier, kind, data: own(data) },
+            Self::Response { identifier, kind, data } => Eap::Response { identifier, kind, data: own(data) },
+            Self::Success { identifier } => Eap::Success { identifier },
+            Self::Failure { identifier } => Eap::Failure { identifier },
+        }
+    }
+
     /// Its identifier.
     pub fn identifier(&self) -> u8 {
         match self {

@@ -101,6 +101,7 @@ fn policy(ours: SocketAddr, theirs: SocketAddr) -> Policy {
         fragment_above: 400,
         request_address: false,
         lease: Some(Lease {
+            pool: name("pool"),
             addresses: vec![range],
             dns: Vec::new(),
             domains: Vec::new(),

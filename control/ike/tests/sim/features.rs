@@ -5,11 +5,10 @@ use std::time::Duration;
 
 use aws_lc_rs::encoding::AsDer;
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
-use ravelin_contract::address::AddressRange;
 use ravelin_contract::selector::FlowKey;
 use ravelin_ike::crypto::SignatureScheme;
 use ravelin_ike::policy::{
-    Demand, Encapsulation, Lease, Narrowing, Peer, PerResource, Ppk, Proof, Revocation, Start, Trust,
+    Demand, Encapsulation, Narrowing, Peer, PerResource, Ppk, Proof, Revocation, Start, Trust,
 };
 use ravelin_ike::{Answer, Ask, Code, Command, Input, Path};
 
@@ -55,7 +54,7 @@ fn signer(
             Answer::Trusted { public_key: der.as_ref().to_vec(), good_for }
         }
         Ask::Verify { .. } => Answer::Refused("the certificate has expired".into()),
-        Ask::Password { .. } => Answer::Refused("nobody has one".into()),
+        Ask::Password { .. } | Ask::Tls { .. } => Answer::Refused("nobody logs in".into()),
     })
 }
 
@@ -136,42 +135,6 @@ fn a_post_quantum_pre_shared_key_is_used_left_out_or_insisted_on() {
             world.log()
         );
         world.assert_agreed();
-    }
-}
-
-fn road_warrior(change: impl Fn(&mut Peer, &mut Peer)) -> World {
-    let (mut east, mut west) = sites(|_| {});
-    let range = AddressRange::prefix([10, 9, 0, 0].into(), 29).expect("a prefix");
-    let warrior = peer(&mut east);
-    warrior.request_address = true;
-    first_child(warrior).local = Vec::new();
-    let gateway = peer(&mut west);
-    let dns = vec!["10.2.0.53".parse().expect("an address")];
-    let domains = vec!["corp.example".into()];
-    gateway.lease = Some(Lease { addresses: vec![range], dns, domains, subnets: Vec::new() });
-    first_child(gateway).remote = Vec::new();
-    change(warrior, gateway);
-    World::new(42, east, west)
-}
-
-#[test]
-fn a_road_warrior_gets_an_address_and_gives_it_back() {
-    let mut world = road_warrior(|_, _| {});
-    up_with(&mut world);
-    assert_stands(&world, 1);
-    let address = world.hosts[A].assigned[0];
-    assert_eq!(address.to_string(), "10.9.0.0");
-    assert_eq!(world.only(B).children[0].remote, [ravelin_ike::policy::Traffic::single(address)]);
-    for _ in 0..20 {
-        let ike = world.ike(A);
-        world.command(A, Command::Rekey { ike });
-        world.run(SECOND);
-        let ike = world.ike(A);
-        world.command(A, Command::Down { ike });
-        world.run(SECOND);
-        up_with(&mut world);
-        assert_stands(&world, 1);
-        assert_eq!(world.hosts[A].assigned[0], address, "who returns gets the same, and nothing leaks");
     }
 }
 

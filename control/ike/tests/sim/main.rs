@@ -7,6 +7,7 @@ mod network;
 mod policies;
 mod regressions;
 mod resumed;
+mod road_warriors;
 mod stories;
 mod transitions;
 mod weaknesses;

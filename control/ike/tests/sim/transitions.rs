@@ -6,15 +6,33 @@ use std::time::Duration;
 use ravelin_ike::{Command, Input, Path, Time};
 
 use crate::network::Datagram;
-use crate::policies::{name, sites};
+use crate::policies::{name, peer, sites};
+use crate::road_warriors;
 use crate::world::{A, B, World};
 
 const MILLI: Duration = Duration::from_millis(1);
 
-/// One life, always the same: up, a rekeyed child, a rekeyed IKE SA, down. Stops after `span`.
-fn live(span: Duration) -> World {
+/// A world at its beginning.
+type Birth = fn() -> World;
+
+fn two_sites() -> World {
     let (east, west) = sites(|peer| peer.liveness = None);
-    let mut world = World::new(77, east, west);
+    World::new(77, east, west)
+}
+
+/// A road warrior that logs in by EAP.
+fn road_warrior() -> World {
+    let (mut east, mut west) = road_warriors::policies(road_warriors::PASSWORD);
+    peer(&mut east).liveness = None;
+    peer(&mut west).liveness = None;
+    let mut world = World::new(78, east, west);
+    road_warriors::knows_carol(&mut world);
+    world
+}
+
+/// One life, always the same: up, a rekeyed child, a rekeyed IKE SA, down. Stops after `span`.
+fn live(birth: Birth, span: Duration) -> World {
+    let mut world = birth();
     world.network.record();
     let end = Time::default() + span;
     let to = |world: &mut World, milliseconds: u32| {
@@ -54,8 +72,8 @@ pub(crate) fn label(bytes: &[u8]) -> String {
 }
 
 /// What one message does to one host at one moment.
-fn effect(at: usize, moment: u32, message: &Datagram) -> (String, String) {
-    let mut world = live(MILLI * moment);
+fn effect(birth: Birth, at: usize, moment: u32, message: &Datagram) -> (String, String) {
+    let mut world = live(birth, MILLI * moment);
     let state = |world: &World| {
         let states = world.hosts[at].endpoint.states();
         states.first().map_or("none", |(_, state)| state).to_owned()
@@ -89,18 +107,16 @@ fn effect(at: usize, moment: u32, message: &Datagram) -> (String, String) {
     (before, effect)
 }
 
-fn table() -> String {
-    let recorded = live(MILLI * 4000).network.recorded();
+fn table(birth: Birth, moments: [[u32; 6]; 2]) -> String {
+    let recorded = live(birth, MILLI * 4000).network.recorded();
     let mut table = String::new();
-    for (at, who, moments) in
-        [(A, "initiator", [5, 15, 25, 500, 3005, 3500]), (B, "responder", [5, 15, 500, 1500, 3005, 3500])]
-    {
+    for (at, who, moments) in [(A, "initiator", moments[A]), (B, "responder", moments[B])] {
         for moment in moments {
             for message in recorded
                 .iter()
-                .filter(|message| message.destination.ip() == live(Duration::ZERO).hosts[at].address)
+                .filter(|message| message.destination.ip() == live(birth, Duration::ZERO).hosts[at].address)
             {
-                let (state, effect) = effect(at, moment, message);
+                let (state, effect) = effect(birth, at, moment, message);
                 writeln!(table, "{who} {moment:>4} ms, {state}: {} -> {effect}", label(&message.bytes))
                     .expect("a string");
             }
@@ -109,10 +125,19 @@ fn table() -> String {
     table
 }
 
-#[test]
-fn every_state_with_every_message() {
-    let found = table();
-    let expected = include_str!("transitions.txt");
+fn assert_table(found: &str, expected: &str) {
     let differ = found.lines().zip(expected.lines()).find(|(a, b)| a != b);
     assert!(found == expected, "first difference: {differ:?}\n{found}");
+}
+
+#[test]
+fn every_state_with_every_message() {
+    let found = table(two_sites, [[5, 15, 25, 500, 3005, 3500], [5, 15, 500, 1500, 3005, 3500]]);
+    assert_table(&found, include_str!("transitions.txt"));
+}
+
+#[test]
+fn every_step_of_a_log_in_with_every_message() {
+    let found = table(road_warrior, [[25, 45, 65, 85, 105, 500], [15, 35, 55, 75, 95, 500]]);
+    assert_table(&found, include_str!("transitions_eap.txt"));
 }

@@ -1,8 +1,9 @@
 //! Whole log-ins against a rustls client, by both versions of TLS, and those that must fail.
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
-use rustls::pki_types::{PrivatePkcs8KeyDer, ServerName};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName};
 use rustls::server::WebPkiClientVerifier;
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, SupportedProtocolVersion};
 
 use super::*;
@@ -36,7 +37,9 @@ fn server(
     let verifier =
         WebPkiClientVerifier::builder_with_provider(roots(trusted), provider).build().expect("a verifier");
     let (certificate, key) = identity(authority, "gateway.example");
-    config(vec![certificate], key, verifier).expect("a configuration")
+    let shown =
+        CertifiedKey::from_der(vec![certificate], key, &aws_lc_rs::default_provider()).expect("a key");
+    config(Arc::new(SingleCertAndKey::from(shown)), verifier).expect("a configuration")
 }
 
 fn client(
@@ -106,7 +109,7 @@ fn both_versions_lead_to_the_same_keys_on_both_sides() {
             let peer = client(&authority, Some(carol), version);
             let (end, tls) = log_in(peer, server(&authority, &authority), piece);
             let Step::Accepted(accepted) = end else { panic!("{:?}: {end:?}", version.version) };
-            assert_eq!(accepted.who, Who::Certificate(certificate));
+            assert_eq!(accepted.who, Who::Certificates(vec![certificate]));
             let mut theirs = [0; 128];
             match version.version {
                 ProtocolVersion::TLSv1_3 => {
