@@ -7,6 +7,10 @@ use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, SupportedProtocolVersion};
 
 use super::*;
+use crate::crypto::SystemRandom;
+use crate::eap::server::{Need, Server, Turn};
+use crate::input::Answer;
+use crate::policy::{EapMethod, Revocation, Trust};
 
 type Identity = (CertificateDer<'static>, PrivateKeyDer<'static>);
 
@@ -167,6 +171,80 @@ fn a_flight_without_end_is_refused() {
                 assert_eq!(refused.reason, Refusal::Malformed);
                 assert!(count * 4_000 <= FLIGHT, "kept {count} pieces");
                 return;
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+/// The client's answer to one packet.
+fn step(tls: &mut ClientConnection, incoming: &mut Vec<u8>, request: &Eap<'_>) -> Eap<'static> {
+    let Eap::Request { identifier, data, .. } = request else { panic!("{request:?}") };
+    incoming.extend_from_slice(if data[0] & LENGTH_INCLUDED != 0 { &data[5..] } else { &data[1..] });
+    let mut flight = vec![0];
+    if data[0] & MORE_FRAGMENTS == 0 {
+        let mut rest = &std::mem::take(incoming)[..];
+        while !rest.is_empty() {
+            tls.read_tls(&mut rest).expect("reads");
+            tls.process_new_packets().expect("a server to be believed");
+        }
+        while tls.wants_write() {
+            tls.write_tls(&mut flight).expect("writes");
+        }
+    }
+    answer(*identifier, flight)
+}
+
+#[test]
+fn a_client_that_refuses_passwords_shows_a_certificate_which_counts_once_it_is_judged() {
+    let authority = authority();
+    for believed in [true, false] {
+        let (certificate, key) = identity(&authority, "gateway.example");
+        let provider = aws_lc_rs::default_provider();
+        let shown = CertifiedKey::from_der(vec![certificate], key, &provider).expect("a key");
+        let shown = Arc::new(SingleCertAndKey::from(shown));
+        let settings = config(shown, Arc::new(Possession::default())).expect("a configuration");
+        let erin = identity(&authority, "erin.example");
+        let chain = vec![erin.0.to_vec()];
+        let mut tls = client(&authority, Some(erin), &rustls::version::TLS13);
+        let trust =
+            Trust { authorities: vec!["ca".into()], revocation: Revocation::Off, schemes: Vec::new() };
+        let methods = vec![EapMethod::MsChapV2, EapMethod::Tls(trust.clone())];
+        let dice = &mut SystemRandom;
+
+        let (state, ask) = Server::start("gateway.example".into(), methods, dice);
+        let say = |packet: &Eap<'_>, kind, data: &[u8]| Eap::Response {
+            identifier: packet.identifier(),
+            kind,
+            data: data.to_vec().into(),
+        };
+        let turn = state.receive(say(&ask, EapType::Identity, b"erin.example"), dice);
+        let Turn::Send(state, challenge) = turn else { panic!("{turn:?}") };
+        let turn = state.receive(say(&challenge, EapType::Nak, &[EapType::Tls.into()]), dice);
+        let Turn::Need(waiting, Need::Tls) = turn else { panic!("{turn:?}") };
+        let mut turn = waiting.answer(Answer::Tls(settings), dice);
+        let mut incoming = Vec::new();
+        let (waiting, need) = loop {
+            turn = match turn {
+                Turn::Send(state, request) => state.receive(step(&mut tls, &mut incoming, &request), dice),
+                Turn::Need(waiting, need) => break (waiting, need),
+                other => panic!("{other:?}"),
+            };
+        };
+        assert_eq!(need, Need::Judgement { chain, name: "erin.example".into(), trust });
+        let judgement = match believed {
+            true => Answer::Trusted { public_key: Vec::new(), good_for: None },
+            false => Answer::Refused("it was revoked".into()),
+        };
+        match waiting.answer(judgement, dice) {
+            Turn::Accepted { user, msk, .. } if believed => {
+                let mut theirs = [0; 128];
+                tls.export_keying_material(&mut theirs, b"EXPORTER_EAP_TLS_Key_Material", Some(&[13]))
+                    .expect("keys");
+                assert_eq!((&*user, msk.expose()), ("erin.example", &theirs[..64]));
+            }
+            Turn::Refused { packet: Eap::Failure { .. }, why, .. } if !believed => {
+                assert_eq!(why, "it was revoked");
             }
             other => panic!("{other:?}"),
         }
