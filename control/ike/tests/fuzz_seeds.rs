@@ -35,7 +35,7 @@ fn scripts() -> Vec<Vec<u8>> {
     for begin in 0..6u8 {
         scripts.push(vec![begin]);
         for step in [1, 3, 9, 33, 35, 41, 65, 97, 129] {
-            for kind in (0..9u8).map(|kind| kind << 4) {
+            for kind in (0..10u8).map(|kind| kind << 4) {
                 for shape in [0, 2, 3, 4] {
                     // What the peer says, then time, then a command, then it says it again.
                     scripts.push(vec![

@@ -58,7 +58,8 @@ fn net(octet: u8) -> Traffic {
     Traffic::of(AddressRange::prefix([10, octet, 0, 0].into(), 16).expect("a prefix"))
 }
 
-fn policy(ours: SocketAddr, theirs: SocketAddr) -> Policy {
+/// Whoever begins may ask for an address, and only who comes to us gets one of ours.
+fn policy(ours: SocketAddr, theirs: SocketAddr, theirs_begins: bool) -> Policy {
     let groups = [Some(Group::Curve25519), None];
     let esp = EspOffer::new(&[ChildCipher::AesGcm16(KeySize::Bits128)], &[], &groups, &[true, false]);
     let ike = IkeOffer::new(
@@ -80,7 +81,14 @@ fn policy(ours: SocketAddr, theirs: SocketAddr) -> Policy {
         per_resource: PerResource { count: 2, required: false },
     };
     let key = || Secret::new(SHARED_KEY.to_vec());
-    let range = AddressRange::prefix([10, 9, 0, 0].into(), 29).expect("a prefix");
+    let range = AddressRange::prefix([10, 2, 0, 0].into(), 29).expect("a prefix");
+    let lease = Lease {
+        pool: name("pool"),
+        addresses: vec![range],
+        dns: vec![[10, 1, 0, 53].into()],
+        domains: vec!["corp.example".into()],
+        subnets: Vec::new(),
+    };
     let peer = Peer {
         name: name("mallory"),
         local_addresses: Vec::new(),
@@ -99,14 +107,8 @@ fn policy(ours: SocketAddr, theirs: SocketAddr) -> Policy {
         force_udp: false,
         mobike: true,
         fragment_above: 400,
-        request_address: false,
-        lease: Some(Lease {
-            pool: name("pool"),
-            addresses: vec![range],
-            dns: Vec::new(),
-            domains: Vec::new(),
-            subnets: Vec::new(),
-        }),
+        request_address: !theirs_begins,
+        lease: theirs_begins.then_some(lease),
         redirect_to: None,
         unique: true,
         children: vec![Arc::new(child)],
@@ -150,7 +152,7 @@ impl Stage {
         let ours: SocketAddr = ([192, 0, 2, 1], 500).into();
         let theirs: SocketAddr = ([198, 51, 100, 1], 500).into();
         let mut dice = Dice(7);
-        let policy = Arc::new(policy(ours, theirs));
+        let policy = Arc::new(policy(ours, theirs, initiator));
         Self {
             endpoint: Endpoint::new(Time::default(), policy, &mut dice),
             mallory: Mallory::new(theirs, initiator),
@@ -312,6 +314,7 @@ impl Stage {
                 payloads
                     .push(Payload::SecurityAssociation(ravelin_ike::wire::SecurityAssociation { proposals }));
             }
+            9 => payloads.push(self.mallory.configuration()),
             _ => {}
         }
         if kind & 2 != 0 {

@@ -11,6 +11,7 @@ use ravelin_ike::crypto::{
 use ravelin_ike::keymat::{IkeKeys, Nonces, Spis};
 use ravelin_ike::sealed::{OpeningKey, Plain, SealingKey, Side};
 use ravelin_ike::wire::{
+    AttributeType, Configuration, ConfigurationAttribute, ConfigurationType, ConfigurationValue,
     ExchangeType, Header, Identity, IkeSpi, KeyExchange, Message, Nonce, Notify, NotifyType, Payload,
     PayloadType, Ports, ProposalSpi, SecurityAssociation, TrafficSelector, TrafficSelectors,
 };
@@ -192,9 +193,25 @@ impl Mallory {
         let octets = SignedOctets::new(self.suite.prf, message, &self.their_nonce, sk_p.expose(), &id.body());
         let auth = shared_key_payload(self.suite.prf, &Secret::new(SHARED_KEY.to_vec()), &octets);
         let id = if self.initiator { Payload::IdInitiator(id) } else { Payload::IdResponder(id) };
-        let mut payloads = vec![id, Payload::Authentication(auth)];
+        let mut payloads = vec![id, Payload::Authentication(auth), self.configuration()];
         payloads.extend(self.child(CHILD, None, false));
         payloads
+    }
+
+    /// What asks for an address as an initiator does, or gives one as a responder does.
+    pub(crate) fn configuration(&self) -> Payload<'static> {
+        let (kind, attribute) = match self.initiator {
+            true => {
+                (ConfigurationType::Request, ConfigurationAttribute::ask(AttributeType::InternalIp4Address))
+            }
+            false => {
+                let value = ConfigurationValue::Ipv4([10, 1, 0, 7].into());
+                let attribute =
+                    ConfigurationAttribute::new(AttributeType::InternalIp4Address, &value);
+                (ConfigurationType::Reply, attribute)
+            }
+        };
+        Payload::Configuration(Configuration { kind, attributes: vec![attribute] })
     }
 
     /// What asks for a child, or gives one: traffic is 10.1.0.0/16 on the endpoint's side, 10.2.0.0/16 here.

@@ -116,6 +116,7 @@ fn contents(stage: &mut Stage) -> Vec<(&'static str, Plain)> {
         ("an IKE SA's successor", ike),
         ("a share", exchange),
         ("a share of ML-KEM", kem),
+        ("an address", vec![stage.mallory.configuration()]),
         ("delete of a child", delete(vec![CHILD])),
         ("delete of a stranger's child", delete(vec![1234])),
         ("delete of the IKE SA", vec![Payload::Delete(Delete::Ike)]),
