@@ -65,7 +65,14 @@ fn read_pool(table: &Table<'_>, name: Option<Name>, others: &[Pool]) -> Option<P
         .need("addresses", "addresses = [\"10.9.0.0/24\", \"2001:db8:9::/112\"]")
         .and_then(|value| ranges(&value, others));
     let dns = table.optional("dns", |value| all(value, |value| value.address()));
-    let domains = table.optional("domains", |value| all(value, domain));
+    let domains = table.optional("domains", |value| {
+        if table.get("dns").is_none() {
+            let message = "`domains` of a pool without `dns`: nobody answers for them";
+            value.error(message, "add dns = [\"10.1.0.10\"], or remove the line");
+            return None;
+        }
+        all(value, domain)
+    });
     let lease = Lease {
         pool: name?,
         addresses: addresses?,

@@ -98,7 +98,9 @@ pub(crate) fn answer(
         let text = format!("pool {} has no address left for {holder}", lease.pool);
         return Given::Failed(Failure::new(NotifyType::InternalAddressFailure, text));
     }
-    let attributes = addresses.iter().copied().map(address).chain(extras(lease)).collect();
+    let asks = |attribute: &ConfigurationAttribute<'_>| attribute.kind == AttributeType::InternalDnsDomain;
+    let splits = request.is_some_and(|cp| cp.attributes.iter().any(asks));
+    let attributes = addresses.iter().copied().map(address).chain(extras(lease, splits)).collect();
     let reply = Configuration { kind: ConfigurationType::Reply, attributes };
     Given::Addresses(Payload::Configuration(reply), addresses)
 }
@@ -130,7 +132,8 @@ fn address(address: IpAddr) -> ConfigurationAttribute<'static> {
     }
 }
 
-fn extras(lease: &Lease) -> impl Iterator<Item = ConfigurationAttribute<'static>> + '_ {
+/// Names and networks. Domains only for clients that ask for some (RFC 8598 3.1).
+fn extras(lease: &Lease, splits: bool) -> impl Iterator<Item = ConfigurationAttribute<'static>> + '_ {
     let dns = lease.dns.iter().map(|address| match address {
         IpAddr::V4(v4) => {
             ConfigurationAttribute::new(AttributeType::InternalIp4Dns, &ConfigurationValue::Ipv4(*v4))
@@ -139,7 +142,7 @@ fn extras(lease: &Lease) -> impl Iterator<Item = ConfigurationAttribute<'static>
             ConfigurationAttribute::new(AttributeType::InternalIp6Dns, &ConfigurationValue::Ipv6(*v6))
         }
     });
-    let domains = lease.domains.iter().map(|name| {
+    let domains = lease.domains.iter().filter(move |_| splits).map(|name| {
         ConfigurationAttribute::new(AttributeType::InternalDnsDomain, &ConfigurationValue::Domain(name))
     });
     dns.chain(domains).chain(lease.subnets.iter().filter_map(subnet))
