@@ -1,6 +1,6 @@
 //! Addresses handed out to road warriors (RFC 7296 3.15), in order, the longest unused first.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::net::IpAddr;
 
 use ravelin_contract::address::AddressRange;
@@ -13,6 +13,8 @@ pub(crate) struct Pool {
     range: AddressRange,
     taken: HashMap<IpAddr, Holding>,
     before: HashMap<Identity, IpAddr>,
+    /// Carried by SAs of an earlier run that no IKE SA goes on with.
+    orphaned: BTreeSet<IpAddr>,
     next: IpAddr,
 }
 
@@ -38,21 +40,29 @@ const REMEMBERED: usize = 1 << 16;
 
 impl Pool {
     pub(crate) fn new(range: AddressRange) -> Self {
-        Self { range, taken: HashMap::new(), before: HashMap::new(), next: range.first() }
+        Self {
+            range,
+            taken: HashMap::new(),
+            before: HashMap::new(),
+            orphaned: BTreeSet::new(),
+            next: range.first(),
+        }
     }
 
     /// An address for the claim's holder. Its own one if it comes again while its last IKE SA still stands; else the one that
-    /// it had before, or wishes for, if that is free; else the next free one.
+    /// it had before, or wishes for, if that is free; else the next free one; an orphaned one comes last.
     pub(crate) fn take(&mut self, claim: Claim<'_>) -> Option<IpAddr> {
         let Claim { holder, wish, sole } = claim;
         let before = self.before.get(holder).copied();
         let own = |address: &IpAddr| self.taken.get(address).is_some_and(|holding| holding.holder == *holder);
         let again = wish.filter(own).or_else(|| before.filter(|address| sole && own(address)));
-        let free = |address: &IpAddr| self.range.contains(*address) && !self.taken.contains_key(address);
+        let free = |address: &IpAddr| self.range.contains(*address) && self.is_free(address);
         let address = again
             .or_else(|| before.filter(free))
             .or_else(|| wish.filter(free))
-            .or_else(|| self.next_free())?;
+            .or_else(|| self.next_free())
+            .or_else(|| self.orphaned.first().copied())?;
+        self.orphaned.remove(&address);
         if again.is_none() {
             self.next = following(address, &self.range);
         }
@@ -70,12 +80,17 @@ impl Pool {
         let range = self.range;
         self.taken.extend(old.taken.extract_if(|address, _| range.contains(*address)));
         self.before.extend(old.before.extract_if(|_, address| range.contains(*address)));
+        self.orphaned.extend(old.orphaned.iter().filter(|address| range.contains(**address)));
+    }
+
+    fn is_free(&self, address: &IpAddr) -> bool {
+        !self.taken.contains_key(address) && !self.orphaned.contains(address)
     }
 
     fn next_free(&self) -> Option<IpAddr> {
         let mut candidate = self.next;
-        for _ in 0..=self.taken.len() {
-            if !self.taken.contains_key(&candidate) {
+        for _ in 0..=self.taken.len() + self.orphaned.len() {
+            if self.is_free(&candidate) {
                 return Some(candidate);
             }
             candidate = following(candidate, &self.range);
@@ -93,6 +108,18 @@ impl Pool {
         if holding.count == 0 {
             self.taken.remove(&address);
         }
+    }
+
+    /// Nobody gets it while there is another.
+    pub(crate) fn orphan(&mut self, address: IpAddr) {
+        if self.range.contains(address) && !self.taken.contains_key(&address) {
+            self.orphaned.insert(address);
+        }
+    }
+
+    /// Nothing carries it any more.
+    pub(crate) fn bury(&mut self, address: IpAddr) {
+        self.orphaned.remove(&address);
     }
 
     /// The range.
@@ -157,6 +184,20 @@ mod tests {
         pool.release(address);
         assert_eq!(take(&mut pool, "c", first, false), first);
         pool.release([192, 0, 2, 1].into());
+    }
+
+    #[test]
+    fn what_an_old_sa_carries_is_given_last_and_free_again_when_that_is_gone() {
+        let mut pool = four();
+        let address = |last: u8| IpAddr::from([10, 9, 0, last]);
+        (0..3).for_each(|last| pool.orphan(address(last)));
+        assert_eq!(take(&mut pool, "a", Some(address(1)), false), Some(address(3)), "not even on a wish");
+        pool.bury(address(2));
+        assert_eq!(take(&mut pool, "b", None, false), Some(address(2)));
+        assert_eq!(take(&mut pool, "c", None, false), Some(address(0)), "there is no other");
+        pool.orphan(address(0));
+        pool.release(address(0));
+        assert_eq!(take(&mut pool, "d", None, false), Some(address(0)), "who holds it has it");
     }
 
     #[test]

@@ -26,6 +26,19 @@ struct Registry {
     pools: HashMap<Name, Vec<Pool>>,
 }
 
+impl Registry {
+    /// The pools of a lease, with the ranges that policy gives them now.
+    fn pools_of(&mut self, lease: &Lease) -> &mut Vec<Pool> {
+        let pools = self.pools.entry(lease.pool.clone()).or_default();
+        if !pools.iter().map(Pool::range).eq(&lease.addresses) {
+            let mut old = std::mem::take(pools);
+            *pools = lease.addresses.iter().map(|range| Pool::new(*range)).collect();
+            pools.iter_mut().for_each(|pool| old.iter_mut().for_each(|old| pool.inherit(old)));
+        }
+        pools
+    }
+}
+
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, Registry> {
         // The registry is whole between any two statements: a panic elsewhere cannot leave it half changed.
@@ -98,12 +111,7 @@ impl Shared {
     /// Addresses of the pool, one of each family that `claims` speaks of, as far as there are any.
     pub(crate) fn lease(&self, lease: &Lease, claims: &[(Family, Claim<'_>)]) -> Vec<IpAddr> {
         let mut registry = self.lock();
-        let pools = registry.pools.entry(lease.pool.clone()).or_default();
-        if !pools.iter().map(Pool::range).eq(&lease.addresses) {
-            let mut old = std::mem::take(pools);
-            *pools = lease.addresses.iter().map(|range| Pool::new(*range)).collect();
-            pools.iter_mut().for_each(|pool| old.iter_mut().for_each(|old| pool.inherit(old)));
-        }
+        let pools = registry.pools_of(lease);
         let take = |(family, claim): &(Family, Claim<'_>)| {
             pools
                 .iter_mut()
@@ -118,6 +126,22 @@ impl Shared {
         let claim =
             |address: &IpAddr| (Family::of(*address), Claim { holder, wish: Some(*address), sole: false });
         self.lease(lease, &had.iter().map(claim).collect::<Vec<_>>())
+    }
+
+    /// An SA of an earlier run carries these.
+    pub(crate) fn orphan(&self, lease: &Lease, addresses: &[IpAddr]) {
+        let mut registry = self.lock();
+        for pool in registry.pools_of(lease) {
+            addresses.iter().for_each(|address| pool.orphan(*address));
+        }
+    }
+
+    /// It carries them no more.
+    pub(crate) fn bury(&self, lease: &Lease, addresses: &[IpAddr]) {
+        let mut registry = self.lock();
+        for pool in registry.pools_of(lease) {
+            addresses.iter().for_each(|address| pool.bury(*address));
+        }
     }
 
     /// Gives addresses back.

@@ -3,17 +3,17 @@
 //! The packet process answers later. What an IKE SA wants done after a change of its SAs waits for the answer, so that
 //! the peer hears nothing that does not hold yet; further changes need not wait, and other IKE SAs go on.
 
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, VecDeque};
 
-use ravelin_contract::child::{Change, ChildStatus};
+use ravelin_contract::child::Change;
 use ravelin_contract::name::Name;
 use ravelin_contract::sa::Spi;
-use ravelin_ike::status as ike;
 use ravelin_ike::{Action, Ask, ChildSa, Command, IkeId, Input, Keep};
 use tracing::{info, warn};
 
 use super::children;
 use super::driver::{Driver, now};
+use super::left_over::LeftOvers;
 use super::link::{Outcome, Ticket};
 use super::served::Served;
 
@@ -25,9 +25,7 @@ pub(super) struct Deeds {
     held: HashMap<IkeId, Held>,
     /// Children that were handed over.
     pub(super) served: Served,
-    /// SAs that an earlier run of control left in the packet process and that no IKE SA goes on with. They serve until new
-    /// ones stand.
-    pub(super) left_over: BTreeMap<Name, Vec<Spi>>,
+    pub(super) left_over: LeftOvers,
 }
 
 /// A change that is not answered yet.
@@ -75,23 +73,6 @@ impl Deed {
     }
 }
 
-impl Deeds {
-    /// Goes on with what stands, of what the packet process has.
-    pub(super) fn take_up(&mut self, standing: Vec<ike::ChildStatus>, children: Vec<ChildStatus>) {
-        self.left_over.clear();
-        let sends: HashSet<Spi> =
-            children.iter().filter(|child| child.sends).map(|child| child.spi).collect();
-        let standing = standing.into_iter().map(|child| {
-            let sends = sends.contains(&child.inbound);
-            (child, sends)
-        });
-        self.served.take_up(standing);
-        for child in children.into_iter().filter(|child| !self.served.stands(child.spi)) {
-            self.left_over.entry(child.tunnel).or_default().push(child.spi);
-        }
-    }
-}
-
 impl Driver {
     /// Children are installed, then what is to survive is written down, then all else is done.
     pub(super) fn carry_out(&mut self, ike: Option<IkeId>, actions: Vec<Action>) {
@@ -131,6 +112,7 @@ impl Driver {
             // What no other child of the tunnel sends for is dropped once this one is removed, as policy says.
             Action::StopSending { .. } => {}
             Action::RemoveChild { inbound } => {
+                self.deeds.left_over.forget(inbound);
                 for gone in self.deeds.served.end(inbound, now()) {
                     self.change(ike, Change::Remove(gone), None);
                 }
@@ -166,6 +148,7 @@ impl Driver {
         let child = children::child(sa, dress, self.ike.keepalive);
         self.key_log.write(sa);
         self.deeds.served.install(sa);
+        self.deeds.left_over.expect(&child);
         let install = Install { inbound: sa.inbound, tunnel: sa.name.clone(), use_at_once: sa.use_at_once };
         self.change(ike, Change::Install(Box::new(child)), Some(install));
     }
@@ -207,7 +190,7 @@ impl Driver {
             return Some(inbound);
         }
         if use_at_once {
-            self.retire(&tunnel);
+            self.retire(inbound);
         }
         None
     }
@@ -225,22 +208,17 @@ impl Driver {
 
     /// The child sends from now on. Not one that has ended and only receives: the peer may have dropped its key.
     pub(super) fn sends(&mut self, ike: Option<IkeId>, inbound: Spi) {
-        let Some(tunnel) = self.deeds.served.send(inbound).cloned() else { return };
+        if !self.deeds.served.send(inbound) {
+            return;
+        }
         self.change(ike, Change::Send(inbound), None);
-        self.retire(&tunnel);
+        self.retire(inbound);
     }
 
     /// Takes out what has received for long enough after its end.
     pub(super) fn remove_late(&mut self) {
         for gone in self.deeds.served.over(now()) {
-            self.change(None, Change::Remove(gone), None);
-        }
-    }
-
-    /// A new child serves this tunnel, so what an earlier run of control left of it goes.
-    fn retire(&mut self, tunnel: &Name) {
-        for old in self.deeds.left_over.remove(tunnel).into_iter().flatten() {
-            self.change(None, Change::Remove(old), None);
+            self.remove(gone);
         }
     }
 }

@@ -48,7 +48,7 @@ pub(super) struct Driver {
     postponed: VecDeque<Knock>,
     pub(super) ike: Ike,
     /// The peer that each tunnel is negotiated with.
-    peers: HashMap<Name, Name>,
+    pub(super) peers: HashMap<Name, Name>,
     pub(super) sockets: Sockets,
     pub(super) pool: Pool,
     pub(super) link: Link,
@@ -218,15 +218,14 @@ impl Driver {
             children.iter().map(|child| Installed { inbound: child.spi, sends: child.sends }).collect();
         self.endpoint.keep_records();
         let actions = self.endpoint.restore(now(), &self.ike.policy, records, &installed);
+        self.take_stock(children);
         self.carry_out(None, actions);
-        let standing = self.endpoint.statuses().flat_map(|ike| ike.children).collect();
-        self.deeds.take_up(standing, children);
     }
 
     /// The peer will not believe for long in an IKE SA that nobody here has: what is left over gets successors now.
     fn call_for_left_over(&mut self) {
         let mut peers: Vec<Name> =
-            self.deeds.left_over.keys().filter_map(|tunnel| self.peers.get(tunnel).cloned()).collect();
+            self.deeds.left_over.tunnels().filter_map(|tunnel| self.peers.get(tunnel).cloned()).collect();
         peers.dedup();
         let can_call = |peer: &Name| self.ike.policy.peer(peer).is_some_and(|peer| peer.initiate.is_some());
         peers.retain(can_call);
@@ -258,6 +257,7 @@ impl Driver {
                 Happening::Used => self.sends(None, spi),
                 Happening::Ageing(_) => self.command(Command::RekeyChild { inbound: spi }),
                 Happening::Expired(_) | Happening::Orphaned => {
+                    self.ended(spi);
                     self.command(Command::DownChild { inbound: spi })
                 }
                 Happening::PeerMoved { remote, port } => {

@@ -12,6 +12,7 @@ mod driver;
 mod identity;
 pub mod journal;
 mod key_log;
+mod left_over;
 mod link;
 mod log_in;
 mod pool;

@@ -75,13 +75,13 @@ impl Served {
         self.standing.contains_key(&inbound)
     }
 
-    /// The child sends from now on. The tunnel that it serves; none when it is gone for IKE.
-    pub(super) fn send(&mut self, inbound: Spi) -> Option<&Name> {
-        let standing = self.standing.get_mut(&inbound)?;
+    /// The child sends from now on; false when it is gone for IKE.
+    pub(super) fn send(&mut self, inbound: Spi) -> bool {
+        let Some(standing) = self.standing.get_mut(&inbound) else { return false };
         if !std::mem::replace(&mut standing.sends, true) {
             *self.sending.entry(Arc::clone(&standing.likeness)).or_default() += 1;
         }
-        Some(&standing.likeness.tunnel)
+        true
     }
 
     /// The child has ended. What is to be taken out of the packet process now: nothing, while another sends in its place;
@@ -153,9 +153,9 @@ mod tests {
     #[test]
     fn who_has_a_successor_that_sends_receives_for_a_moment() {
         let mut served = served(&[(1, None, true), (2, None, false)]);
-        assert!(served.send(spi(2)).is_some());
+        assert!(served.send(spi(2)));
         assert_eq!(served.end(spi(1), now()), []);
-        assert!(served.send(spi(1)).is_none(), "it must not be made to send again");
+        assert!(!served.send(spi(1)), "it must not be made to send again");
         assert_eq!(served.deadline(), Some(now() + LATE));
         assert_eq!(served.over(now() + LATE / 2), []);
         assert_eq!(served.over(now() + LATE), [spi(1)]);

@@ -13,7 +13,7 @@ use std::num::NonZeroU64;
 
 use serde::{Deserialize, Serialize};
 
-use crate::address::Family;
+use crate::address::{AddressRange, Family};
 use crate::limits;
 use crate::name::Name;
 use crate::rule::TunnelId;
@@ -206,6 +206,9 @@ pub struct ChildStatus {
     pub tunnel: Name,
     /// Where it runs.
     pub path: Path,
+    /// Addresses of the other side that may travel inside, each range once; those beyond the first [`limits::LEADS_TO`] are
+    /// left out.
+    pub leads_to: Vec<AddressRange>,
     /// Whether it sends, or only receives.
     pub sends: bool,
     /// Seconds since its installation.
@@ -231,6 +234,17 @@ impl Child {
     /// By which it is known.
     pub fn spi(&self) -> Spi {
         self.inbound.spi
+    }
+
+    /// Addresses of the other side, as [`ChildStatus::leads_to`] has them.
+    pub fn leads_to(&self) -> Vec<AddressRange> {
+        let mut found = Vec::new();
+        for selector in &self.selectors {
+            if found.len() < limits::LEADS_TO && !found.contains(&selector.destination) {
+                found.push(selector.destination);
+            }
+        }
+        found
     }
 
     /// Its two SAs, inbound first, under the tunnel's number in this generation.

@@ -28,6 +28,8 @@ pub const SPI_MIN: u32 = 256;
 pub const KEY: usize = 64;
 /// Most list entries in one message, so that any message fits [`MESSAGE`].
 pub const ENTRIES: usize = 256;
+/// Most ranges of addresses that the status of one negotiated SA names.
+pub const LEADS_TO: usize = 16;
 /// Most events that wait for control before the oldest are counted as lost.
 pub const EVENTS: usize = 4096;
 /// Milliseconds between two looks at how far negotiated SAs have come.

@@ -160,6 +160,7 @@ fn negotiated_sas() {
         name: name("a-to-b"),
         tunnel: name("t"),
         path,
+        leads_to: child().leads_to(),
         sends: true,
         age: 60,
         received: usage,

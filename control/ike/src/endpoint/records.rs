@@ -1,6 +1,7 @@
 //! Records of IKE SAs for the next run of this process, and going on from them.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use ravelin_contract::name::Name;
@@ -12,7 +13,7 @@ use crate::child::{Child, Life};
 use crate::event::{Code, Event};
 use crate::exchange::child::Want;
 use crate::input::IkeId;
-use crate::policy::{Peer, Policy};
+use crate::policy::{Lease, Peer, Policy};
 use crate::record::{Keep, Kept, Record};
 use crate::session::Session;
 use crate::state::State;
@@ -63,6 +64,16 @@ impl Endpoint {
     pub fn keep_records(&mut self) {
         self.records.wanted = true;
         self.records.changed.extend(self.slots.keys());
+    }
+
+    /// An SA of an earlier run, which no IKE SA goes on with, carries these addresses of clients: others are given first.
+    pub fn orphan(&self, lease: &Lease, addresses: &[IpAddr]) {
+        self.shared.orphan(lease, addresses);
+    }
+
+    /// It is gone.
+    pub fn bury(&self, lease: &Lease, addresses: &[IpAddr]) {
+        self.shared.bury(lease, addresses);
     }
 
     /// What is to be kept, and what forgotten, after the children of the same input are installed and before any other of its

@@ -268,6 +268,7 @@ impl Works {
         for (at, child) in children.iter().enumerate() {
             if !shared.reserve(child.inbound, sa.id) {
                 children[..at].iter().for_each(|child| shared.release_spi(child.inbound));
+                peer.pool().into_iter().for_each(|pool| shared.release(pool, &self.leased));
                 return Err("an SPI of its children is taken".into());
             }
         }

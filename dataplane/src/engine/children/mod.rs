@@ -198,6 +198,7 @@ impl Held {
             name: self.child.name.clone(),
             tunnel: self.child.tunnel.clone(),
             path: self.child.path,
+            leads_to: self.child.leads_to(),
             sends: self.turn.is_some(),
             age: now.since(self.since) / 1_000_000_000,
             received: self.seen.received.usage(self.inbound.traffic(), now),
