@@ -127,4 +127,11 @@ pub enum Ask {
         /// Who we say to be.
         identity: Identity,
     },
+    /// What EAP-TLS shows when we log in.
+    TlsLogIn {
+        /// [`crate::policy::LogIn::Certificate`]'s name of the key.
+        key: String,
+        /// Who we say to be.
+        identity: Identity,
+    },
 }

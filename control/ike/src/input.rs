@@ -157,6 +157,8 @@ pub enum Answer {
     /// Certificate, key and settings of EAP-TLS. Whom to believe is asked by [`crate::Ask::Verify`]: here it is enough that the
     /// client holds the key of the certificate that it shows ([`crate::eap::tls::Possession`]).
     Tls(Arc<rustls::ServerConfig>),
+    /// The same where we log in.
+    TlsLogIn(Arc<rustls::ClientConfig>),
     /// It cannot be done, or is not to be believed; why, in plain words.
     Refused(String),
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use ravelin_ike::policy::{Demand, EapMethod, Policy, Proof};
+use ravelin_ike::policy::{Demand, EapMethod, LogIn, Policy, Proof};
 use ravelin_ike::{Answer, Ask, IkeId, Input};
 use ravelin_rings::store::Rings;
 use tokio::runtime::Handle;
@@ -79,15 +79,20 @@ impl Authority {
     pub(super) fn serve(&self, policy: &Policy) {
         let mut named = Named::default();
         for peer in &policy.peers {
-            let trusts: Vec<_> = match &peer.demand {
+            let mut trusts: Vec<_> = match &peer.demand {
                 Demand::Certificate(trust) => vec![trust],
                 Demand::Eap(eap) => eap.methods.iter().filter_map(EapMethod::trust).collect(),
                 Demand::SharedKey(_) => Vec::new(),
             };
-            named.authorities.extend(trusts.into_iter().flat_map(|trust| trust.authorities.iter().cloned()));
-            if let Proof::Key { key, .. } = &peer.proof {
-                named.keys.push(key.clone());
+            match &peer.proof {
+                Proof::Key { key, .. } => named.keys.push(key.clone()),
+                Proof::Eap { by: LogIn::Certificate { key, trust }, .. } => {
+                    named.keys.push(key.clone());
+                    trusts.push(trust);
+                }
+                Proof::Eap { by: LogIn::Password(_), .. } | Proof::SharedKey(_) => {}
             }
+            named.authorities.extend(trusts.into_iter().flat_map(|trust| trust.authorities.iter().cloned()));
         }
         for list in [&mut named.authorities, &mut named.keys] {
             list.sort_unstable();
@@ -101,7 +106,7 @@ impl Authority {
         let at_once =
             |why: &str| Some(Input::Answer { ike, question, answer: Answer::Refused(why.to_owned()) });
         let places = match &ask {
-            Ask::Sign { .. } | Ask::Tls { .. } => &self.signatures,
+            Ask::Sign { .. } | Ask::Tls { .. } | Ask::TlsLogIn { .. } => &self.signatures,
             Ask::Verify { .. } => &self.judgements,
             Ask::Password { .. } => return at_once("passwords are in no ring"),
         };
@@ -121,7 +126,10 @@ impl Authority {
                 Ask::Verify { chain, identity, trust } => {
                     runtime.block_on(authorities.verify(&chain, &identity, &trust))
                 }
-                Ask::Tls { key, identity } => log_in::shown(&identities, &key, &identity).map(Answer::Tls),
+                Ask::Tls { key, identity } => log_in::to_clients(&identities, &key, &identity).map(Answer::Tls),
+                Ask::TlsLogIn { key, identity } => {
+                    log_in::to_server(&identities, &key, &identity).map(Answer::TlsLogIn)
+                }
                 Ask::Password { .. } => Err("passwords are in no ring".to_owned()),
             };
             let answer = tokio::task::spawn_blocking(work).await;

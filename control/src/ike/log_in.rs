@@ -1,4 +1,4 @@
-//! What EAP-TLS shows to clients: a certificate of the rings, whose key signs through their door.
+//! What EAP-TLS shows to the other side: a certificate of the rings, whose key signs through their door.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use ravelin_ike::policy::Identity;
 use ravelin_rings::key::KeyKind;
 use ravelin_rings::scheme::Scheme;
 use rustls::sign::{CertifiedKey, Signer, SigningKey, SingleCertAndKey};
-use rustls::{Error, ServerConfig, SignatureAlgorithm, SignatureScheme};
+use rustls::{ClientConfig, Error, ServerConfig, SignatureAlgorithm, SignatureScheme};
 
 use super::identity::{Identities, Shown};
 
@@ -23,18 +23,35 @@ const SCHEMES: &[(SignatureScheme, Scheme)] = &[
     (SignatureScheme::RSA_PKCS1_SHA256, Scheme::RsaPkcs1Sha256),
 ];
 
-/// Settings for one log-in: rings are read at each, so what was renewed serves at once.
-pub(super) fn shown(
+/// Settings for one log-in of a client.
+pub(super) fn to_clients(
     identities: &Arc<Identities>,
     key: &str,
     identity: &Identity,
 ) -> Result<Arc<ServerConfig>, String> {
+    let shown = shown(identities, key, identity)?;
+    tls::config(shown, Arc::new(Possession::default())).map_err(|error| error.to_string())
+}
+
+/// Settings for one log-in of ours.
+pub(super) fn to_server(
+    identities: &Arc<Identities>,
+    key: &str,
+    identity: &Identity,
+) -> Result<Arc<ClientConfig>, String> {
+    tls::client_config(shown(identities, key, identity)?).map_err(|error| error.to_string())
+}
+
+/// Rings are read at each log-in, so what was renewed serves at once.
+fn shown(
+    identities: &Arc<Identities>,
+    key: &str,
+    identity: &Identity,
+) -> Result<Arc<SingleCertAndKey>, String> {
     let shown = Arc::new(identities.show(key, identity)?);
     let chain = shown.chain.clone();
     let key = Key { identities: Arc::clone(identities), shown };
-    let certified = CertifiedKey::new(chain, Arc::new(key));
-    tls::config(Arc::new(SingleCertAndKey::from(certified)), Arc::new(Possession::default()))
-        .map_err(|error| error.to_string())
+    Ok(Arc::new(CertifiedKey::new(chain, Arc::new(key)).into()))
 }
 
 /// The key of what is shown.

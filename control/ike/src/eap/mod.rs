@@ -1,7 +1,8 @@
-//! EAP as a server (RFC 3748, RFC 7296 2.16): each method is a state that takes a response and gives the next packet.
+//! EAP (RFC 3748, RFC 7296 2.16): each method is a state that takes a packet and gives the next one.
 //!
 //! No clock, no I/O, no table of users: who knows passwords is asked through a function.
 
+pub mod client;
 pub mod identity;
 pub mod mschapv2;
 pub mod server;

@@ -27,12 +27,26 @@ pub enum Proof {
         /// What may be signed by.
         schemes: Vec<SignatureScheme>,
     },
-    /// As an EAP client with user name and password (EAP-MSCHAPv2).
+    /// As an EAP client.
     Eap {
-        /// User name.
+        /// Who we are.
         user: String,
-        /// Password.
-        password: Secret,
+        /// What shows it.
+        by: LogIn,
+    },
+}
+
+/// What we log in with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LogIn {
+    /// The user's password (EAP-MSCHAPv2).
+    Password(Secret),
+    /// A certificate (EAP-TLS).
+    Certificate {
+        /// Handed back in [`crate::Ask::TlsLogIn`].
+        key: String,
+        /// Which certificates of the peer are believed in EAP, beside its proof in IKE.
+        trust: Trust,
     },
 }
 
@@ -332,8 +346,8 @@ impl Peer {
 
 fn proof_secret(proof: &Proof) -> Option<&Secret> {
     match proof {
-        Proof::SharedKey(secret) | Proof::Eap { password: secret, .. } => Some(secret),
-        Proof::Key { .. } => None,
+        Proof::SharedKey(secret) | Proof::Eap { by: LogIn::Password(secret), .. } => Some(secret),
+        Proof::Key { .. } | Proof::Eap { by: LogIn::Certificate { .. }, .. } => None,
     }
 }
 

@@ -127,7 +127,7 @@ impl Authenticating {
         auth::signed(&self.agreed, Role::Initiator, sk_p.expose(), &self.id_body(), how)
     }
 
-    fn inquire(&mut self, ctx: &mut Context<'_>, ask: Ask) {
+    pub(super) fn inquire(&mut self, ctx: &mut Context<'_>, ask: Ask) {
         self.question += 1;
         ctx.act(Action::Ask { question: self.question, ike: self.agreed.sa.id, ask });
     }
@@ -305,6 +305,7 @@ impl Authenticating {
                 self.fail(ctx, Code::AuthenticationFailed, &format!("we cannot sign: {why}"))
             }
             (Step::Verifying(_), Answer::Refused(why)) => self.refuse(ctx, &why),
+            (Step::Eap(login), answer) => self.log_in_answer(ctx, *login, answer),
             (step, _) => {
                 self.step = step;
                 self.stay()
@@ -329,9 +330,9 @@ impl Authenticating {
     /// The peer is who it says; now we, unless that is done.
     fn believed(self, ctx: &mut Context<'_>, identity: Identity, view: View<'_>) -> State {
         match &self.agreed.plan.peer.proof {
-            Proof::Eap { user, password } => {
+            Proof::Eap { .. } => {
                 let idr = view.idr().map(crate::wire::Identity::body).unwrap_or_default();
-                let login = Login::new(identity, idr, user, password);
+                let login = Login::new(identity, idr);
                 self.log_in(ctx, login, view)
             }
             _ => self.finish(ctx, identity, view),

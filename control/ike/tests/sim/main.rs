@@ -9,6 +9,7 @@ mod regressions;
 mod resumed;
 mod road_warriors;
 mod stories;
+mod tls_log_ins;
 mod transitions;
 mod weaknesses;
 mod world;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use ravelin_contract::address::AddressRange;
 use ravelin_ike::policy::{
-    Demand, Eap, EapMethod, Identity, IdentityPattern, Lease, Peer, Policy, Proof, Traffic,
+    Demand, Eap, EapMethod, Identity, IdentityPattern, Lease, LogIn, Peer, Policy, Proof, Traffic,
 };
 use ravelin_ike::{Answer, Ask, Code, Command};
 
@@ -29,7 +29,7 @@ fn pool(length: u8) -> Lease {
 pub(crate) fn policies(password: &str) -> (Policy, Policy) {
     let (mut east, mut west) = sites(|_| {});
     let warrior = peer(&mut east);
-    warrior.proof = Proof::Eap { user: "carol".into(), password: secret(password) };
+    warrior.proof = Proof::Eap { user: "carol".into(), by: LogIn::Password(secret(password)) };
     warrior.request_address = true;
     first_child(warrior).local = Vec::new();
     let gateway = peer(&mut west);
@@ -125,7 +125,7 @@ fn wrong_passwords_and_unknown_users_are_refused_alike_and_both_sides_are_told()
         [("carol", "guess", "password"), ("mallory", PASSWORD, "there is no user mallory")]
     {
         let mut world = world(PASSWORD, |warrior, _| {
-            warrior.proof = Proof::Eap { user: user.into(), password: secret(password) };
+            warrior.proof = Proof::Eap { user: user.into(), by: LogIn::Password(secret(password)) };
         });
         up(&mut world);
         world.run(SECOND * 60);

@@ -4,8 +4,9 @@ use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair}
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName};
 use rustls::server::WebPkiClientVerifier;
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
-use rustls::{ClientConfig, ClientConnection, RootCertStore, SupportedProtocolVersion};
+use rustls::{ClientConnection, RootCertStore, SupportedProtocolVersion};
 
+use super::flight::{FLIGHT, FRAGMENT, LENGTH_INCLUDED, MORE_FRAGMENTS};
 use super::*;
 use crate::crypto::SystemRandom;
 use crate::eap::server::{Need, Server, Turn};
