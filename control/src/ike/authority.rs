@@ -126,7 +126,9 @@ impl Authority {
                 Ask::Verify { chain, identity, trust } => {
                     runtime.block_on(authorities.verify(&chain, &identity, &trust))
                 }
-                Ask::Tls { key, identity } => log_in::to_clients(&identities, &key, &identity).map(Answer::Tls),
+                Ask::Tls { key, identity } => {
+                    log_in::to_clients(&identities, &key, &identity).map(Answer::Tls)
+                }
                 Ask::TlsLogIn { key, identity } => {
                     log_in::to_server(&identities, &key, &identity).map(Answer::TlsLogIn)
                 }

@@ -153,6 +153,11 @@ impl Driver {
         self.change(ike, Change::Install(Box::new(child)), Some(install));
     }
 
+    /// An SA that is no IKE SA's goes.
+    pub(super) fn remove(&mut self, inbound: Spi) {
+        self.change(None, Change::Remove(inbound), None);
+    }
+
     fn change(&mut self, ike: Option<IkeId>, change: Change, install: Option<Install>) {
         let ticket = self.link.change(change);
         if let Some(ike) = ike {

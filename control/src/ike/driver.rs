@@ -258,7 +258,7 @@ impl Driver {
                 Happening::Ageing(_) => self.command(Command::RekeyChild { inbound: spi }),
                 Happening::Expired(_) | Happening::Orphaned => {
                     self.ended(spi);
-                    self.command(Command::DownChild { inbound: spi })
+                    self.command(Command::DownChild { inbound: spi });
                 }
                 Happening::PeerMoved { remote, port } => {
                     let remote = SocketAddr::new(remote, port.unwrap_or(PORT));

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::IpAddr;
 
 use ravelin_contract::address::AddressRange;
-use ravelin_contract::child::{Change, Child, ChildStatus, Path};
+use ravelin_contract::child::{Child, ChildStatus, Path};
 use ravelin_contract::limits;
 use ravelin_contract::name::Name;
 use ravelin_contract::sa::Spi;
@@ -90,7 +90,7 @@ impl LeftOvers {
     fn give_way(&mut self, child: Spi) -> Vec<(Name, LeftOver)> {
         let Some((tunnel, reach)) = self.successors.get(&child) else { return Vec::new() };
         let list = self.of.get_mut(tunnel).into_iter();
-        let gone = list.flat_map(|list| list.extract_if(.., |old| old.reach.meets(reach)));
+        let gone = list.flat_map(|list| list.extract_if(.., move |old| old.reach.meets(reach)));
         let gone = gone.map(|old| (tunnel.clone(), old)).collect();
         self.clean();
         gone
@@ -135,7 +135,7 @@ impl Driver {
     pub(super) fn retire(&mut self, child: Spi) {
         for (tunnel, old) in self.deeds.left_over.give_way(child) {
             self.bury(&tunnel, &old);
-            self.change(None, Change::Remove(old.spi), None);
+            self.remove(old.spi);
         }
     }
 

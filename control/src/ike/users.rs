@@ -1,7 +1,7 @@
 //! Users who log in with a password: which password is whose, and who has to go when policy knows a user no more.
 
 use ravelin_contract::name::Name;
-use ravelin_ike::policy::{Demand, EapMethod, Identity};
+use ravelin_ike::policy::{Demand, Identity};
 use ravelin_ike::status::Status;
 use ravelin_ike::{Answer, Command};
 

@@ -10,6 +10,7 @@ use ravelin_ike::crypto::SignatureScheme;
 use ravelin_ike::policy::{Revocation, Trust};
 use ravelin_rings::name::{Label, RingName};
 
+use crate::policy::log_in::{self, OurLogIn};
 use crate::policy::road::{self, LogIn};
 
 /// Certificates of a ring: `gw` for what fits of it, `gw/main` for one.
@@ -50,6 +51,8 @@ pub enum Ours {
     Shared(SharedKey),
     /// By a certificate, signing by one of these.
     Certificate(Pick, Vec<SignatureScheme>),
+    /// By EAP, as a client.
+    LogIn(OurLogIn),
 }
 
 /// How the peer must.
@@ -105,20 +108,21 @@ pub fn read(table: &Table<'_>) -> Option<Proofs> {
         let words: Vec<_> = value.one_or_more().iter().map(|word| word.choice(SIGNATURES)).collect();
         words.into_iter().collect::<Option<Vec<_>>>().filter(|list| !list.is_empty())
     });
-    let said = road::said(table);
-    let (shared, certificate, trust, said) = (shared?, certificate?, trust?, said?);
+    let (said, user) = (road::said(table), log_in::user(table));
+    let (shared, certificate, trust, said, user) = (shared?, certificate?, trust?, said?, user?);
     check_strays(table, certificate.is_some(), trust.is_some() || said.is_some());
     let usual = || SIGNATURES.iter().take(USUAL).map(|(_, scheme)| *scheme).collect();
     let (revocation, schemes) = (revocation?.unwrap_or_default(), schemes?.unwrap_or_else(usual));
-    let ours = match (certificate, &shared) {
-        (Some(pick), _) => Some(Ours::Certificate(pick, schemes.clone())),
-        (None, Some(shared)) => Some(Ours::Shared(shared.clone())),
-        (None, None) => None,
-    };
     let trust = trust.map(|picks| {
         let authorities = picks.iter().map(Pick::to_string).collect();
-        Trust { authorities, revocation, schemes }
+        Trust { authorities, revocation, schemes: schemes.clone() }
     });
+    let ours = match (user, certificate, &shared) {
+        (Some(user), certificate, _) => Some(Ours::LogIn(user.with(table, certificate, trust.as_ref())?)),
+        (None, Some(pick), _) => Some(Ours::Certificate(pick, schemes)),
+        (None, None, Some(shared)) => Some(Ours::Shared(shared.clone())),
+        (None, None, None) => None,
+    };
     let theirs = match (said, trust, shared) {
         (Some(said), trust, _) => Some(Theirs::Eap(said.with(table, trust, &ours)?)),
         (None, Some(trust), _) => Some(Theirs::Certificate(trust)),

@@ -66,7 +66,7 @@ const ENTRY_KEYS: &[&str] = &["outbound", "inbound", "shared", "users"];
 /// Fewest octets of a shared key.
 const SHARED_MIN: usize = 16;
 /// Longest name of a user, and longest password (RFC 2759 4).
-const USER: usize = 256;
+pub(super) const USER: usize = 256;
 const PASSWORD: usize = 256;
 const MATERIAL_KEYS: &[&str] = &["key", "salt", "integrity"];
 

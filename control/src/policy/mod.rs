@@ -23,6 +23,7 @@ mod ike_permit;
 pub mod ike_settings;
 pub mod keys;
 pub mod lint;
+pub mod log_in;
 pub mod management;
 pub mod model;
 pub mod negotiated;

@@ -28,6 +28,7 @@ const PEER_KEYS: &[&str] = &[
     "revocation",
     "signatures",
     "ppk",
+    "log_in",
     "eap",
     "eap_only",
     "users",

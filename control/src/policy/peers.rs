@@ -81,6 +81,11 @@ pub(super) fn compile(
         {
             users.extend(keys.users(name, place, notes).map(|users| (peer.name.clone(), Arc::clone(users))));
         }
+        if let Ours::LogIn(log_in) = &peer.proofs.ours
+            && end(peer).is_none()
+        {
+            log_in.cannot_be_called(notes);
+        }
         let lease = lease(peer, model, notes);
         let children = children.remove(&peer.name).unwrap_or_default();
         if children.is_empty() && !notes.has_errors() {
@@ -210,6 +215,7 @@ fn proofs(proofs: &Proofs, keys: &Keys, notes: &Collector) -> Option<(Proof, Dem
         Ours::Certificate(pick, schemes) => {
             Some(Proof::Key { key: pick.to_string(), schemes: schemes.clone() })
         }
+        Ours::LogIn(log_in) => log_in.proof(keys, notes),
     };
     let demand = match &proofs.theirs {
         Theirs::Shared(key) => secret(key).map(Demand::SharedKey),

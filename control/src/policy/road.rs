@@ -174,6 +174,13 @@ pub struct Said {
 
 /// Reads what a peer says of EAP; `Some(None)` when it says nothing.
 pub fn said(table: &Table<'_>) -> Option<Option<Said>> {
+    if table.get("log_in").is_some() {
+        let strays: Vec<_> = ["eap", "eap_only"].into_iter().filter_map(|key| table.get(key)).collect();
+        for stray in &strays {
+            stray.error("a peer that we log in at lets no clients in", "remove the line, or `log_in`");
+        }
+        return strays.is_empty().then_some(None);
+    }
     let methods = table.optional("eap", |value| {
         let words: Vec<_> = value.one_or_more().iter().map(|word| word.choice(METHODS)).collect();
         words.into_iter().collect::<Option<Vec<_>>>().filter(|list| !list.is_empty())

@@ -168,7 +168,7 @@ fn negotiated_sas() {
     };
     assert_eq!(
         hex(&Reply::Children(vec![status])),
-        "09018120824006612d746f2d62017400c000020100c633640100013c01640105000000"
+        "09018120824006612d746f2d62017400c000020100c63364010001000000000000ffffffff013c01640105000000"
     );
     assert_eq!(hex(&Reply::Refused(ChildFault::Unknown(spi(0x1001)).into())), "0307058120");
     let of = |happening| Event::Child { spi: spi(0x1001), name: name("c"), happening };
@@ -228,7 +228,7 @@ fn tls_sessions() {
 
 #[test]
 fn the_version_goes_with_the_octets() {
-    assert_eq!(ravelin_contract::VERSION, 3);
+    assert_eq!(ravelin_contract::VERSION, 4);
 }
 
 #[test]

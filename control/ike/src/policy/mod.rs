@@ -15,8 +15,8 @@ pub mod traffic;
 pub use identity::{Identity, IdentityPattern};
 pub use offer::{EspOffer, IkeOffer, OfferError};
 pub use peer::{
-    Child, Demand, Eap, EapMethod, Encapsulation, Lease, Lifetime, LogIn, Narrowing, Peer, PerResource, Ppk, Proof,
-    Revocation, Start, Trust,
+    Child, Demand, Eap, EapMethod, Encapsulation, Lease, Lifetime, LogIn, Narrowing, Peer, PerResource, Ppk,
+    Proof, Revocation, Start, Trust,
 };
 pub use traffic::Traffic;
 

@@ -25,6 +25,9 @@ const SPI: u64 = 0x4d61_6c6c_6f72_7921;
 /// Its SPI of the first child.
 pub(crate) const CHILD: u32 = 0x0bad_cafe;
 
+/// The address that it gives.
+const GIVEN: [u8; 4] = [10, 1, 0, 7];
+
 /// Keys, once IKE_SA_INIT is over.
 struct Keys {
     sealing: SealingKey,
@@ -74,8 +77,11 @@ pub(crate) fn child_suite(group: Option<Group>) -> ChildSuite {
 }
 
 /// Traffic of 10.`net`.0.0/16.
-pub(crate) fn selectors(net: u8) -> TrafficSelectors {
-    let addresses = AddressRange::prefix([10, net, 0, 0].into(), 16).expect("a prefix");
+fn selectors(net: u8) -> TrafficSelectors {
+    of(AddressRange::prefix([10, net, 0, 0].into(), 16).expect("a prefix"))
+}
+
+fn of(addresses: AddressRange) -> TrafficSelectors {
     TrafficSelectors::new(vec![TrafficSelector {
         protocol: 0,
         ports: Ports::Range(NumberRange::ALL),
@@ -205,25 +211,27 @@ impl Mallory {
                 (ConfigurationType::Request, ConfigurationAttribute::ask(AttributeType::InternalIp4Address))
             }
             false => {
-                let value = ConfigurationValue::Ipv4([10, 1, 0, 7].into());
-                let attribute =
-                    ConfigurationAttribute::new(AttributeType::InternalIp4Address, &value);
+                let value = ConfigurationValue::Ipv4(GIVEN.into());
+                let attribute = ConfigurationAttribute::new(AttributeType::InternalIp4Address, &value);
                 (ConfigurationType::Reply, attribute)
             }
         };
         Payload::Configuration(Configuration { kind, attributes: vec![attribute] })
     }
 
-    /// What asks for a child, or gives one: traffic is 10.1.0.0/16 on the endpoint's side, 10.2.0.0/16 here.
+    /// What asks for a child, or gives one: traffic is 10.1.0.0/16, or the address that was given, on the endpoint's side,
+    /// 10.2.0.0/16 here.
     pub(crate) fn child(&self, spi: u32, group: Option<Group>, answer: bool) -> Vec<Payload<'static>> {
         let proposals = vec![child_suite(group).to_proposal(1, spi)];
         // The initiator of the exchange stands first.
         let ours_first = self.initiator != answer;
-        let (first, second) = if ours_first { (2, 1) } else { (1, 2) };
+        let endpoint = if self.initiator { selectors(1) } else { of(AddressRange::single(GIVEN.into())) };
+        let own = selectors(2);
+        let (first, second) = if ours_first { (own, endpoint) } else { (endpoint, own) };
         vec![
             Payload::SecurityAssociation(SecurityAssociation { proposals }),
-            Payload::TsInitiator(selectors(first)),
-            Payload::TsResponder(selectors(second)),
+            Payload::TsInitiator(first),
+            Payload::TsResponder(second),
         ]
     }
 

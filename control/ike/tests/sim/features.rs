@@ -54,7 +54,9 @@ fn signer(
             Answer::Trusted { public_key: der.as_ref().to_vec(), good_for }
         }
         Ask::Verify { .. } => Answer::Refused("the certificate has expired".into()),
-        Ask::Password { .. } | Ask::Tls { .. } | Ask::TlsLogIn { .. } => Answer::Refused("nobody logs in".into()),
+        Ask::Password { .. } | Ask::Tls { .. } | Ask::TlsLogIn { .. } => {
+            Answer::Refused("nobody logs in".into())
+        }
     })
 }
 
