@@ -97,6 +97,8 @@ fn own_rows(ike: &IkeSa) -> Vec<[String; 2]> {
         ("local", ike.local.clone()),
         ("remote", ike.remote.clone()),
         ("NAT before", ike.nat.clone()),
+        ("given to it", given(&ike.leased)),
+        ("given to us", given(&ike.assigned)),
         ("algorithms", ike.algorithms.clone()),
         ("age", seconds(ike.age_s)),
         ("last heard of", format!("{} s ago", ike.heard_s)),
@@ -105,6 +107,11 @@ fn own_rows(ike: &IkeSa) -> Vec<[String; 2]> {
     ]
     .map(|(field, value)| [field.to_owned(), value])
     .into()
+}
+
+/// Addresses of a pool.
+fn given(addresses: &[String]) -> String {
+    if addresses.is_empty() { "-".to_owned() } else { addresses.join(" ") }
 }
 
 fn child_rows(child: &ChildSa) -> Vec<[String; 2]> {
@@ -156,8 +163,7 @@ fn list(session: &Session, standing: &[IkeSa]) -> Result<(), Failure> {
     ];
     let row = |ike: &IkeSa, child: [String; 4]| {
         let [tunnel, state, inbound, outbound] = child;
-        let given: Vec<_> = ike.leased.iter().chain(&ike.assigned).map(String::as_str).collect();
-        let address = if given.is_empty() { "-".to_owned() } else { given.join(" ") };
+        let address = given(&[&ike.leased[..], &ike.assigned].concat());
         [
             ike.peer.clone(),
             ike.identity.clone(),

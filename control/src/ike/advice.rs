@@ -33,6 +33,9 @@ pub(super) fn remedy(code: Code) -> Option<&'static str> {
         Code::AuthenticationFailed => {
             "compare secret, certificate and trust, and the identities of both sides: `local_id` here is `remote_id` there"
         }
+        Code::NoAddress => {
+            "give the `[[pool]]` more addresses, or let the client ask for one (RFC 7296 3.15)"
+        }
         Code::NoPeer => {
             "write a `[[peer]]` for this address and identity, or correct `remote` and `remote_id` of the one meant"
         }
