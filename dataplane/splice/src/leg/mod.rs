@@ -287,9 +287,9 @@ impl Leg {
 mod tests {
     use super::Leg;
 
-    /// Six cache lines, of which a segment in order without loss touches four.
+    /// Five cache lines.
     #[test]
     fn a_leg_stays_small() {
-        assert!(size_of::<Leg>() <= 384, "{}", size_of::<Leg>());
+        assert!(size_of::<Leg>() <= 320, "{}", size_of::<Leg>());
     }
 }
