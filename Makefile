@@ -41,9 +41,14 @@ soak: ready ## A million simulated exchanges between two IKE endpoints. SEED=1 s
 	RAVELIN_IKE_EXCHANGES=1000000 RAVELIN_IKE_SEED=$(or $(SEED),1) cargo test --locked --package ravelin-ike --test sim chaos -- --nocapture
 
 .PHONY: scale
-scale: ready ## Ten thousand peers at one gateway, and ten seconds of 50,000 spoofed first messages each. PEERS=10000
-	cargo build --workspace --locked --bins
-	RAVELIN_PEERS=$(or $(PEERS),10000) RAVELIN_FLOOD_SECONDS=10 cargo test --locked --package ravelin-perf --test many -- --nocapture
+scale: ready ## Ten thousand peers at one gateway, and twenty seconds of 50,000 spoofed first messages each. PEERS=10000
+	cargo build --workspace --release --locked --bins --test many
+	RAVELIN_PEERS=$(or $(PEERS),10000) RAVELIN_FLOOD_SECONDS=20 cargo test --workspace --release --locked --test many -- --nocapture
+
+.PHONY: bench-ike
+bench-ike: ready ## Processor time and memory of IKE set-ups beside strongSwan; writes target/bench/ike.json. QUICK=1
+	cargo build --workspace --release --locked --bins
+	@target/release/ravelin-bench-ike $(if $(QUICK),--rounds 1 --setups 400 --pairs 500)
 
 .PHONY: bench-crypto
 bench-crypto: ready ## AES-GCM and ChaCha20-Poly1305 beside other libraries; writes target/bench/crypto.json. QUICK=1, ROWS="seal size=64"

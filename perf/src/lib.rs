@@ -10,4 +10,5 @@ pub mod gateway_and_swan;
 pub mod initiators;
 pub mod lab;
 pub mod metrics;
+pub mod setups;
 pub mod two_gateways;

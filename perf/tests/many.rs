@@ -8,7 +8,7 @@ use std::fs;
 use std::time::{Duration, Instant};
 
 use ravelin_perf::foreign::program;
-use ravelin_perf::initiators::{Target, first_message};
+use ravelin_perf::initiators::{Kind, Target, first_message};
 use ravelin_perf::lab::{Process, Shape, wait_until};
 use ravelin_perf::two_gateways::TwoGateways;
 
@@ -53,21 +53,23 @@ start = "remote"
     fs::write(&file, policy + more).unwrap();
 }
 
-fn target(from: &str) -> Target {
+fn target() -> Target {
     Target {
-        from: from.parse().unwrap(),
-        to: "198.51.100.1:500".parse().unwrap(),
+        from: vec!["198.51.100.2".parse().unwrap()],
+        to: "198.51.100.1".parse().unwrap(),
         gateway: "gw-b.example".to_owned(),
         secret: SECRET.to_owned(),
         network: "10.2.0.0".parse().unwrap(),
+        kind: Kind::SharedKey,
+        papers: None,
     }
 }
 
 /// So many of them, from the network between the sites.
 fn start_initiators(stand: &TwoGateways, count: u64) -> Process {
-    let Target { from, to, gateway, secret, network } = target("198.51.100.2:500");
+    let Target { from, to, gateway, secret, network, .. } = target();
     let mut command = stand.sites.wan.command(program("ravelin-initiators").unwrap());
-    command.args(["--from", &from.to_string(), "--to", &to.to_string(), "--count", &count.to_string()]);
+    command.args(["--from", &from[0].to_string(), "--to", &to.to_string(), "--count", &count.to_string()]);
     command.args(["--gateway", &gateway, "--secret", &secret, "--network", &network.to_string()]);
     command.args(["--seconds", "1000"]);
     let log = stand.b.file("initiators.log");
@@ -76,7 +78,7 @@ fn start_initiators(stand: &TwoGateways, count: u64) -> Process {
 
 fn start_flood(stand: &TwoGateways, rate: u64, seconds: u64) -> Process {
     let message = stand.b.file("first-message");
-    fs::write(&message, first_message(&target("100.64.0.1:500")).unwrap()).unwrap();
+    fs::write(&message, first_message(&target()).unwrap()).unwrap();
     let mut command = stand.sites.wan.command(program("ravelin-flood").unwrap());
     command.arg("--message").arg(&message).args(["--to", "198.51.100.1"]);
     command.args(["--rate", &rate.to_string(), "--seconds", &seconds.to_string()]);

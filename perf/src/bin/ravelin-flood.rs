@@ -1,12 +1,15 @@
 //! A flood of first IKE messages from addresses that nobody has, bounded in count and time. For the lab's namespaces.
 
+use std::io::IoSlice;
 use std::net::{Ipv4Addr, SocketAddrV4};
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use clap::Parser;
-use rustix::net::{AddressFamily, Protocol, SendFlags, SocketType, sendto, socket};
+use nix::sys::socket::{MsgFlags, MultiHeaders, sendmmsg};
+use rustix::net::{AddressFamily, Protocol, SocketType, connect, socket};
 
 /// Sources are drawn from here (RFC 6598): four million addresses that no route of the lab leads to but the default one.
 const SOURCES: u32 = 0x6440_0000;
@@ -16,7 +19,9 @@ const RAW: u32 = 255;
 const IP: usize = 20;
 const UDP: usize = 8;
 /// Most that may be asked for.
-const MOST: u64 = 2_000_000;
+const MOST: u64 = 4_000_000;
+/// Messages for one system call.
+const BATCH: usize = 32;
 
 /// Sends the message over and over, each time with another source and another SPI.
 #[derive(Debug, Parser)]
@@ -40,28 +45,35 @@ fn main() -> Result<()> {
     ensure!(arguments.rate * arguments.seconds <= MOST, "at most {MOST} messages");
     let message = std::fs::read(&arguments.message).context("reading the message")?;
     ensure!(message.len() > 28 && message.len() < 1400, "not an IKE message");
-    let mut packet = packet(&message, arguments.to);
+    let mut packets = vec![packet(&message, arguments.to); BATCH];
     let protocol = std::num::NonZeroU32::new(RAW).map(Protocol::from_raw);
     let raw = socket(AddressFamily::INET, SocketType::RAW, protocol).context("a raw socket")?;
-    let to = SocketAddrV4::new(arguments.to, 0);
+    connect(&raw, &SocketAddrV4::new(arguments.to, 0)).context("a way there")?;
     let (begun, limit) = (Instant::now(), Duration::from_secs(arguments.seconds));
     let (mut sent, mut dice) = (0u64, Dice(0x9e37_79b9_7f4a_7c15));
     while begun.elapsed() < limit {
         let due = (begun.elapsed().as_micros() as u64).saturating_mul(arguments.rate) / 1_000_000;
-        // What could not be sent in time is not made up for at once.
-        for _ in 0..due.saturating_sub(sent).min(arguments.rate / 100) {
+        if due < sent + BATCH as u64 {
+            std::thread::sleep(Duration::from_micros(200));
+            continue;
+        }
+        for packet in &mut packets {
             let (spi, source) = (dice.roll(), SOURCES | dice.roll() as u32 & SOURCE_BITS);
             packet[12..16].copy_from_slice(&source.to_be_bytes());
             packet[IP + UDP..IP + UDP + 8].copy_from_slice(&spi.to_be_bytes());
-            // A full queue loses some.
-            if sendto(&raw, &packet, SendFlags::empty(), &to).is_ok() {
-                sent += 1;
-            }
         }
-        std::thread::sleep(Duration::from_micros(200));
+        sent += send(&raw, &packets);
     }
     println!("{} {}", sent, sent * 1_000_000 / begun.elapsed().as_micros().max(1) as u64);
     Ok(())
+}
+
+/// How many of them went. A full queue loses some.
+fn send(raw: &OwnedFd, packets: &[Vec<u8>]) -> u64 {
+    let slices: Vec<_> = packets.iter().map(|packet| [IoSlice::new(packet)]).collect();
+    let mut headers = MultiHeaders::<()>::preallocate(BATCH, None);
+    let sent = sendmmsg(raw.as_raw_fd(), &mut headers, &slices, [None; BATCH], [], MsgFlags::empty());
+    sent.map_or(0, |sent| sent.count() as u64)
 }
 
 /// From port 500 to port 500. The kernel adds the IP checksum; UDP goes without one.

@@ -5,6 +5,7 @@
 use std::fmt::Display;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -32,10 +33,10 @@ pub struct StrongSwan {
 impl StrongSwan {
     /// Starts it in a namespace with this connection, as `swanctl.conf` has it. The namespace's kernel forwards from now on, as a gateway's does.
     ///
-    /// `more` is added to the settings of the daemon.
+    /// `more` is added to the settings of the daemon, and holds against what stands there.
     pub fn start(lab: &Lab, namespace: &Namespace, connection: &impl Display, more: &str) -> Result<Self> {
         namespace.forward(true)?;
-        let directory = lab.make_directory(&format!("{}-swan", namespace.name()))?;
+        let directory = Self::directory(lab, namespace)?;
         let settings = directory.join("strongswan.conf");
         fs::write(&settings, daemon_settings(&directory, more))?;
         // The path of its pid file is compiled in, so each daemon gets a /run of its own.
@@ -56,6 +57,21 @@ impl StrongSwan {
         fs::write(&file, connection.to_string())?;
         let file = file.to_str().context("the directory's name is not text")?;
         self.swanctl(&["--load-all", "--clear", "--noprompt", "--file", file]).map(drop)
+    }
+
+    /// Its process id, while it runs.
+    pub fn pid(&self) -> Option<u32> {
+        self.process.pid()
+    }
+
+    /// Where a daemon in this namespace of the lab looks for certificates and keys.
+    pub fn directory(lab: &Lab, namespace: &Namespace) -> Result<PathBuf> {
+        lab.make_directory(&format!("{}-swan", namespace.name()))
+    }
+
+    /// What the installed daemon calls itself.
+    pub fn version() -> Result<String> {
+        Ok(check(Command::new(CHARON).arg("--version"), PATIENCE)?.trim().to_owned())
     }
 
     /// Runs `swanctl`, which has to succeed, and returns what it printed.
@@ -93,9 +109,9 @@ impl StrongSwan {
 fn daemon_settings(directory: &Path, more: &str) -> String {
     let vici = directory.join("vici");
     format!(
-        "charon {{\n  load = {PLUGINS}\n  install_virtual_ip = no\n  retransmit_tries = 3\n  {more}\n\
+        "charon {{\n  load = {PLUGINS}\n  install_virtual_ip = no\n  retransmit_tries = 3\n\
          \x20 plugins {{ vici {{ socket = unix://{} }}\n    openssl {{ load_legacy = yes }} }}\n\
-         \x20 filelog {{ stderr {{ default = 1\n    ike = 2\n    cfg = 2\n    knl = 2\n    flush_line = yes }} }}\n}}\n",
+         \x20 filelog {{ stderr {{ default = 1\n    ike = 2\n    cfg = 2\n    knl = 2\n    flush_line = yes }} }}\n  {more}\n}}\n",
         vici.display()
     )
 }
