@@ -7,13 +7,14 @@ use crate::access::{Caller, Grant};
 use crate::name::{Label, Place, RingName};
 use crate::ring::{Ring, Trust, Usage};
 use crate::scheme::Scheme;
-use crate::store::{Key, Rings};
+use crate::store::{Key, Recent, Rings};
 use crate::{Error, Result};
 
 /// The door. Every decision is one event of target `ravelin::audit`: code `RVL-KEY-USED` or `RVL-KEY-REFUSED`.
 #[derive(Debug)]
 pub struct Signer {
     rings: Rings,
+    recent: Recent,
     /// Keys as opened at a generation of their ring; a key of an older generation is dropped, and so wiped.
     open: Mutex<BTreeMap<Place, (u64, Key)>>,
 }
@@ -21,11 +22,11 @@ pub struct Signer {
 impl Signer {
     /// A door to the keys of these rings.
     pub fn new(rings: Rings) -> Self {
-        Self { rings, open: Mutex::new(BTreeMap::new()) }
+        Self { recent: Recent::new(rings.clone()), rings, open: Mutex::new(BTreeMap::new()) }
     }
 
-    /// Signs `message` with the key at `label` of `ring`, or its default, if `caller` may use it. The lists are read
-    /// at each call: who was taken off is refused at once. Keys that wait for a certificate can sign too.
+    /// Signs `message` with the key at `label` of `ring`, or its default, if `caller` may use it. The lists hold as
+    /// they are at each call: who was taken off is refused at once. Keys that wait for a certificate can sign too.
     pub fn sign(
         &self,
         caller: &Caller,
@@ -56,7 +57,7 @@ impl Signer {
         scheme: Scheme,
         message: &[u8],
     ) -> Result<(Grant, Vec<u8>)> {
-        let ring = self.rings.open(name)?;
+        let ring = self.recent.open(name)?;
         let grant = admit(&ring, caller)?;
         ring.check_passphrase()?;
         let place = place(&ring, label, caller)?;
@@ -64,7 +65,7 @@ impl Signer {
             true => ring.generation,
             // Connecting never widens who may use a key: its own ring has a say too.
             false => {
-                let origin = self.rings.open(&place.ring)?;
+                let origin = self.recent.open(&place.ring)?;
                 admit(&origin, caller)?;
                 origin.check_passphrase()?;
                 usable(&origin, &place.label)?;

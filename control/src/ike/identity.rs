@@ -1,5 +1,6 @@
 //! Signatures of ours: which certificate is shown to a peer, and the signature by its key through the door of the rings.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use ravelin_ike::Answer;
@@ -13,7 +14,7 @@ use ravelin_rings::name::{Label, RingName};
 use ravelin_rings::ring::{Entry, Ring, Trust, Usage};
 use ravelin_rings::scheme::Scheme;
 use ravelin_rings::signer::Signer;
-use ravelin_rings::store::Rings;
+use ravelin_rings::store::{Recent, Rings};
 use ravelin_rings::verify::speaks_for;
 use rustls_pki_types::CertificateDer;
 
@@ -23,10 +24,10 @@ use crate::policy::credential::Pick;
 /// Longest chain that is put together from a ring.
 const CHAIN: usize = 8;
 
-/// Our certificates and their keys. Rings are read at each use, so what was renewed serves at once.
+/// Our certificates and their keys. Rings are looked at before each use, so what was renewed serves at once.
 #[derive(Debug)]
 pub(super) struct Identities {
-    rings: Rings,
+    rings: Recent,
     signer: Signer,
     /// This process: the lists of the rings say what it may use.
     caller: Caller,
@@ -51,7 +52,7 @@ struct Choice {
 
 impl Identities {
     pub(super) fn new(rings: Rings) -> Self {
-        Self { signer: Signer::new(rings.clone()), rings, caller: Caller::this_process() }
+        Self { signer: Signer::new(rings.clone()), rings: Recent::new(rings), caller: Caller::this_process() }
     }
 
     /// Whether there is something to show by this name of policy, and of what kind its key is.
@@ -105,7 +106,7 @@ impl Identities {
         signed.map_err(|error| error.to_string())
     }
 
-    fn open(&self, pick: &Pick) -> Result<Ring, String> {
+    fn open(&self, pick: &Pick) -> Result<Arc<Ring>, String> {
         self.rings.open(&pick.ring).map_err(|error| error.to_string())
     }
 

@@ -1,5 +1,8 @@
 //! Whether a peer's certificates are believed: anchors of key rings, the peer's name, revocation.
 
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use ravelin_ike::Answer;
@@ -8,8 +11,8 @@ use ravelin_ike::policy::{Identity, Revocation, Trust};
 use ravelin_rings::certificate::Certificate;
 use ravelin_rings::io::Http;
 use ravelin_rings::revocation::{Cache, Mode, RevocationPolicy, verify_online};
-use ravelin_rings::ring::{Trust as Mark, Usage};
-use ravelin_rings::store::Rings;
+use ravelin_rings::ring::{Entry, Ring, Trust as Mark, Usage};
+use ravelin_rings::store::{Recent, Rings};
 use ravelin_rings::verify::{Anchors, PeerName, Presented, Purpose, Requirements};
 use rustls_pki_types::{CertificateDer, UnixTime};
 use x509_cert::der::Decode;
@@ -23,46 +26,65 @@ const LISTS: &str = ".crls";
 /// Who peers are believed by.
 #[derive(Debug)]
 pub(super) struct Authorities {
-    rings: Rings,
+    lists: PathBuf,
+    rings: Recent,
+    /// The anchors behind lists of names, and the rings that they were in.
+    anchors: Mutex<BTreeMap<Vec<String>, (Vec<Arc<Ring>>, Arc<Anchors>)>>,
     cache: Cache,
     fetch: Http,
 }
 
 impl Authorities {
     pub(super) fn new(rings: Rings) -> Self {
-        Self { rings, cache: Cache::default(), fetch: Http::default() }
+        Self {
+            lists: rings.root().join(LISTS),
+            rings: Recent::new(rings),
+            anchors: Mutex::default(),
+            cache: Cache::default(),
+            fetch: Http::default(),
+        }
     }
 
     /// Reads the folder of revocation lists again. Gives what could not be read.
     pub(super) fn read_lists(&self) -> Vec<String> {
-        let folder = self.rings.root().join(LISTS);
+        let folder = &self.lists;
         if !folder.exists() {
             return Vec::new();
         }
         self.cache
-            .read_directory(&folder)
+            .read_directory(folder)
             .unwrap_or_else(|error| vec![format!("{}: {error}", folder.display())])
     }
 
     /// SHA-1 of the public keys of the anchors behind a name of policy.
     pub(super) fn hashes(&self, name: &str) -> Result<Vec<[u8; 20]>, String> {
-        let found = self.certificates(name)?;
+        let ring = self.ring(name)?;
+        let found = believed(name, &ring)?;
         found.iter().map(|one| Ok(authority_hash(&one.spki().map_err(|e| e.to_string())?))).collect()
     }
 
-    /// The trust anchors of a ring, or the one of them that is named.
-    fn certificates(&self, name: &str) -> Result<Vec<Certificate>, String> {
-        let pick: Pick = name.parse().map_err(|error: ravelin_rings::Error| error.to_string())?;
-        let ring = self.rings.open(&pick.ring).map_err(|error| error.to_string())?;
-        let named = |label: &_| pick.label.as_ref().is_none_or(|wanted| wanted == label);
-        let believed = ring.entries.iter().filter(|entry| {
-            entry.usage == Usage::TrustAnchor && entry.trust == Mark::Trusted && named(&entry.label)
-        });
-        let found: Vec<_> = believed.map(|entry| entry.certificate().clone()).collect();
-        match found.is_empty() {
-            true => Err(format!("{name} has no trust anchor; import one with ravelin cert import")),
-            false => Ok(found),
+    fn ring(&self, name: &str) -> Result<Arc<Ring>, String> {
+        self.rings.open(&pick(name)?.ring).map_err(|error| error.to_string())
+    }
+
+    /// What these names stand for. Put together once for each state of their rings.
+    fn anchors(&self, names: &[String]) -> Result<Arc<Anchors>, String> {
+        let known = || self.anchors.lock().unwrap_or_else(PoisonError::into_inner);
+        let rings = names.iter().map(|name| self.ring(name)).collect::<Result<Vec<_>, _>>()?;
+        if let Some((then, anchors)) = known().get(names)
+            && then.iter().zip(&rings).all(|(then, now)| Arc::ptr_eq(then, now))
+        {
+            return Ok(Arc::clone(anchors));
         }
+        let mut anchors = Anchors::none();
+        for (name, ring) in names.iter().zip(&rings) {
+            for one in believed(name, ring)? {
+                anchors.add(&CertificateDer::from(one.der())).map_err(|refusal| refusal.to_string())?;
+            }
+        }
+        let anchors = Arc::new(anchors);
+        known().insert(names.to_vec(), (rings, Arc::clone(&anchors)));
+        Ok(anchors)
     }
 
     /// Judges a chain, leaf first.
@@ -72,14 +94,7 @@ impl Authorities {
         identity: &Identity,
         trust: &Trust,
     ) -> Result<Answer, String> {
-        let mut anchors = Anchors::none();
-        for name in &trust.authorities {
-            for certificate in self.certificates(name)? {
-                anchors
-                    .add(&CertificateDer::from(certificate.der()))
-                    .map_err(|refusal| refusal.to_string())?;
-            }
-        }
+        let anchors = self.anchors(&trust.authorities)?;
         let chain: Vec<_> = chain.iter().map(|der| CertificateDer::from(der.as_slice())).collect();
         let presented = Presented { chain: &chain, stapled: None };
         let revocation = RevocationPolicy::new(mode(trust.revocation));
@@ -91,6 +106,22 @@ impl Authorities {
             .map_err(|refusal| format!("the certificate is not believed ({}): {refusal}", refusal.code()))?;
         let good_for = Duration::from_secs(verified.not_after()).saturating_sub(now);
         Ok(Answer::Trusted { public_key: verified.public_key(), good_for: Some(good_for) })
+    }
+}
+
+fn pick(name: &str) -> Result<Pick, String> {
+    name.parse().map_err(|error: ravelin_rings::Error| error.to_string())
+}
+
+/// The trust anchors of a ring, or the one of them that is named.
+fn believed<'a>(name: &str, ring: &'a Ring) -> Result<Vec<&'a Certificate>, String> {
+    let label = pick(name)?.label;
+    let named = |entry: &&Entry| label.as_ref().is_none_or(|wanted| *wanted == entry.label);
+    let usable = |entry: &&Entry| entry.usage == Usage::TrustAnchor && entry.trust == Mark::Trusted;
+    let found: Vec<_> = ring.entries.iter().filter(usable).filter(named).map(Entry::certificate).collect();
+    match found.is_empty() {
+        true => Err(format!("{name} has no trust anchor; import one with ravelin cert import")),
+        false => Ok(found),
     }
 }
 

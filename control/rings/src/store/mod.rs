@@ -5,6 +5,7 @@ mod draft;
 mod files;
 mod index;
 mod pkcs12;
+mod recent;
 mod system;
 mod token;
 mod vault;
@@ -16,6 +17,7 @@ use std::sync::Arc;
 pub use draft::{Draft, NewEntry};
 pub use files::{Disk, Files};
 pub use index::StoreKind;
+pub use recent::Recent;
 pub(crate) use vault::Key;
 
 use crate::access::{Access, Owner};
