@@ -36,22 +36,17 @@ pub(super) struct Link {
     orders: Sender<Order>,
     /// For what the driver waits for: a connection of its own.
     dataplane: Dataplane,
-    runtime: tokio::runtime::Handle,
     incarnation: u64,
     tickets: u64,
 }
 
 impl Link {
-    /// With a thread at its other end, that asks with `runtime`.
-    pub(super) fn start(
-        dataplane: &Dataplane,
-        runtime: tokio::runtime::Handle,
-        door: Door,
-    ) -> std::io::Result<Self> {
+    /// With a thread at its other end.
+    pub(super) fn start(dataplane: &Dataplane, door: Door) -> std::io::Result<Self> {
         let (orders, receiver) = mpsc::channel();
-        let far = FarEnd { dataplane: dataplane.another(), runtime: runtime.clone(), door };
+        let far = FarEnd { dataplane: dataplane.another(), door };
         std::thread::Builder::new().name("ike link".to_owned()).spawn(move || far.serve(&receiver))?;
-        Ok(Self { orders, dataplane: dataplane.another(), runtime, incarnation: 0, tickets: 0 })
+        Ok(Self { orders, dataplane: dataplane.another(), incarnation: 0, tickets: 0 })
     }
 
     /// From now on keys are negotiated for this run of the packet process. Whether it is another than before.
@@ -79,7 +74,7 @@ impl Link {
         let mut after = None;
         loop {
             let request = Request::ListChildren { after };
-            let Reply::Children(list) = self.runtime.block_on(self.dataplane.ask(request))? else {
+            let Reply::Children(list) = self.dataplane.ask_here(request)? else {
                 return Err(LinkError::Unexpected("ListChildren"));
             };
             let Some(last) = list.last() else { return Ok(found) };
@@ -91,7 +86,6 @@ impl Link {
 
 struct FarEnd {
     dataplane: Dataplane,
-    runtime: tokio::runtime::Handle,
     door: Door,
 }
 
@@ -138,7 +132,7 @@ impl FarEnd {
         let mut tries = 1;
         loop {
             let request = Request::ChangeChildren { incarnation, changes: changes.clone() };
-            match self.runtime.block_on(self.dataplane.ask(request)) {
+            match self.dataplane.ask_here(request) {
                 Err(LinkError::Refused(Refusal::NotInForce(_))) if tries < TRIES => tries += 1,
                 other => return other.map(drop),
             }
@@ -221,9 +215,8 @@ mod tests {
         let place = tempfile::tempdir().expect("a directory");
         let path = place.path().join("dataplane.sock");
         let made = packet_process(UnixListener::bind(&path).expect("a socket"));
-        let runtime = tokio::runtime::Runtime::new().expect("a runtime");
         let (door, doorway) = super::super::door();
-        let mut link = Link::start(&Dataplane::new(&path), runtime.handle().clone(), door).expect("a thread");
+        let mut link = Link::start(&Dataplane::new(&path), door).expect("a thread");
         assert!(link.meet(7) && !link.meet(7));
         let tickets: Vec<Ticket> = (0..40).map(|n| link.change(Change::Send(spi(1000 + n)))).collect();
         let mut outcomes = Vec::new();

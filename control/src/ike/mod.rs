@@ -192,8 +192,8 @@ pub fn start(
     rings: &Rings,
 ) -> std::io::Result<()> {
     let runtime = tokio::runtime::Handle::current();
-    let authority = authority::Authority::new(rings, runtime.clone(), door.clone());
-    let link = link::Link::start(dataplane, runtime, door.clone())?;
+    let authority = authority::Authority::new(rings, runtime, door.clone());
+    let link = link::Link::start(dataplane, door.clone())?;
     let pool = pool::Pool::new(door.clone()).map_err(std::io::Error::other)?;
     let door = door.clone();
     let life = move || driver::Driver::new((door, doorway), link, pool, authority, places).run();

@@ -84,6 +84,25 @@ impl Connection {
     }
 }
 
+impl Connection {
+    /// Asks in turn and gives the last answer; see [`Dataplane::ask_all`].
+    fn ask_all(&mut self, requests: &[Request]) -> Result<Reply, LinkError> {
+        let mut last = None;
+        for request in requests {
+            last = match exchange(&mut self.stream, request) {
+                Ok(Reply::Refused(refusal)) => return Err(refusal.into()),
+                Ok(reply) => Some(reply),
+                Err(gone) if last.is_none() && self.kept && is_gone(&gone) => {
+                    *self = Self::open(&self.path)?;
+                    Some(settled(exchange(&mut self.stream, request)?)?)
+                }
+                Err(broken) => return Err(broken.into()),
+            };
+        }
+        Ok(last.unwrap_or(Reply::Done))
+    }
+}
+
 fn exchange(stream: &mut UnixStream, request: &Request) -> Result<Reply, CodecError> {
     codec::write(stream, request)?;
     codec::read(stream)?.ok_or_else(|| CodecError::Io(std::io::ErrorKind::UnexpectedEof.into()))
@@ -129,22 +148,14 @@ impl Dataplane {
     /// A connection kept from before may lead to a process that is gone; then, and only before any answer came, a new
     /// one is tried.
     pub async fn ask_all(&self, requests: Vec<Request>) -> Result<Reply, LinkError> {
-        let ask = move |connection: &mut Connection| {
-            let mut last = None;
-            for request in &requests {
-                last = match exchange(&mut connection.stream, request) {
-                    Ok(Reply::Refused(refusal)) => return Err(refusal.into()),
-                    Ok(reply) => Some(reply),
-                    Err(gone) if last.is_none() && connection.kept && is_gone(&gone) => {
-                        *connection = Connection::open(&connection.path)?;
-                        Some(settled(exchange(&mut connection.stream, request)?)?)
-                    }
-                    Err(broken) => return Err(broken.into()),
-                };
-            }
-            Ok(last.unwrap_or(Reply::Done))
-        };
-        self.run(ask, false).await
+        self.run(move |connection| connection.ask_all(&requests), false).await
+    }
+
+    /// Asks one question in this thread, which waits for the answer. Not for async threads.
+    pub fn ask_here(&self, request: Request) -> Result<Reply, LinkError> {
+        let mut slot = self.connection.blocking_lock();
+        let ask = |connection: &mut Connection| connection.ask_all(&[request]);
+        work_on(&mut slot, &self.path, &self.incarnation, ask, false)
     }
 
     /// Runs `work` on the connection, off the async threads. A broken connection is thrown away. Who waits for the
@@ -156,19 +167,28 @@ impl Dataplane {
     ) -> Result<T, LinkError> {
         let (path, incarnation) = (self.path.clone(), Arc::clone(&self.incarnation));
         let mut slot = Arc::clone(&self.connection).lock_owned().await;
-        let task = tokio::task::spawn_blocking(move || {
-            let kept = if anew { None } else { slot.take() };
-            let kept = kept.map(|connection| Connection { kept: true, ..connection });
-            let mut connection = kept.map_or_else(|| Connection::open(&path), Ok)?;
-            let result = work(&mut connection);
-            incarnation.store(connection.greeting.incarnation, Ordering::Relaxed);
-            if matches!(result, Ok(_) | Err(LinkError::Refused(_))) {
-                *slot = Some(connection);
-            }
-            result
-        });
+        let task = tokio::task::spawn_blocking(move || work_on(&mut slot, &path, &incarnation, work, anew));
         task.await.unwrap_or(Err(LinkError::Unexpected("a request that failed inside")))
     }
+}
+
+/// Works on the connection that is kept, or on a new one.
+fn work_on<T>(
+    slot: &mut Option<Connection>,
+    path: &Path,
+    incarnation: &AtomicU64,
+    work: impl FnOnce(&mut Connection) -> Result<T, LinkError>,
+    anew: bool,
+) -> Result<T, LinkError> {
+    let kept = if anew { None } else { slot.take() };
+    let kept = kept.map(|connection| Connection { kept: true, ..connection });
+    let mut connection = kept.map_or_else(|| Connection::open(path), Ok)?;
+    let result = work(&mut connection);
+    incarnation.store(connection.greeting.incarnation, Ordering::Relaxed);
+    if matches!(result, Ok(_) | Err(LinkError::Refused(_))) {
+        *slot = Some(connection);
+    }
+    result
 }
 
 fn settled(reply: Reply) -> Result<Reply, LinkError> {
