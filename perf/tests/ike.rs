@@ -77,19 +77,20 @@ fn an_ike_sa_outlives_the_control_process() {
     // A record that was changed, and one that is no record, are refused; the tunnel is made anew.
     let ike = ike_sas(&stand);
     stand.a.kill_control().unwrap();
-    let record = stand.a.file("state").join("control/ike").join(&ike[0]);
-    let mut octets = std::fs::read(&record).unwrap();
-    let middle = octets.len() / 2;
-    octets[middle] ^= 1;
-    std::fs::write(&record, octets).unwrap();
-    std::fs::write(record.with_file_name("0123456789abcdef"), b"no record").unwrap();
+    let records = stand.a.file("state").join("control/ike/records");
+    let mut octets = std::fs::read(&records).unwrap();
+    // One octet in each 256, which hits every record beyond its head.
+    octets.iter_mut().skip(100).step_by(256).for_each(|octet| *octet ^= 1);
+    std::fs::write(&records, octets).unwrap();
+    let strange = records.with_file_name("0123456789abcdef");
+    std::fs::write(&strange, b"no record").unwrap();
     stand.a.start_control().unwrap();
     let anew = || {
         let now = ike_sas(&stand);
         now.len() == 1 && now != ike && stand.a.spis().unwrap().len() == 1
     };
     wait_until("the tunnel to be made anew", PATIENCE * 2, anew).unwrap();
-    assert!(!record.exists(), "what is refused is taken away");
+    assert!(!strange.exists(), "what is no record is taken away");
     stand.wait_for_traffic().unwrap();
     watch.ensure_nothing_else().unwrap();
 }

@@ -100,7 +100,7 @@ impl Driver {
         }
         match deed {
             Deed::Act(action) => self.act(ike, action),
-            Deed::Keep(keep) => self.records.keep(vec![keep]),
+            Deed::Keep(keep) => self.records.keep(keep),
         }
     }
 

@@ -1,8 +1,11 @@
 //! Records of IKE SAs beside the process, so that they go on when it starts again (decision 0015).
 //!
-//! Each is a file of its own, sealed; the key lies in the runtime directory, which a restart of the machine empties. A record
-//! is written before the messages that it speaks of are sent. What cannot be written is taken away: then the IKE SA is made
-//! anew rather than taken up where it was before.
+//! All lie in one file, a [`book`], each sealed; the key lies in the runtime directory, which a restart of the machine empties. A
+//! record is written before the messages that it speaks of are sent. What cannot be written is taken away: then the IKE SA is made
+//! anew rather than taken up where it was before. Nothing is flushed to the disk: with the machine the packet process ends too, and its
+//! keys with it.
+
+mod book;
 
 use std::fs;
 use std::io::{self, Write};
@@ -14,8 +17,10 @@ use ravelin_ike::{IkeId, Keep, Kept, Vault};
 use tracing::warn;
 use zeroize::Zeroizing;
 
-/// Octets of the longest record that is read.
-const LONGEST: u64 = 1 << 20;
+use book::Book;
+
+/// The book's name in the directory of the records.
+const BOOK: &str = "records";
 
 /// Where records and their key lie.
 #[derive(Debug, Clone)]
@@ -31,38 +36,43 @@ pub struct Places {
 pub(super) struct Records {
     places: Places,
     /// None before the first policy, and when there is no key: then nothing is kept.
-    vault: Option<Vault>,
+    open: Option<(Vault, Book)>,
 }
 
 impl Records {
     pub(super) fn new(places: Places) -> Self {
-        Self { places, vault: None }
+        Self { places, open: None }
     }
 
     /// From now on records are of this run of the packet process. Gives those that an earlier run of control left; others
     /// are taken away, and told.
     pub(super) fn begin(&mut self, incarnation: u64) -> Vec<Kept> {
-        let vault = match self.open(incarnation) {
-            Ok(vault) => vault,
+        self.open = None;
+        let opened = self.open(incarnation).and_then(|(vault, book)| {
+            let records = book.records()?;
+            Ok((vault, book, records))
+        });
+        let (vault, mut book, records) = match opened {
+            Ok(opened) => opened,
             Err(error) => {
                 warn!(code = "RVL-IKE-RECORDS", place = %self.places.records.display(), %error, "IKE SAs will not survive a restart of control");
                 return Vec::new();
             }
         };
-        let found = self.found().into_iter().filter_map(|(path, ike)| match self.read(&vault, &path, ike) {
+        let found = records.into_iter().filter_map(|(ike, octets)| match vault.open(ike, &octets) {
             Ok(kept) => Some(kept),
             Err(error) => {
-                warn!(code = "RVL-IKE-RECORD-REFUSED", record = %path.display(), %error, "an IKE SA is made anew");
-                take_away(&path);
+                warn!(code = "RVL-IKE-RECORD-REFUSED", record = %ike, %error, "an IKE SA is made anew");
+                complain(ike, book.forget(ike));
                 None
             }
         });
         let found = found.collect();
-        self.vault = Some(vault);
+        self.open = Some((vault, book));
         found
     }
 
-    fn open(&self, incarnation: u64) -> io::Result<Vault> {
+    fn open(&self, incarnation: u64) -> io::Result<(Vault, Book)> {
         fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.places.records)?;
         if let Some(parent) = self.places.key.parent() {
             fs::create_dir_all(parent)?;
@@ -81,60 +91,38 @@ impl Records {
                 key
             }
         };
-        Ok(Vault::new(&key, incarnation))
+        self.tidy();
+        Ok((Vault::new(&key, incarnation), Book::open(&self.places.records.join(BOOK))?))
     }
 
-    /// Files that are named like records; the rest of an interrupted write goes.
-    fn found(&self) -> Vec<(PathBuf, IkeId)> {
-        let mut found = Vec::new();
+    /// Nothing else lies there: earlier versions had a file for each record.
+    fn tidy(&self) {
         for entry in fs::read_dir(&self.places.records).into_iter().flatten().flatten() {
-            let name = entry.file_name();
-            match name
-                .to_str()
-                .filter(|name| name.len() == 16)
-                .and_then(|name| u64::from_str_radix(name, 16).ok())
+            if entry.file_name() != BOOK
+                && let Err(error) = fs::remove_file(entry.path())
             {
-                Some(number) => found.push((entry.path(), IkeId(number))),
-                None => take_away(&entry.path()),
+                warn!(code = "RVL-IKE-RECORDS", place = %entry.path().display(), %error, "what is no record stays; remove it by hand");
             }
         }
-        found
-    }
-
-    fn read(&self, vault: &Vault, path: &Path, ike: IkeId) -> Result<Kept, String> {
-        let length = fs::metadata(path).map_err(|error| error.to_string())?.len();
-        if length > LONGEST {
-            return Err(format!("{length} octets are no record"));
-        }
-        let octets = fs::read(path).map_err(|error| error.to_string())?;
-        vault.open(ike, &octets).map_err(str::to_owned)
     }
 
     /// Keeps and forgets. To be called before anything else that the same input led to is done.
-    pub(super) fn keep(&self, list: Vec<Keep>) {
-        let Some(vault) = &self.vault else { return };
-        for keep in list {
-            match keep {
-                Keep::Drop(ike) => take_away(&self.place(ike)),
-                Keep::Put(kept) => {
-                    let path = self.place(kept.ike);
-                    let sealed = vault.seal(&kept).ok_or(io::ErrorKind::Other.into());
-                    if let Err(error) = sealed.and_then(|octets| put(&path, &octets)) {
-                        warn!(code = "RVL-IKE-RECORDS", record = %path.display(), %error, "this IKE SA will not survive a restart of control");
-                        take_away(&path);
-                    }
+    pub(super) fn keep(&mut self, keep: Keep) {
+        let Some((vault, book)) = &mut self.open else { return };
+        match keep {
+            Keep::Drop(ike) => complain(ike, book.forget(ike)),
+            Keep::Put(kept) => {
+                let sealed = vault.seal(&kept).ok_or(io::ErrorKind::Other.into());
+                if let Err(error) = sealed.and_then(|octets| book.put(kept.ike, &octets)) {
+                    warn!(code = "RVL-IKE-RECORDS", record = %kept.ike, %error, "this IKE SA will not survive a restart of control");
+                    complain(kept.ike, book.forget(kept.ike));
                 }
             }
         }
     }
-
-    fn place(&self, ike: IkeId) -> PathBuf {
-        self.places.records.join(ike.to_string())
-    }
 }
 
-/// Writes beside and renames: a kill leaves the old or the new, never half. Nothing is flushed to the disk: with the machine the
-/// packet process ends too, and its keys with it.
+/// A file that appears whole or not at all.
 fn put(path: &Path, octets: &[u8]) -> io::Result<()> {
     let beside = path.with_extension("new");
     match fs::remove_file(&beside) {
@@ -146,12 +134,9 @@ fn put(path: &Path, octets: &[u8]) -> io::Result<()> {
     fs::rename(&beside, path)
 }
 
-fn take_away(path: &Path) {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            warn!(code = "RVL-IKE-RECORDS", record = %path.display(), %error, "an old record stays; remove it by hand");
-        }
-        _ => {}
+fn complain(ike: IkeId, forgotten: io::Result<()>) {
+    if let Err(error) = forgotten {
+        warn!(code = "RVL-IKE-RECORDS", record = %ike, %error, "an old record stays; remove the file of the records by hand");
     }
 }
 
@@ -171,29 +156,37 @@ mod tests {
         Records::new(places)
     }
 
+    fn found(directory: &tempfile::TempDir) -> Vec<Kept> {
+        let mut found = at(directory).begin(7);
+        found.sort_by_key(|kept| kept.ike);
+        found
+    }
+
     #[test]
     fn another_run_finds_what_was_kept_last_and_nothing_else() {
         let directory = tempfile::tempdir().expect("a directory");
         let mut first = at(&directory);
         assert!(first.begin(7).is_empty());
-        first.keep(vec![Keep::Put(kept(1)), Keep::Put(kept(2)), Keep::Put(kept(3))]);
-        first.keep(vec![Keep::Drop(IkeId(2)), Keep::Put(Kept { ike: IkeId(3), ..kept(9) })]);
+        let last = Kept { ike: IkeId(3), ..kept(9) };
+        let keeps = [Keep::Put(kept(1)), Keep::Put(kept(2)), Keep::Put(kept(3)), Keep::Drop(IkeId(2))];
+        keeps.into_iter().chain([Keep::Put(last.clone())]).for_each(|keep| first.keep(keep));
+        let book = first.places.records.join(BOOK);
         let mode = |path: &Path| fs::metadata(path).expect("it is there").permissions().mode() & 0o777;
-        assert_eq!(mode(&first.places.key), 0o600);
-        assert_eq!(mode(&first.place(IkeId(1))), 0o600);
+        assert_eq!((mode(&first.places.key), mode(&book)), (0o600, 0o600));
 
-        let mut found = at(&directory).begin(7);
-        found.sort_by_key(|kept| kept.ike);
-        assert_eq!(found, [kept(1), Kept { ike: IkeId(3), ..kept(9) }]);
+        fs::write(first.places.records.join("0000000000000009"), b"of an earlier version").expect("written");
+        assert_eq!(found(&directory), [kept(1), last.clone()]);
+        assert_eq!(fs::read_dir(&first.places.records).expect("a directory").count(), 1);
 
-        // Changed, under another name, half written: each refused and taken away.
-        let place = first.place(IkeId(1));
-        let octets = fs::read(&place).expect("it is there");
-        fs::write(&place, &octets[..50]).expect("written");
-        fs::rename(first.place(IkeId(3)), first.place(IkeId(4))).expect("renamed");
-        fs::write(first.places.records.join("0000000000000009.new"), b"half").expect("written");
-        assert!(at(&directory).begin(7).is_empty());
-        assert_eq!(fs::read_dir(&first.places.records).expect("a directory").count(), 0);
+        // Every octet of a record matters, and whose it is said to be; what is refused is taken away, the other stays.
+        let whole = fs::read(&book).expect("it is there");
+        for at in [16, 23, 24, 100, 159] {
+            let mut octets = whole.clone();
+            octets[at] ^= 1;
+            fs::write(&book, octets).expect("written");
+            assert_eq!(found(&directory), [last.clone()], "octet {at}");
+            assert_eq!(found(&directory), [last.clone()]);
+        }
     }
 
     #[test]
@@ -202,7 +195,7 @@ mod tests {
             let directory = tempfile::tempdir().expect("a directory");
             let mut first = at(&directory);
             first.begin(7);
-            first.keep(vec![Keep::Put(kept(1))]);
+            first.keep(Keep::Put(kept(1)));
             if lose_key {
                 fs::remove_file(&first.places.key).expect("removed");
             }
@@ -217,10 +210,9 @@ mod tests {
         let directory = tempfile::tempdir().expect("a directory");
         let mut first = at(&directory);
         first.begin(7);
-        first.keep(vec![Keep::Put(kept(1))]);
-        // In the way of the next write.
-        fs::create_dir(first.place(IkeId(1)).with_extension("new")).expect("made");
-        first.keep(vec![Keep::Put(Kept { ike: IkeId(1), ..kept(9) })]);
+        first.keep(Keep::Put(kept(1)));
+        let octets = Zeroizing::new(vec![9; book::LONGEST]);
+        first.keep(Keep::Put(Kept { ike: IkeId(1), octets }));
         assert!(at(&directory).begin(7).is_empty());
     }
 }
