@@ -95,6 +95,8 @@ impl Driver {
                 Ok(Next::Knock(knock)) => self.answer(knock),
                 Ok(Next::Stranger(Datagram { path, bytes })) => self.handle(Input::Datagram { path, bytes }),
                 Ok(Next::Timer) => {
+                    // Run out: it must not be looked at again before another is set, or strangers would never have their turn.
+                    self.timer = None;
                     self.handle(Input::Timer);
                     self.remove_late();
                 }

@@ -79,7 +79,8 @@ pub struct Endpoint {
     under_load: bool,
     cookies: CookieKeys,
     cookies_since: Time,
-    announced: Option<Time>,
+    /// The timer that the caller has set; `None` when it must be told, even that there is none.
+    announced: Option<Option<Time>>,
     counters: Counters,
     /// Which IKE SAs have changed since their records were asked for.
     records: Records,
@@ -127,7 +128,7 @@ impl Endpoint {
             under_load: false,
             cookies: CookieKeys::new(random),
             cookies_since: now,
-            announced: None,
+            announced: Some(None),
             counters: Counters::default(),
             records: Records::default(),
         }
@@ -526,8 +527,8 @@ impl Endpoint {
     fn announce(&mut self, actions: &mut Vec<Action>) {
         let timer = self.timers.first().map(|(due, _)| *due);
         let next = self.revive.iter().map(|(due, _)| *due).chain(timer).min();
-        if next != self.announced {
-            self.announced = next;
+        if self.announced != Some(next) {
+            self.announced = Some(next);
             actions.push(Action::SetTimer(next));
         }
     }
@@ -557,6 +558,22 @@ pub(crate) fn meet(ctx: &mut Context<'_>, id: IkeId, path: Path, bytes: &[u8]) -
         Response::Away(bytes) => {
             ctx.act(Action::Send { local: path.local, remote: path.remote, bytes });
             None
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::crypto::SystemRandom;
+
+    #[test]
+    fn a_timer_that_has_run_out_is_told_again_also_when_there_is_none() {
+        let now = Time::from_micros(1);
+        let mut endpoint = Endpoint::new(now, Arc::default(), &mut SystemRandom);
+        let mut told = || endpoint.handle(now, Input::Timer, &mut SystemRandom);
+        for _ in 0..2 {
+            assert!(matches!(told()[..], [Action::SetTimer(None)]), "or the caller would call for ever");
         }
     }
 }
