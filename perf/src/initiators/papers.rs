@@ -55,7 +55,9 @@ impl Papers {
             Ask::Sign { octets, .. } => self.sign(octets),
             Ask::Verify { chain, identity, .. } if self.judges => self.judge(chain, identity),
             Ask::Verify { chain, .. } => take(chain),
-            Ask::Password { .. } => Err(anyhow!("there are no passwords here")),
+            Ask::Password { .. } | Ask::Tls { .. } | Ask::TlsLogIn { .. } => {
+                Err(anyhow!("nobody logs in here"))
+            }
         };
         answer.unwrap_or_else(|error| Answer::Refused(error.to_string()))
     }
