@@ -23,13 +23,16 @@ use crate::policy::credential::Pick;
 /// Folder with revocation lists, in that of the rings.
 const LISTS: &str = ".crls";
 
+/// Anchors, and the rings that they were in.
+type Read = (Vec<Arc<Ring>>, Arc<Anchors>);
+
 /// Who peers are believed by.
 #[derive(Debug)]
 pub(super) struct Authorities {
     lists: PathBuf,
     rings: Recent,
-    /// The anchors behind lists of names, and the rings that they were in.
-    anchors: Mutex<BTreeMap<Vec<String>, (Vec<Arc<Ring>>, Arc<Anchors>)>>,
+    /// The anchors behind lists of names.
+    anchors: Mutex<BTreeMap<Vec<String>, Read>>,
     cache: Cache,
     fetch: Http,
 }

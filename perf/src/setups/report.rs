@@ -140,14 +140,8 @@ pub(super) fn compare(rows: &mut [Row]) {
 /// What the columns are.
 pub fn head() {
     println!(
-        "{:<24}{:<12}{:>10}{:>9}{:>11}{:>10}  {}",
-        "set-up and end",
-        "responder",
-        "us of CPU",
-        "of swan",
-        "/s and core",
-        "/s seen",
-        "by process; octets of a pair"
+        "{:<24}{:<12}{:>10}{:>9}{:>11}{:>10}  by process; octets of a pair",
+        "set-up and end", "responder", "us of CPU", "of swan", "/s and core", "/s seen"
     );
 }
 
