@@ -184,8 +184,8 @@ mod tests {
             let mut octets = whole.clone();
             octets[at] ^= 1;
             fs::write(&book, octets).expect("written");
-            assert_eq!(found(&directory), [last.clone()], "octet {at}");
-            assert_eq!(found(&directory), [last.clone()]);
+            assert_eq!(found(&directory), std::slice::from_ref(&last), "octet {at}");
+            assert_eq!(found(&directory), std::slice::from_ref(&last));
         }
     }
 
