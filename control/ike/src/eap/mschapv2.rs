@@ -71,6 +71,11 @@ impl MsChapV2 {
         (Self { identifier, state }, request(identifier, CHALLENGE, identifier, &value))
     }
 
+    /// Whether the peer was told that it failed. Some do not answer that, and end everything.
+    pub fn has_failed(&self) -> bool {
+        matches!(self.state, State::Failed)
+    }
+
     /// The name in a peer's response, for those who must ask elsewhere for its password before [`Self::receive`].
     pub fn name<'a>(packet: &'a Eap<'_>) -> Option<&'a [u8]> {
         match packet {

@@ -129,6 +129,16 @@ impl Server {
     }
 }
 
+impl Server {
+    /// The client ends the log-in: what it calls itself, and why, as far as we know.
+    pub fn given_up(self) -> (String, String) {
+        let Self { about: About { user, doubt, .. }, stage } = self;
+        let failed = matches!(&stage, Stage::MsChapV2(method) if method.has_failed());
+        let why = if failed { Refusal::Credentials.to_string() } else { "the client gave up".to_owned() };
+        (user, doubt.unwrap_or(why))
+    }
+}
+
 impl Waiting {
     /// Goes on with the answer.
     pub fn answer(self, answer: Answer, random: &mut dyn Random) -> Turn {

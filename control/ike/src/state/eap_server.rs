@@ -103,6 +103,19 @@ impl Responding {
         }
     }
 
+    /// The peer ends the log-in in an exchange of its own, as some do who were told that their password is wrong.
+    pub(super) fn eap_given_up(self, ctx: &mut Context<'_>, talk: Talk, id: u32) -> State {
+        let text = match talk.at {
+            At::Peer(server) => {
+                let (user, why) = server.given_up();
+                format!("EAP user {user}: {why}")
+            }
+            At::World(_) | At::Proof(_) => format!("{}: the client gave up", talk.held.identity),
+        };
+        self.event(ctx, Code::AuthenticationFailed, text);
+        self.last_words(ctx, ExchangeType::Informational, id, &[])
+    }
+
     /// An answer from outside.
     pub(super) fn eap_answer(self, ctx: &mut Context<'_>, talk: Talk, answer: Answer) -> State {
         match talk.at {

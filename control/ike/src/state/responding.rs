@@ -110,6 +110,9 @@ impl Responding {
             (ExchangeType::IkeAuth, Step::Eap(talk)) if talk.awaits_peer() => {
                 return self.eap_message(ctx, *talk, id, &plain);
             }
+            (ExchangeType::Informational, Step::Eap(talk)) if gives_up(&plain) => {
+                return self.eap_given_up(ctx, *talk, id);
+            }
             (_, step) => self.step = step,
         }
         let waiting = matches!(self.step, Step::Waiting);
@@ -480,6 +483,11 @@ impl Responding {
     pub(crate) fn deadline(&self) -> Option<Time> {
         Some(self.until)
     }
+}
+
+/// Whether the peer says that nothing will come of it, outside IKE_AUTH (RFC 7296 2.21.2).
+fn gives_up(plain: &Plain) -> bool {
+    plain.payloads().is_ok_and(|payloads| View(&payloads).has(NotifyType::AuthenticationFailed))
 }
 
 /// Addresses for a road warrior. False when it gets none where policy has some for it, and so no child.
