@@ -8,5 +8,6 @@ pub(crate) mod forgotten;
 pub(crate) mod informational;
 pub(crate) mod intermediate;
 pub(crate) mod mobike;
+pub(crate) mod rekey_ike;
 pub(crate) mod sa_init;
 pub(crate) mod view;

@@ -15,9 +15,10 @@ use crate::child::{Child, ChildSa, Life};
 use crate::context::{Context, Effect};
 use crate::event::Code;
 use crate::exchange::child::{NONCE, Parties, Want};
-use crate::exchange::create_child::{ChildInFlight, IkeInFlight};
+use crate::exchange::create_child::ChildInFlight;
+use crate::exchange::rekey_ike::IkeInFlight;
 use crate::exchange::view::View;
-use crate::exchange::{create_child, forgotten, informational, mobike};
+use crate::exchange::{create_child, forgotten, informational, mobike, rekey_ike};
 use crate::input::IkeId;
 use crate::policy::{Identity, Peer};
 use crate::random;
@@ -312,7 +313,7 @@ impl Established {
                 forgotten::answered(&mut self, ctx, inbound, old, view);
                 self.go_on(ctx)
             }
-            Some(Doing::RekeyIke { ask, rival }) => create_child::rekeyed_ike(self, ctx, *ask, rival, view),
+            Some(Doing::RekeyIke { ask, rival }) => rekey_ike::answered(self, ctx, *ask, rival, view),
             Some(Doing::DeleteChildren(spis)) => {
                 spis.into_iter().for_each(|spi| self.drop_child(ctx, spi, "deleted"));
                 self.go_on(ctx)
@@ -342,7 +343,7 @@ impl Established {
                 Task::Probe => mobike::ask_probe(&mut self, ctx),
                 Task::NewChild(want) => create_child::ask_new(&mut self, ctx, want),
                 Task::RekeyChild(spi) => create_child::ask_rekey(&mut self, ctx, spi),
-                Task::RekeyIke => create_child::ask_rekey_ike(&mut self, ctx),
+                Task::RekeyIke => rekey_ike::ask(&mut self, ctx),
                 Task::DeleteChild(spi) => informational::ask_delete(&mut self, ctx, spi),
                 Task::DeleteForgotten(spi) => forgotten::ask_delete(&mut self, ctx, spi),
                 Task::UpdateAddresses => mobike::ask_update(&mut self, ctx),
