@@ -71,7 +71,7 @@ pub(super) fn respond(
     ctx: &mut Context<'_>,
     view: View<'_>,
 ) -> (Vec<Payload<'static>>, Outcome) {
-    let made = if is_busy_with_children(this) {
+    let made = if this.doing.as_ref().is_some_and(Doing::is_about_children) {
         Err(temporary("a child is being made, rekeyed or closed"))
     } else if matches!(this.doing, Some(Doing::RekeyIke { rival: Some(_), .. })) {
         Err(temporary("another rekey of the IKE SA is not settled yet"))
@@ -97,10 +97,6 @@ pub(super) fn respond(
     hand_over(this, ctx, &mut successor);
     ctx.out.push(Effect::Spawn(Box::new(Session::established(successor))));
     (payloads, Outcome::HandedOver(id))
-}
-
-fn is_busy_with_children(this: &Established) -> bool {
-    matches!(this.doing, Some(Doing::NewChild(_) | Doing::RekeyChild { .. } | Doing::DeleteChildren(_)))
 }
 
 type Answered = (Vec<Payload<'static>>, Established, [u8; NONCE]);

@@ -95,6 +95,19 @@ pub(crate) enum Doing {
     Addresses([u8; 16]),
 }
 
+impl Doing {
+    /// Whether the answer may make a child, or end one.
+    pub(crate) fn is_about_children(&self) -> bool {
+        match self {
+            Self::NewChild(_)
+            | Self::RekeyChild { .. }
+            | Self::Forgotten { .. }
+            | Self::DeleteChildren(_) => true,
+            Self::Probe | Self::RekeyIke { .. } | Self::Addresses(_) => false,
+        }
+    }
+}
+
 /// An SA that the peer made in a simultaneous rekey, and the lower nonce of that exchange (RFC 7296 2.8.1).
 #[derive(Debug)]
 pub(crate) struct Rival<Id> {

@@ -440,3 +440,22 @@ fn a_child_that_is_being_deleted_sends_no_more_after_a_restart() {
     world.assert_agreed();
     assert!(world.only(A).children.is_empty() && !world.torn);
 }
+
+/// The process ends while it asks for a child's successor, and the peer rekeys the IKE SA before that is answered. The answer had
+/// nowhere to come any more: the child, which only the peer had, stayed, and was sent under later. Found by seed 4002068.
+#[test]
+fn an_ike_sa_is_not_rekeyed_while_it_may_have_made_a_child_that_is_forgotten() {
+    let mut world = up(72);
+    let inbound = world.only(A).children[0].inbound;
+    world.command(A, Command::RekeyChild { inbound });
+    world.run(MILLI * 15);
+    // The answer is lost with the process, and asked for again.
+    world.network.forget();
+    world.resume(A);
+    let ike = world.ike(B);
+    world.command(B, Command::Rekey { ike });
+    world.run(SECOND * 30);
+    let known: Vec<_> = world.only(A).children.iter().map(|child| child.outbound).collect();
+    let status = world.only(B);
+    assert!(status.children.iter().all(|child| known.contains(&child.inbound)), "{status:?} {}", world.log());
+}
