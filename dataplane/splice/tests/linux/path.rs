@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BinaryHeap};
 use std::net::{IpAddr, Ipv4Addr, SocketAddrV4};
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use ravelin_splice::wire::checksum::Sum;
 use ravelin_splice::{Arrival, Clear, Event, Frame, Limits, Memory, Now, Splice};
@@ -37,6 +37,8 @@ pub(crate) struct Link {
 /// Microseconds of packets that the link queues before it drops.
 const QUEUE: u64 = 40_000;
 const SLOTS: u32 = 16_384;
+/// How long connections may take to close after the test.
+const LONGEST_CLOSE: Duration = Duration::from_secs(20);
 
 /// What passes the middle.
 pub(crate) struct Path {
@@ -93,7 +95,8 @@ impl Path {
     /// Carries until told to stop. Gives the splice's counters, for a failure's message.
     pub(crate) fn run(mut self, stop: &AtomicBool) -> String {
         let mut room = vec![0; 65_536];
-        while !stop.load(Ordering::Relaxed) {
+        let mut stopped = None;
+        while self.goes_on(stop, &mut stopped) {
             self.rest();
             for _ in 0..64 {
                 match recv(&self.capture, &mut room[..], RecvFlags::empty()) {
@@ -109,6 +112,19 @@ impl Path {
         let counters =
             self.splice.map(|splice| splice.counters().all().filter(|(_, n)| *n > 0).collect::<Vec<_>>());
         format!("{leaks:?} {counters:?}")
+    }
+
+    /// Until it is told to stop and what is open has been closed: programs end before their last acknowledgments arrive.
+    fn goes_on(&self, stop: &AtomicBool, stopped: &mut Option<Instant>) -> bool {
+        if !stop.load(Ordering::Relaxed) {
+            return true;
+        }
+        let since = stopped.get_or_insert_with(Instant::now).elapsed();
+        let is_open = self.splice.as_ref().is_some_and(|splice| {
+            let counters = splice.counters();
+            counters.of(Event::Established) > counters.of(Event::Closed)
+        });
+        is_open && since < LONGEST_CLOSE
     }
 
     /// Waits for a packet or for the next moment at which something is due.
