@@ -58,6 +58,9 @@ pub struct Pending {
     pub request: Option<Vec<u8>>,
 }
 
+/// Longest chain that [`Ring::chain`] puts together.
+const CHAIN: usize = 8;
+
 /// A ring as it was when it was opened.
 #[derive(Debug, Clone)]
 pub struct Ring {
@@ -104,6 +107,20 @@ impl Ring {
     /// The entry with this certificate.
     pub fn find(&self, certificate: &Certificate) -> Option<&Entry> {
         self.entries.iter().find(|entry| entry.certificate().der() == certificate.der())
+    }
+
+    /// The chain of an entry, with issuers that lie elsewhere in the ring.
+    pub fn chain(&self, entry: &Entry) -> Vec<Certificate> {
+        let mut chain = entry.chain.clone();
+        while let Some(last) = chain.last()
+            && !last.is_self_issued()
+            && chain.len() < CHAIN
+        {
+            let issuer = |one: &&Certificate| one.parts().subject() == last.parts().issuer();
+            let Some(next) = self.entries.iter().map(Entry::certificate).find(issuer).cloned() else { break };
+            chain.push(next);
+        }
+        chain
     }
 
     /// What others are believed by: certificates with this usage that may be used.

@@ -86,7 +86,6 @@ fn show(session: &Session, mut standing: Vec<IkeSa>, which: &str) -> Result<(), 
 
 fn own_rows(ike: &IkeSa) -> Vec<[String; 2]> {
     let [initiator, responder] = &ike.spis;
-    let seconds = |seconds: u64| format!("{seconds} s");
     let in_time = |due: Option<u64>| due.map_or("never".to_owned(), |due| format!("in {due} s"));
     [
         ("peer", ike.peer.clone()),
@@ -100,7 +99,7 @@ fn own_rows(ike: &IkeSa) -> Vec<[String; 2]> {
         ("given to it", given(&ike.leased)),
         ("given to us", given(&ike.assigned)),
         ("algorithms", ike.algorithms.clone()),
-        ("age", seconds(ike.age_s)),
+        ("age", format!("{} s", ike.age_s)),
         ("last heard of", format!("{} s ago", ike.heard_s)),
         ("new keys", in_time(ike.rekey_in_s)),
         ("new proof", in_time(ike.reauthenticate_in_s)),

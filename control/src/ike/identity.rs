@@ -21,9 +21,6 @@ use rustls_pki_types::CertificateDer;
 use super::trust::{name_of, now};
 use crate::policy::credential::Pick;
 
-/// Longest chain that is put together from a ring.
-const CHAIN: usize = 8;
-
 /// Our certificates and their keys. Rings are looked at before each use, so what was renewed serves at once.
 #[derive(Debug)]
 pub(super) struct Identities {
@@ -167,7 +164,7 @@ fn choose(
     let wanted = name_of(identity)?;
     let rate = |entry: &&Entry| {
         let speaks = speaks_for(&CertificateDer::from(entry.certificate().der()), &wanted);
-        let chain = chain(ring, entry);
+        let chain = ring.chain(entry);
         (speaks, leads_to(&chain, authorities), ring.default.as_ref() == Some(&entry.label))
     };
     let usable = candidates(ring, pick)?.into_iter().filter_map(|entry| {
@@ -183,25 +180,10 @@ fn choose(
         let (ring, label) = (&ring.name, &entry.label);
         tracing::warn!(code = "RVL-IKE-IDENTITY", certificate = %format_args!("{ring}/{label}"), %identity, "our certificate is not for the identity that we give; most peers refuse that");
     }
-    let mut chain = chain(ring, entry);
+    let mut chain = ring.chain(entry);
     // Whoever believes an authority that signed itself has it.
     chain.retain(|certificate| !certificate.is_self_issued() || certificate == entry.certificate());
     Ok(Choice { label: entry.label.clone(), chain, scheme, kind })
-}
-
-/// The chain of an entry, with issuers that lie elsewhere in the ring.
-fn chain(ring: &Ring, entry: &Entry) -> Vec<Certificate> {
-    let mut chain = entry.chain.clone();
-    while let Some(last) = chain.last()
-        && !last.is_self_issued()
-        && chain.len() < CHAIN
-    {
-        let all = ring.entries.iter().map(Entry::certificate);
-        let issuer = |one: &&Certificate| one.parts().subject() == last.parts().issuer();
-        let Some(next) = all.into_iter().find(issuer).cloned() else { break };
-        chain.push(next);
-    }
-    chain
 }
 
 /// Whether the peer asks for one of the authorities of a chain; one that asks for none takes all.

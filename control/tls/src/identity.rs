@@ -16,9 +16,6 @@ use crate::scope::{self, Hello, Refused};
 use crate::settings::{Identity, Pick};
 use crate::signing::RingKey;
 
-/// Longest chain that is put together from a ring.
-const CHAIN: usize = 8;
-
 /// One certificate ready to be shown.
 #[derive(Debug, Clone)]
 struct Shown {
@@ -81,7 +78,7 @@ fn ready(
     let place = format!("{}/{}", ring.name, entry.label);
     let rings = |error: ravelin_rings::Error| SettingsError::Ring(place.clone(), error.to_string());
     let kind = entry.certificate().public_key().map_err(rings)?.kind();
-    let mut chain = chain(ring, entry);
+    let mut chain = ring.chain(entry);
     let issuers = chain.iter().filter_map(|one| one.parts().issuer().to_der().ok()).collect();
     // Whoever believes an authority that signed itself has it.
     chain.retain(|one| !one.is_self_issued() || one == entry.certificate());
@@ -95,21 +92,6 @@ fn ready(
     let cert = chain.iter().map(|one| CertificateDer::from(one.der().to_vec())).collect();
     let certified = Arc::new(CertifiedKey { cert, key: Arc::new(key), ocsp: None });
     Ok(Shown { place, hosts: hosts.to_vec(), issuers, certified })
-}
-
-/// The chain of an entry, with issuers that lie elsewhere in the ring.
-fn chain(ring: &Ring, entry: &Entry) -> Vec<Certificate> {
-    let mut chain = entry.chain.clone();
-    while let Some(last) = chain.last()
-        && !last.is_self_issued()
-        && chain.len() < CHAIN
-    {
-        let all = ring.entries.iter().map(Entry::certificate);
-        let issuer = |one: &&Certificate| one.parts().subject() == last.parts().issuer();
-        let Some(next) = all.into_iter().find(issuer).cloned() else { break };
-        chain.push(next);
-    }
-    chain
 }
 
 /// Whether a host name fits what an operator wrote: itself, or `*.` for its leftmost label.
