@@ -209,7 +209,9 @@ impl Stage {
         }
     }
 
+    /// What is due by itself comes first, so that the datagram is not blamed for it.
     fn datagram(&mut self, bytes: Vec<u8>, remote: SocketAddr, trusted: bool) -> Vec<Vec<u8>> {
+        self.pass(Duration::ZERO);
         self.input(Input::Datagram { path: Path { local: self.ours, remote }, bytes }, trusted)
     }
 
