@@ -267,6 +267,17 @@ fn add_wants(wants: &mut Vec<Want>, more: Vec<Want>) {
 }
 
 impl Established {
+    /// Lets its children send. Of a child that has just been rekeyed the peer says when.
+    pub(crate) fn preferred(&self) -> impl Iterator<Item = Action> {
+        let alone = |one: &&Child| {
+            let same =
+                |other: &&Child| (&one.policy.name, one.resource) == (&other.policy.name, other.resource);
+            self.children.iter().filter(same).count() == 1
+        };
+        let standing = self.children.iter().filter(|child| child.life == Life::Standing);
+        standing.filter(alone).map(|child| Action::UseChild { inbound: child.inbound })
+    }
+
     fn order(mut self, ctx: &mut Context<'_>, order: Order) -> State {
         match order {
             Order::Bring(wants) => wants.into_iter().for_each(|want| self.bring(want)),
@@ -284,15 +295,7 @@ impl Established {
             }
             Order::Redirect(gateway) => self.push(Task::Redirect(gateway)),
             Order::Prefer => {
-                // Of a child that has just been rekeyed the peer says when.
-                let alone = |one: &&Child| {
-                    let same = |other: &&Child| {
-                        (&one.policy.name, one.resource) == (&other.policy.name, other.resource)
-                    };
-                    self.children.iter().filter(same).count() == 1
-                };
-                let standing = self.children.iter().filter(|child| child.life == Life::Standing);
-                standing.filter(alone).for_each(|child| ctx.act(Action::UseChild { inbound: child.inbound }));
+                self.preferred().for_each(|action| ctx.act(action));
             }
             Order::Confirm(old) if self.sa.window.has_heard() => ctx.out.push(Effect::Known(old)),
             Order::Confirm(_) if self.doing.is_none() && self.tasks.is_empty() => self.push(Task::Probe),

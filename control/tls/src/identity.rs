@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use ravelin_rings::certificate::Certificate;
 use ravelin_rings::ring::{Entry, Ring, Trust, Usage};
 use rustls::client::ResolvesClientCert;
 use rustls::server::{ClientHello, ResolvesServerCert};

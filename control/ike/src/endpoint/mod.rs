@@ -383,6 +383,10 @@ impl Endpoint {
         // Anybody can be refused as often as they like: all are counted, few are told.
         let untold = refused && !self.load.may_tell(now);
         let (queue, stood) = self.put_back(id, session);
+        let rekeyed = effects.iter().any(|effect| matches!(effect, Effect::Spawn(_)));
+        if let Some(ended) = stood.filter(|_| !rekeyed) {
+            self.prefer_rest(now, id, &ended, begun);
+        }
         let waits = effects.iter().any(|effect| matches!(effect, Effect::Proved)) && self.comes_beside(id);
         for effect in effects {
             match effect {
@@ -421,7 +425,6 @@ impl Endpoint {
         if ended {
             self.remove(now, id);
         }
-        stood.into_iter().for_each(|stood| self.prefer_rest(now, id, &stood, begun));
         for input in queue {
             self.dispatch(now, id, input, begun);
         }

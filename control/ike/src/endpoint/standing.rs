@@ -2,11 +2,12 @@
 
 use ravelin_contract::name::Name;
 
-use super::{Begun, Endpoint, Slot};
+use super::{Begun, Endpoint, Place, Slot};
 use crate::exchange::child::Want;
 use crate::input::IkeId;
 use crate::policy::{Identity, Start};
 use crate::session::{Order, Session, SessionInput};
+use crate::state::State;
 use crate::state::established::Birth;
 use crate::time::Time;
 
@@ -53,7 +54,8 @@ impl Endpoint {
         !this.birth.ours && self.others(id, &this.identity).iter().any(|(_, other)| other.peer == this.peer)
     }
 
-    /// One that stood has ended, and was not rekeyed: what came beside it sends now, whether or not the peer has sent.
+    /// One that stood ends, and is not rekeyed: what came beside it sends from now on, whether or not the peer has sent, and
+    /// before the children go that sent until now.
     pub(super) fn prefer_rest(&mut self, now: Time, id: IkeId, ended: &Standing, begun: &mut Begun) {
         let mut rest = self.others(id, &ended.identity);
         if rest.iter().any(|(_, other)| other.birth == ended.birth) {
@@ -61,7 +63,14 @@ impl Endpoint {
         }
         rest.retain(|(_, other)| other.peer == ended.peer);
         for (rest, _) in rest {
-            self.dispatch(now, rest, SessionInput::Order(Order::Prefer), begun);
+            match self.slots.get(&rest).map(|slot| &slot.place) {
+                Some(Place::Home(session)) => {
+                    if let State::Established(state) = &session.state {
+                        begun.actions.extend(state.preferred());
+                    }
+                }
+                _ => self.dispatch(now, rest, SessionInput::Order(Order::Prefer), begun),
+            }
         }
     }
 

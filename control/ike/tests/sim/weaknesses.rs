@@ -112,3 +112,20 @@ fn what_is_listed_stands() {
     assert!(world.saw(A, Code::PeerSilent) && world.saw(B, Code::PeerSilent), "{}", world.log());
     calm(&mut world, 0);
 }
+
+/// With new proofs the peer's old child goes first and the new one waits for a packet: nothing sent between the two. Found by
+/// pings of a millisecond between two gateways.
+#[test]
+fn new_proofs_leave_no_moment_in_which_nothing_sends() {
+    let (east, west) = sites(|_| {});
+    let mut world = World::new(96, east, west);
+    world.command(A, Command::Up { peer: name("other-site") });
+    world.run(SECOND);
+    world.pace = SECOND * 3600;
+    world.hosts.iter_mut().for_each(|host| host.never_mute = true);
+    let old = world.ike(A);
+    world.command(A, Command::Reauthenticate { ike: old });
+    world.run(SECOND * 3);
+    assert_ne!(world.ike(A), old, "{}", world.log());
+    world.assert_agreed();
+}

@@ -84,6 +84,8 @@ pub(crate) struct Host {
     kept: BTreeMap<IkeId, Kept>,
     /// The process ends while it does what the next input leads to.
     pub(crate) doom: Option<Doom>,
+    /// At no moment may there be children and none that sends.
+    pub(crate) never_mute: bool,
 }
 
 /// How far a process comes.
@@ -229,6 +231,8 @@ impl World {
                     if !broken {
                         host.dropped.insert(inbound);
                     }
+                    let mute = !host.children.values().any(|child| child.sends);
+                    assert!(!(host.never_mute && mute), "nothing sends for a moment");
                 }
                 Action::MoveChild { inbound, path, udp } => self.change(at, inbound, |child| {
                     child.sa.path = path;
@@ -498,6 +502,7 @@ fn host(address: &str, policy: Policy, dice: &mut Dice) -> Host {
         installs: 0,
         kept: BTreeMap::new(),
         doom: None,
+        never_mute: false,
     }
 }
 
