@@ -3,7 +3,7 @@
 use std::sync::OnceLock;
 
 use crypto_bigint::modular::{FixedMontyForm, FixedMontyParams};
-use crypto_bigint::{Encoding, Odd, Uint};
+use crypto_bigint::{CtAssign, CtEq, Encoding, Limb, Odd, Uint, Word};
 use zeroize::{Zeroize, Zeroizing};
 
 use super::{CryptoError, Random, Secret, primes};
@@ -26,13 +26,48 @@ pub(super) struct Exponent {
 struct Modulus<const LIMBS: usize> {
     prime: Uint<LIMBS>,
     params: FixedMontyParams<LIMBS>,
+    /// For our shares, see [`Modulus::power_of_two`]: entry `n` is the product of `2 ^ 2 ^ (64 * row)` over the bits `row` of `n`, in
+    /// Montgomery form.
+    comb: OnceLock<Box<[Uint<LIMBS>]>>,
 }
 
 impl<const LIMBS: usize> Modulus<LIMBS> {
     /// `hex` may be shorter than the limbs.
     fn new(hex: &str) -> Self {
         let odd = Odd::<Uint<LIMBS>>::from_be_hex(&format!("{hex:0>width$}", width = LIMBS * 16));
-        Self { prime: odd.get(), params: FixedMontyParams::new_vartime(odd) }
+        Self { prime: odd.get(), params: FixedMontyParams::new_vartime(odd), comb: OnceLock::new() }
+    }
+
+    /// `2 ^ exponent`, in a time that depends on lengths only. A comb with a row for each limb (C. H. Lim and P. J. Lee, CRYPTO '94):
+    /// two products for each bit of a limb, where [`Self::power`] takes more for each bit of the exponent.
+    fn power_of_two<const E: usize>(&self, exponent: &Uint<E>) -> Uint<LIMBS> {
+        let comb = self.comb.get_or_init(|| self.make_comb(E));
+        let mut result = FixedMontyForm::one(&self.params);
+        let mut factor = Uint::ZERO;
+        for bit in (0..Limb::BITS).rev() {
+            let rows = exponent.as_limbs().iter().zip(0..);
+            let mut wanted = rows.fold(0, |index: Word, (limb, row)| index | (limb.0 >> bit & 1) << row);
+            for (index, entry) in (0..).zip(comb) {
+                factor.ct_assign(entry, Word::ct_eq(&index, &wanted));
+            }
+            result = result.square().mul(&FixedMontyForm::from_montgomery(factor, &self.params));
+            wanted.zeroize();
+        }
+        factor.zeroize();
+        let power = result.retrieve();
+        result.zeroize();
+        power
+    }
+
+    fn make_comb(&self, rows: usize) -> Box<[Uint<LIMBS>]> {
+        let mut comb = vec![FixedMontyForm::one(&self.params)];
+        let mut tooth = FixedMontyForm::new(&Uint::from(2u8), &self.params);
+        for _ in 0..rows {
+            let with_tooth: Vec<_> = comb.iter().map(|entry| entry.mul(&tooth)).collect();
+            comb.extend(with_tooth);
+            tooth = (0..Limb::BITS).fold(tooth, |power, _| power.square());
+        }
+        comb.iter().map(FixedMontyForm::to_montgomery).collect()
     }
 
     /// `base ^ exponent`, in a time that depends on lengths only.
@@ -69,41 +104,45 @@ impl Modp {
         }
     }
 
-    /// `base ^ exponent`; refuses a base that is no sound share.
-    fn power(self, base: &[u8], exponent: &[u8]) -> Result<Secret, CryptoError> {
+    /// `base ^ exponent`; refuses a base that is no sound share. Without a base it is 2.
+    fn power(self, base: Option<&[u8]>, exponent: &[u8]) -> Result<Secret, CryptoError> {
+        let length = self.octets();
         match self {
             Self::Bits2048 => {
                 let modulus = MODULUS_2048.get_or_init(|| Modulus::new(primes::MODP_2048));
-                power::<32, 5>(modulus, base, exponent)
+                power::<32, 5>(modulus, length, base, exponent)
             }
             Self::Bits3072 => {
                 let modulus = MODULUS_3072.get_or_init(|| Modulus::new(primes::MODP_3072));
-                power::<64, 7>(modulus, base, exponent)
+                power::<64, 7>(modulus, length, base, exponent)
             }
             Self::Bits4096 => {
                 let modulus = MODULUS_4096.get_or_init(|| Modulus::new(primes::MODP_4096));
-                power::<64, 8>(modulus, base, exponent)
+                power::<64, 8>(modulus, length, base, exponent)
             }
         }
     }
 }
 
+/// A share is as long as its group's modulus, which the limbs may exceed.
 fn power<const LIMBS: usize, const E: usize>(
     modulus: &Modulus<LIMBS>,
-    base: &[u8],
+    length: usize,
+    base: Option<&[u8]>,
     exponent: &[u8],
 ) -> Result<Secret, CryptoError>
 where
     Uint<LIMBS>: Encoding,
 {
-    // A share is as long as its group's modulus, which the limbs may exceed.
-    let length = base.len();
-    let base = Uint::<LIMBS>::from_be_slice_truncated(base, length as u32 * 8);
-    if !modulus.admits(&base) {
+    let base = base.map(|base| Uint::<LIMBS>::from_be_slice_truncated(base, length as u32 * 8));
+    if base.is_some_and(|base| !modulus.admits(&base)) {
         return Err(CryptoError::Share);
     }
     let mut exponent = Uint::<E>::from_be_slice(exponent);
-    let mut result = modulus.power(&base, &exponent);
+    let mut result = match base {
+        Some(base) => modulus.power(&base, &exponent),
+        None => modulus.power_of_two(&exponent),
+    };
     exponent.zeroize();
     let octets = Zeroizing::new(result.to_be_bytes().as_ref().to_vec());
     let secret = Secret::new(octets[octets.len() - length..].to_vec());
@@ -122,13 +161,30 @@ impl Exponent {
 
     /// Our share: 2 to this exponent.
     pub(super) fn share(&self) -> Result<Vec<u8>, CryptoError> {
-        let mut two = vec![0; self.group.octets()];
-        two[self.group.octets() - 1] = 2;
-        Ok(self.group.power(&two, &self.octets)?.expose().to_vec())
+        Ok(self.group.power(None, &self.octets)?.expose().to_vec())
     }
 
     /// The secret with the peer's share, as long as the modulus (RFC 7296 2.14).
     pub(super) fn agree(&self, share: &[u8]) -> Result<Secret, CryptoError> {
-        self.group.power(share, &self.octets)
+        self.group.power(Some(share), &self.octets)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::crypto::SystemRandom;
+
+    #[test]
+    fn shares_are_powers_of_two() {
+        for group in [Modp::Bits2048, Modp::Bits3072, Modp::Bits4096] {
+            let mut two = vec![0; group.octets()];
+            two[group.octets() - 1] = 2;
+            for _ in 0..20 {
+                let exponent = Exponent::generate(group, &mut SystemRandom);
+                let power = exponent.agree(&two).expect("a sound share");
+                assert_eq!(exponent.share().expect("a share"), power.expose(), "{group:?}");
+            }
+        }
     }
 }
