@@ -16,7 +16,7 @@ pub(crate) enum Work {
     /// An input for an IKE SA that we have.
     Handle { session: Box<Session>, input: SessionInput },
     /// A stranger's first message.
-    Meet { path: Path, bytes: Vec<u8> },
+    Meet { path: Path, bytes: Vec<u8>, dear: bool },
 }
 
 /// Work for one IKE SA.
@@ -43,6 +43,15 @@ impl Job {
         self.of_stranger
     }
 
+    /// Whether it may take so long that it should not be done where others wait; if not, handing it to another thread costs
+    /// more than doing it.
+    pub fn is_dear(&self) -> bool {
+        match &self.work {
+            Work::Handle { session, input } => session.is_dear(input),
+            Work::Meet { dear, .. } => *dear,
+        }
+    }
+
     /// Does the work: key exchanges, signatures by shared keys, sealing and opening.
     pub fn run(self, random: &mut dyn Random) -> Done {
         let mut effects = Vec::new();
@@ -50,7 +59,7 @@ impl Job {
             Context { now: self.now, random, policy: &self.policy, shared: &self.shared, out: &mut effects };
         let session = match self.work {
             Work::Handle { session, input } => Some(session.handle(&mut ctx, input)),
-            Work::Meet { path, bytes } => endpoint::meet(&mut ctx, self.id, path, &bytes),
+            Work::Meet { path, bytes, .. } => endpoint::meet(&mut ctx, self.id, path, &bytes),
         };
         Done { id: self.id, session, effects }
     }

@@ -35,6 +35,7 @@
 
 mod child;
 mod context;
+mod dear;
 mod endpoint;
 mod exchange;
 mod job;

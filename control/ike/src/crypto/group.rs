@@ -123,6 +123,11 @@ impl Group {
         }
     }
 
+    /// Whether one computation takes milliseconds.
+    pub(crate) fn is_dear(self) -> bool {
+        matches!(self.method(), Method::Modp(_))
+    }
+
     fn method(self) -> Method {
         match self {
             Self::Modp2048 => Method::Modp(Modp::Bits2048),

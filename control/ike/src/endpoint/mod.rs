@@ -1,6 +1,7 @@
 //! All IKE SAs of one gateway: which datagram is for which, what strangers may cost, and what one SA means for another.
 
 mod command;
+mod early;
 mod records;
 mod standing;
 
@@ -14,6 +15,7 @@ use ravelin_contract::name::Name;
 use crate::action::Action;
 use crate::context::{Context, Effect};
 use crate::crypto::{CookieKeys, Random};
+use crate::dear;
 use crate::event::{Code, Event};
 use crate::exchange::sa_init::{self, Response, Stranger};
 use crate::exchange::view::View;
@@ -240,6 +242,10 @@ impl Endpoint {
         random: &mut dyn Random,
         begun: &mut Begun,
     ) {
+        if self.is_turned_away_unread(now, path, &bytes) {
+            self.counters.limited += 1;
+            return;
+        }
         let message = match Message::parse(&bytes) {
             Ok(message) => message,
             Err(error) => return self.unreadable(path, &error, begun),
@@ -327,7 +333,8 @@ impl Endpoint {
                 self.load.opened(source);
                 self.strangers.insert(key, id);
                 self.slots.insert(id, Slot::away(Some(key)));
-                begun.jobs.push(self.job(now, id, Work::Meet { path, bytes: bytes.to_vec() }));
+                let dear = dear::is_dear(view.ke());
+                begun.jobs.push(self.job(now, id, Work::Meet { path, bytes: bytes.to_vec(), dear }));
             }
         }
     }

@@ -79,12 +79,17 @@ impl Bucket {
         Self { tokens: rate.into(), at: now }
     }
 
-    /// One token, when there is one; it fills within a second.
-    fn spend(&mut self, now: Time, rate: u32) -> bool {
+    /// What is there now; it fills within a second.
+    fn fill(&mut self, now: Time, rate: u32) -> f64 {
         let full = f64::from(rate);
         self.tokens = (self.tokens + now.since(self.at).as_secs_f64() * full).min(full);
         self.at = now;
-        if self.tokens < 1.0 {
+        self.tokens
+    }
+
+    /// One token, when there is one.
+    fn spend(&mut self, now: Time, rate: u32) -> bool {
+        if self.fill(now, rate) < 1.0 {
             return false;
         }
         self.tokens -= 1.0;
@@ -106,6 +111,13 @@ impl Load {
             return Admission::Refuse;
         }
         if self.spend(now, source, limits.rate_per_source) { Admission::Admit } else { Admission::Refuse }
+    }
+
+    /// Whether [`Load::judge`] would refuse whoever shows no cookie.
+    pub(crate) fn is_flooded(&mut self, now: Time, limits: &Limits) -> bool {
+        let rate = limits.cookies_per_second;
+        let left = |bucket: &mut Bucket| bucket.fill(now, rate) >= 1.0;
+        self.half_open >= limits.cookies_from && self.cookies.as_mut().is_some_and(|bucket| !left(bucket))
     }
 
     /// Whether the operator is to hear of one more stranger that was refused.

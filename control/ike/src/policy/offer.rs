@@ -92,6 +92,11 @@ impl IkeOffer {
         groups_of(&self.transforms)
     }
 
+    /// All key exchanges, also the additional ones.
+    pub(crate) fn all_groups(&self) -> impl Iterator<Item = Group> + '_ {
+        self.transforms.iter().filter_map(Group::from_transform)
+    }
+
     /// Whether additional key exchanges are offered.
     pub(crate) fn has_additional(&self) -> bool {
         self.transforms.iter().any(|transform| matches!(transform.id, TransformId::AdditionalGroup(..)))
