@@ -25,7 +25,7 @@ pub async fn run(config: &Path) -> anyhow::Result<()> {
     notes.iter().for_each(|note| warn!("{note}"));
     forbid_core_dumps().context("core dumps")?;
     lock_memory();
-    let (ike, doorway) = ike::door();
+    let (ike, doorway) = ike::door().context("the door of IKE")?;
     let agent = Arc::new(agent(&appliance, ike));
     let rings = Rings::at(&appliance.control.rings);
     ike::start(&agent.ike, doorway, &agent.dataplane, places(&appliance), &rings)

@@ -286,7 +286,7 @@ mod tests {
             configured.clone(),
             Site::default(),
             Path::new("/nonexistent"),
-            crate::ike::door().0,
+            crate::ike::door().unwrap().0,
         );
         let naming = || PolicyFiles { policy: vec!["/etc/shadow".into()], keys: None };
         let (root, guest) = (Peer { may_name_files: true }, Peer { may_name_files: false });

@@ -1,16 +1,18 @@
 //! What IKE asks of the key rings: our signatures, and the judgement of a peer's certificates. The driver never waits for it.
 //!
-//! A token may take half a minute, a revocation list ten seconds: both are asked from threads of their own, and what they say
-//! comes back by the [`Door`].
+//! A token may take half a minute, a revocation list ten seconds: both are asked from threads of their own. What needs neither is
+//! done by a thread of the pool. What they say comes back by the [`Door`].
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Waker};
 use std::time::Duration;
 
 use ravelin_ike::policy::{Demand, EapMethod, LogIn, Policy, Proof};
 use ravelin_ike::{Answer, Ask, IkeId, Input};
 use ravelin_rings::store::Rings;
+use rayon::ThreadPool;
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, watch};
 
@@ -48,13 +50,14 @@ pub(super) struct Authority {
     judgements: Arc<Semaphore>,
     waiting: Arc<AtomicUsize>,
     named: watch::Sender<Named>,
+    threads: Arc<ThreadPool>,
     runtime: Handle,
     door: Door,
 }
 
 impl Authority {
     /// Watches the rings from now on, for as long as it lives.
-    pub(super) fn new(rings: &Rings, runtime: Handle, door: Door) -> Self {
+    pub(super) fn new(rings: &Rings, threads: Arc<ThreadPool>, runtime: Handle, door: Door) -> Self {
         let (named, watched) = watch::channel(Named::default());
         let this = Self {
             identities: Arc::new(Identities::new(rings.clone())),
@@ -63,6 +66,7 @@ impl Authority {
             judgements: Arc::new(Semaphore::new(JUDGEMENTS)),
             waiting: Arc::default(),
             named,
+            threads,
             runtime,
             door,
         };
@@ -116,31 +120,54 @@ impl Authority {
         }
         let (places, waiting, door) = (Arc::clone(places), Arc::clone(&self.waiting), self.door.clone());
         let (identities, authorities) = (Arc::clone(&self.identities), Arc::clone(&self.authorities));
-        let runtime = self.runtime.clone();
-        self.runtime.spawn(async move {
+        let near = match &ask {
+            Ask::Verify { .. } => true,
+            Ask::Sign { key, .. } => identities.is_near(key),
+            _ => false,
+        };
+        let work = async move {
             let place = places.acquire().await;
-            let work = move || match ask {
-                Ask::Sign { key, identity, octets, schemes, authorities } => {
-                    identities.sign(&key, &identity, &octets, &schemes, &authorities)
+            let answer = match ask {
+                Ask::Verify { chain, identity, trust } => authorities.verify(&chain, &identity, &trust).await,
+                ask if near => answer(&identities, ask),
+                ask => {
+                    let lost = |_| Err("an error of ours: the question was lost".to_owned());
+                    tokio::task::spawn_blocking(move || answer(&identities, ask)).await.unwrap_or_else(lost)
                 }
-                Ask::Verify { chain, identity, trust } => {
-                    runtime.block_on(authorities.verify(&chain, &identity, &trust))
-                }
-                Ask::Tls { key, identity } => {
-                    log_in::to_clients(&identities, &key, &identity).map(Answer::Tls)
-                }
-                Ask::TlsLogIn { key, identity } => {
-                    log_in::to_server(&identities, &key, &identity).map(Answer::TlsLogIn)
-                }
-                Ask::Password { .. } => Err("passwords are in no ring".to_owned()),
             };
-            let answer = tokio::task::spawn_blocking(work).await;
             drop(place);
             waiting.fetch_sub(1, Ordering::Relaxed);
-            let answer = answer.unwrap_or_else(|_| Err("an error of ours: the question was lost".to_owned()));
             door.knock(Knock::Answered { ike, question, answer: answer.unwrap_or_else(Answer::Refused) });
-        });
+        };
+        let runtime = self.runtime.clone();
+        match near {
+            true => self.threads.spawn(move || begin(work, &runtime)),
+            false => drop(runtime.spawn(work)),
+        }
         None
+    }
+}
+
+/// What the rings say, when they say it. Not for a thread that must not wait.
+fn answer(identities: &Arc<Identities>, ask: Ask) -> Result<Answer, String> {
+    match ask {
+        Ask::Sign { key, identity, octets, schemes, authorities } => {
+            identities.sign(&key, &identity, &octets, &schemes, &authorities)
+        }
+        Ask::Tls { key, identity } => log_in::to_clients(identities, &key, &identity).map(Answer::Tls),
+        Ask::TlsLogIn { key, identity } => {
+            log_in::to_server(identities, &key, &identity).map(Answer::TlsLogIn)
+        }
+        Ask::Verify { .. } | Ask::Password { .. } => Err("this is not asked of our keys".to_owned()),
+    }
+}
+
+/// Does here what need not wait for anybody, and leaves the rest to the runtime: most chains are judged without the network.
+fn begin(work: impl Future<Output = ()> + Send + 'static, runtime: &Handle) {
+    let _inside = runtime.enter();
+    let mut work = Box::pin(work);
+    if work.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending() {
+        runtime.spawn(work);
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::sync::mpsc::{RecvError, RecvTimeoutError, TryRecvError};
+use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
 use ravelin_contract::child::Happening;
@@ -22,7 +22,7 @@ use super::pool::Pool;
 use super::records::{Places, Records};
 use super::sockets::Sockets;
 use super::view::IkeSa;
-use super::{Datagram, Door, Doorway, Knock, Question};
+use super::{Datagram, Door, Knock, Question};
 use crate::policy::peers::{Ike, PORT};
 
 /// Longest sleep without a timer.
@@ -34,7 +34,7 @@ const STRANGE_JOBS: usize = 256;
 /// What is to be done next.
 enum Next {
     Knock(Knock),
-    Stranger(Datagram),
+    Datagram(Datagram),
     /// The timer has run out.
     Timer,
 }
@@ -43,7 +43,7 @@ enum Next {
 pub(super) struct Driver {
     pub(super) endpoint: Endpoint,
     pub(super) door: Door,
-    doorway: Doorway,
+    doorway: Receiver<Knock>,
     /// Knocks that had to wait until no job was under way.
     postponed: VecDeque<Knock>,
     pub(super) ike: Ike,
@@ -62,7 +62,7 @@ pub(super) struct Driver {
 
 impl Driver {
     pub(super) fn new(
-        (door, doorway): (Door, Doorway),
+        (door, doorway): (Door, Receiver<Knock>),
         link: Link,
         pool: Pool,
         authority: Authority,
@@ -73,7 +73,7 @@ impl Driver {
             endpoint: Endpoint::new(now(), ike.policy.clone(), &mut random),
             ike,
             peers: HashMap::new(),
-            sockets: Sockets::new(door.clone()),
+            sockets: Sockets::new(),
             door,
             doorway,
             postponed: VecDeque::new(),
@@ -92,44 +92,59 @@ impl Driver {
     pub(super) fn run(mut self) {
         loop {
             match self.next() {
-                Ok(Next::Knock(knock)) => self.answer(knock),
-                Ok(Next::Stranger(Datagram { path, bytes })) => self.handle(Input::Datagram { path, bytes }),
-                Ok(Next::Timer) => {
+                Next::Knock(knock) => self.answer(knock),
+                Next::Datagram(Datagram { path, bytes }) => self.handle(Input::Datagram { path, bytes }),
+                Next::Timer => {
                     // Run out: it must not be looked at again before another is set, or strangers would never have their turn.
                     self.timer = None;
                     self.handle(Input::Timer);
                     self.remove_late();
                 }
-                Err(RecvError) => return,
             }
+            self.work();
+        }
+    }
+
+    /// Does the jobs at hand, and those that follow from them.
+    fn work(&mut self) {
+        while let Some(job) = self.pool.at_hand() {
+            let done = job.run(&mut self.random);
+            self.take_back(done);
         }
     }
 
     /// Strangers come after everybody else.
-    fn next(&mut self) -> Result<Next, RecvError> {
-        if let Some(knock) = self.postponed.pop_front() {
-            return Ok(Next::Knock(knock));
+    fn next(&mut self) -> Next {
+        loop {
+            if let Some(knock) = self.postponed.pop_front().or_else(|| self.doorway.try_recv().ok()) {
+                return Next::Knock(knock);
+            }
+            if let Some(datagram) = self.sockets.of_peer() {
+                return Next::Datagram(datagram);
+            }
+            if self.rest().is_zero() {
+                return Next::Timer;
+            }
+            if let Some(datagram) = self.sockets.of_stranger() {
+                return Next::Datagram(datagram);
+            }
+            self.wait();
         }
-        match self.doorway.knocks.try_recv() {
-            Ok(knock) => return Ok(Next::Knock(knock)),
-            Err(TryRecvError::Disconnected) => return Err(RecvError),
-            Err(TryRecvError::Empty) => {}
-        }
-        if self.rest().is_zero() {
-            return Ok(Next::Timer);
-        }
-        if self.pool.strangers() < STRANGE_JOBS {
-            // Heeded first, so that whoever comes while we look rings again.
-            self.door.heed_strangers();
-            if let Ok(datagram) = self.doorway.strangers.try_recv() {
-                return Ok(Next::Stranger(datagram));
+    }
+
+    /// Until somebody knocks, a datagram comes or the timer runs out.
+    fn wait(&mut self) {
+        self.door.bell.lie_down();
+        // Who knocked before that has not rung.
+        match self.doorway.try_recv() {
+            Ok(knock) => self.postponed.push_back(knock),
+            Err(_) => {
+                let hear_strangers = self.pool.strangers() < STRANGE_JOBS;
+                let (rest, door) = (self.rest(), &self.door);
+                self.sockets.wait(&door.bell, rest, hear_strangers, &door.journal);
             }
         }
-        match self.doorway.knocks.recv_timeout(self.rest()) {
-            Ok(knock) => Ok(Next::Knock(knock)),
-            Err(RecvTimeoutError::Timeout) => Ok(Next::Timer),
-            Err(RecvTimeoutError::Disconnected) => Err(RecvError),
-        }
+        self.door.bell.get_up();
     }
 
     fn rest(&self) -> Duration {
@@ -141,11 +156,6 @@ impl Driver {
         match knock {
             Knock::InForce { ike, incarnation } => self.take_policy(ike, incarnation),
             Knock::Heard(event) => self.hear(event),
-            Knock::Datagram(Datagram { path, bytes }) => {
-                self.door.taken();
-                self.handle(Input::Datagram { path, bytes });
-            }
-            Knock::Strangers => {}
             Knock::Done(done, of_stranger) => self.finish(*done, of_stranger),
             Knock::Changed(outcomes) => self.changed(outcomes),
             Knock::Answered { ike, question, answer } => self.handle(Input::Answer { ike, question, answer }),
@@ -165,8 +175,12 @@ impl Driver {
 
     /// Until no job is under way: only then is every IKE SA to be seen.
     fn settle(&mut self) {
-        while !self.pool.is_idle() {
-            match self.doorway.knocks.recv() {
+        loop {
+            self.work();
+            if self.pool.is_idle() {
+                return;
+            }
+            match self.doorway.recv() {
                 Ok(Knock::Done(done, of_stranger)) => self.finish(*done, of_stranger),
                 Ok(other) => self.postponed.push_back(other),
                 Err(_) => return,
@@ -309,6 +323,10 @@ impl Driver {
 
     fn finish(&mut self, done: Done, of_stranger: bool) {
         self.pool.done(of_stranger);
+        self.take_back(done);
+    }
+
+    fn take_back(&mut self, done: Done) {
         let ike = done.id();
         let begun = self.endpoint.finish(now(), done, &mut self.random);
         self.go_on(Some(ike), begun);

@@ -1,6 +1,7 @@
 //! Signatures of ours: which certificate is shown to a peer, and the signature by its key through the door of the rings.
 
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use ravelin_ike::Answer;
@@ -28,6 +29,10 @@ pub(super) struct Identities {
     signer: Signer,
     /// This process: the lists of the rings say what it may use.
     caller: Caller,
+    /// Names of policy whose rings lie in files.
+    near: Mutex<BTreeSet<String>>,
+    /// The state of its ring in which each key was seen to be that of its certificate.
+    seen: Mutex<BTreeMap<(RingName, Label), Arc<Ring>>>,
 }
 
 /// A certificate of ours and where its key is.
@@ -49,14 +54,35 @@ struct Choice {
 
 impl Identities {
     pub(super) fn new(rings: Rings) -> Self {
-        Self { signer: Signer::new(rings.clone()), rings: Recent::new(rings), caller: Caller::this_process() }
+        Self {
+            signer: Signer::new(rings.clone()),
+            rings: Recent::new(rings),
+            caller: Caller::this_process(),
+            near: Mutex::default(),
+            seen: Mutex::default(),
+        }
     }
 
-    /// Whether there is something to show by this name of policy, and of what kind its key is.
+    /// Whether there is something to show by this name of policy.
     pub(super) fn look(&self, name: &str) -> Result<(), String> {
         let pick = parse(name)?;
-        let ring = self.open(&pick)?;
-        candidates(&ring, &pick).map(drop)
+        let ring = self.open(&pick);
+        let near = ring.as_ref().is_ok_and(|ring| {
+            ring.store == "directory" && ring.entries.iter().all(|entry| entry.connected.is_none())
+        });
+        let mut known = self.near.lock().unwrap_or_else(PoisonError::into_inner);
+        if near {
+            known.insert(name.to_owned())
+        } else {
+            known.remove(name)
+        };
+        drop(known);
+        candidates(&*ring?, &pick).map(drop)
+    }
+
+    /// Whether nothing slower than a file was between us and this key when it was looked at last.
+    pub(super) fn is_near(&self, name: &str) -> bool {
+        self.near.lock().unwrap_or_else(PoisonError::into_inner).contains(name)
     }
 
     /// A signature with the certificates for it. Of several the one is taken that speaks for `identity` and leads to one
@@ -76,16 +102,39 @@ impl Identities {
             let ring = self.open(&pick)?;
             let choice = choose(&ring, &pick, identity, schemes, authorities)?;
             let signature = self.sign_by(&pick, &choice, octets)?;
-            let leaf = choice.chain[0].spki().map_err(|error| error.to_string())?;
-            let fits =
-                PublicKey::from_spki(&leaf).is_some_and(|key| key.verify(choice.scheme, octets, &signature));
-            match fits {
+            match self.fits(&pick, &ring, &choice, octets, &signature)? {
                 true => return Ok(answer(choice, signature)),
                 // The ring got another key in between.
                 false if tries < 2 => {}
                 false => return Err(format!("the key of {pick} is not that of its certificate")),
             }
         }
+    }
+
+    /// Whether the signature is by the key of the certificate that is shown. It is, where one was in the same state of the ring.
+    fn fits(
+        &self,
+        pick: &Pick,
+        ring: &Arc<Ring>,
+        choice: &Choice,
+        octets: &[u8],
+        signature: &[u8],
+    ) -> Result<bool, String> {
+        let seen = || self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let place = (pick.ring.clone(), choice.label.clone());
+        if seen().get(&place).is_some_and(|then| Arc::ptr_eq(then, ring))
+            && Arc::ptr_eq(ring, &self.open(pick)?)
+        {
+            return Ok(true);
+        }
+        let leaf = choice.chain[0].spki().map_err(|error| error.to_string())?;
+        let fits =
+            PublicKey::from_spki(&leaf).is_some_and(|key| key.verify(choice.scheme, octets, signature));
+        // It was the same before and after: the key that signed is of this state.
+        if fits && Arc::ptr_eq(ring, &self.open(pick)?) {
+            seen().insert(place, Arc::clone(ring));
+        }
+        Ok(fits)
     }
 
     /// What is shown to clients of EAP-TLS: the certificate that speaks for `identity` before others, and its key.

@@ -74,10 +74,10 @@ impl Journal {
         };
     }
 
-    /// A datagram of a peer was dropped, or a first message of a stranger.
-    pub(super) fn dropped(&self, of_stranger: bool) {
+    /// So many datagrams of peers were dropped, or first messages of strangers.
+    pub(super) fn dropped(&self, of_stranger: bool, more: u64) {
         let count = if of_stranger { &self.dropped_of_strangers } else { &self.dropped_of_peers };
-        count.fetch_add(1, Ordering::Relaxed);
+        count.fetch_add(more, Ordering::Relaxed);
     }
 
     /// What was told of a peer, named by its rule or its address, or of everybody; the oldest first.

@@ -1,6 +1,9 @@
-//! Jobs of the protocol core on a pool of threads: those of peers that are known first, few of strangers at a time.
+//! Jobs of the protocol core: dear ones on a pool of threads, those of peers that are known first, few of strangers at a time.
+//!
+//! Waking a thread and being woken by it takes longer than most jobs do: the others stay at hand, for the driver itself.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::thread::available_parallelism;
 
 use ravelin_ike::Job;
@@ -11,7 +14,7 @@ use super::{Door, Knock};
 
 /// The threads, and what waits for them.
 pub(super) struct Pool {
-    threads: ThreadPool,
+    threads: Arc<ThreadPool>,
     door: Door,
     /// Most jobs at a time.
     most: usize,
@@ -19,6 +22,7 @@ pub(super) struct Pool {
     most_strange: usize,
     known: Line,
     strange: Line,
+    at_hand: VecDeque<Job>,
 }
 
 #[derive(Default)]
@@ -34,14 +38,29 @@ impl Pool {
         let threads =
             ThreadPoolBuilder::new().num_threads(most).thread_name(|n| format!("ike job {n}")).build()?;
         let most_strange = most.saturating_sub(1).max(1);
-        Ok(Self { threads, door, most, most_strange, known: Line::default(), strange: Line::default() })
+        let threads = Arc::new(threads);
+        let (known, strange) = (Line::default(), Line::default());
+        Ok(Self { threads, door, most, most_strange, known, strange, at_hand: VecDeque::new() })
     }
 
-    /// Has a job done. It comes back as [`Knock::Done`].
+    /// For work that is no job of the core.
+    pub(super) fn threads(&self) -> Arc<ThreadPool> {
+        Arc::clone(&self.threads)
+    }
+
+    /// Has a job done. It comes back as [`Knock::Done`], or from [`Pool::at_hand`].
     pub(super) fn put(&mut self, job: Job) {
+        if !job.is_dear() {
+            return self.at_hand.push_back(job);
+        }
         let line = if job.is_of_stranger() { &mut self.strange } else { &mut self.known };
         line.waiting.push_back(job);
         self.start();
+    }
+
+    /// The next one that is to be done here and now.
+    pub(super) fn at_hand(&mut self) -> Option<Job> {
+        self.at_hand.pop_front()
     }
 
     /// One has come back.
@@ -58,7 +77,8 @@ impl Pool {
 
     /// Whether nothing runs or waits.
     pub(super) fn is_idle(&self) -> bool {
-        [&self.known, &self.strange].iter().all(|line| line.running == 0 && line.waiting.is_empty())
+        let is_idle = |line: &Line| line.running == 0 && line.waiting.is_empty();
+        is_idle(&self.known) && is_idle(&self.strange) && self.at_hand.is_empty()
     }
 
     fn start(&mut self) {
