@@ -4,6 +4,7 @@
 //! refused each goes alone, so that one bad change costs no other.
 
 use std::sync::mpsc::{self, Receiver, Sender};
+use std::time::{Duration, Instant};
 
 use ravelin_contract::child::{Change, ChildStatus};
 use ravelin_contract::limits;
@@ -14,6 +15,9 @@ use crate::io::dataplane::{Dataplane, LinkError};
 
 /// Selectors that weigh as much as a change in a message.
 const SELECTORS: usize = 16;
+/// From one message to the next. Each makes the packet process publish a generation, which costs it as much as many changes:
+/// who comes soon after another waits for more.
+const PACE: Duration = Duration::from_millis(2);
 /// Times that changes are asked for while a worker of the packet process lags.
 const TRIES: usize = 4;
 
@@ -74,7 +78,7 @@ impl Link {
         let mut after = None;
         loop {
             let request = Request::ListChildren { after };
-            let Reply::Children(list) = self.dataplane.ask_here(request)? else {
+            let Reply::Children(list) = self.dataplane.ask_here(&request)? else {
                 return Err(LinkError::Unexpected("ListChildren"));
             };
             let Some(last) = list.last() else { return Ok(found) };
@@ -101,7 +105,10 @@ struct Batch {
 impl FarEnd {
     fn serve(&self, orders: &Receiver<Order>) {
         let mut batch = Batch::default();
+        let mut next = Instant::now();
         while let Ok(first) = orders.recv() {
+            std::thread::sleep(next.saturating_duration_since(Instant::now()));
+            next = Instant::now() + PACE;
             // What waits goes along.
             for Order { ticket, incarnation, change } in std::iter::once(first).chain(orders.try_iter()) {
                 if !batch.takes(incarnation, &change) {
@@ -118,20 +125,21 @@ impl FarEnd {
         if tickets.is_empty() {
             return;
         }
-        let together = self.ask(incarnation, changes.clone());
-        let alone = matches!(&together, Err(LinkError::Refused(_))) && tickets.len() > 1;
-        let outcomes: Vec<Outcome> = match alone {
-            true => changes.into_iter().map(|change| told(self.ask(incarnation, vec![change]))).collect(),
-            false => vec![told(together); tickets.len()],
+        let together = Request::ChangeChildren { incarnation, changes };
+        let outcomes: Vec<Outcome> = match (self.ask(&together), together) {
+            (Err(LinkError::Refused(_)), Request::ChangeChildren { changes, .. }) if tickets.len() > 1 => {
+                let alone = |change| Request::ChangeChildren { incarnation, changes: vec![change] };
+                changes.into_iter().map(|change| told(self.ask(&alone(change)))).collect()
+            }
+            (together, _) => vec![told(together); tickets.len()],
         };
         self.door.knock(Knock::Changed(tickets.into_iter().zip(outcomes).collect()));
     }
 
     /// A worker that has not had its turn is no reason to give up a peer.
-    fn ask(&self, incarnation: u64, changes: Vec<Change>) -> Result<(), LinkError> {
+    fn ask(&self, request: &Request) -> Result<(), LinkError> {
         let mut tries = 1;
         loop {
-            let request = Request::ChangeChildren { incarnation, changes: changes.clone() };
             match self.dataplane.ask_here(request) {
                 Err(LinkError::Refused(Refusal::NotInForce(_))) if tries < TRIES => tries += 1,
                 other => return other.map(drop),
@@ -215,13 +223,13 @@ mod tests {
         let place = tempfile::tempdir().expect("a directory");
         let path = place.path().join("dataplane.sock");
         let made = packet_process(UnixListener::bind(&path).expect("a socket"));
-        let (door, doorway) = super::super::door();
+        let (door, doorway) = super::super::door().expect("a door");
         let mut link = Link::start(&Dataplane::new(&path), door).expect("a thread");
         assert!(link.meet(7) && !link.meet(7));
         let tickets: Vec<Ticket> = (0..40).map(|n| link.change(Change::Send(spi(1000 + n)))).collect();
         let mut outcomes = Vec::new();
         while outcomes.len() < tickets.len() {
-            match doorway.knocks.recv_timeout(Duration::from_secs(60)).expect("an answer") {
+            match doorway.0.recv_timeout(Duration::from_secs(60)).expect("an answer") {
                 Knock::Changed(more) => outcomes.extend(more),
                 _ => panic!("another knock"),
             }

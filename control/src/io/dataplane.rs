@@ -152,9 +152,9 @@ impl Dataplane {
     }
 
     /// Asks one question in this thread, which waits for the answer. Not for async threads.
-    pub fn ask_here(&self, request: Request) -> Result<Reply, LinkError> {
+    pub fn ask_here(&self, request: &Request) -> Result<Reply, LinkError> {
         let mut slot = self.connection.blocking_lock();
-        let ask = |connection: &mut Connection| connection.ask_all(&[request]);
+        let ask = |connection: &mut Connection| connection.ask_all(std::slice::from_ref(request));
         work_on(&mut slot, &self.path, &self.incarnation, ask, false)
     }
 
