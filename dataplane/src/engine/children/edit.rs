@@ -86,13 +86,15 @@ impl<'a> Edit<'a> {
             self.children.turns += 1;
             self.children.turns
         });
-        self.put(Held { child, inbound, outbound, turn, since: self.now, seen: Default::default() });
+        self.children.agenda.add(self.now, spi);
+        let (child, since, due) = (Arc::new(child), self.now, self.now);
+        self.put(Held { child, inbound, outbound, turn, since, seen: Default::default(), due });
         Ok(())
     }
 
     fn run_elsewhere(&mut self, spi: Spi, path: Path) -> Result<(), Refusal> {
         let mut held = self.get(spi)?;
-        held.child.path = path;
+        Arc::make_mut(&mut held.child).path = path;
         if self.policy.receives(spi.get(), path.local) {
             return Err(ChildFault::Taken(spi).into());
         }

@@ -24,7 +24,7 @@ use crate::esp::sequence::Sequence;
 use crate::table::sa_table::{InboundEntry, OutboundEntry};
 pub(super) use delta::Delta;
 use edit::{Before, Edit};
-use look::Seen;
+use look::{Agenda, Seen};
 
 /// Most sequences kept of pairs that were refused: control gives such a child back, and rarely tries again.
 const ABANDONED: usize = 1024;
@@ -33,6 +33,7 @@ const ABANDONED: usize = 1024;
 #[derive(Debug, Default)]
 pub(super) struct Children {
     held: BTreeMap<Spi, Held>,
+    agenda: Agenda,
     /// Pairs that began to send so far.
     turns: u64,
     /// Of pairs that workers may have used although they were refused. Should a key come again, its numbers go on.
@@ -44,13 +45,15 @@ pub(super) struct Children {
 /// One pair.
 #[derive(Debug, Clone)]
 struct Held {
-    child: Child,
+    child: Arc<Child>,
     inbound: Arc<InboundSa>,
     outbound: Arc<OutboundSa>,
     /// When it began to send, counted in pairs; the highest of a tunnel is the newest. `None` while it only receives.
     turn: Option<u64>,
     since: Now,
     seen: Seen,
+    /// When it is looked at next.
+    due: Now,
 }
 
 impl Engine {
