@@ -14,6 +14,10 @@ use ravelin_perf::two_gateways::TwoGateways;
 
 /// Long enough for a machine that has other work.
 const PATIENCE: Duration = Duration::from_secs(120);
+/// Seconds of silence after which gateway b asks an initiator whether it lives.
+const LIVENESS: u64 = 2;
+/// Half-open IKE SAs from which on strangers must return cookies, which nobody of a flood does; and a few who do.
+const HALF_OPEN: u64 = 64 + 16;
 /// Between two rekeys under the flood.
 const PAUSE: Duration = Duration::from_millis(250);
 /// The secret of all initiators.
@@ -27,7 +31,8 @@ fn number(name: &str, usual: u64) -> u64 {
 fn open_to_all(stand: &TwoGateways) {
     let file = stand.b.file("site-to-site-ike.toml");
     let policy = fs::read_to_string(&file).unwrap();
-    let more = r#"
+    let more = format!(
+        r#"
 [[rule]]
 name = "initiators"
 source = "10.2.0.0/24"
@@ -42,6 +47,7 @@ remote = "any"
 local_id = "gw-b.example"
 remote_id = "*.example"
 shared_key = "gw-a"
+liveness = {LIVENESS}
 mobike = false
 unique = false
 
@@ -49,8 +55,9 @@ unique = false
 name = "initiators"
 peer = "initiators"
 start = "remote"
-"#;
-    fs::write(&file, policy + more).unwrap();
+"#
+    );
+    fs::write(&file, policy + &more).unwrap();
 }
 
 fn target() -> Target {
@@ -85,8 +92,20 @@ fn start_flood(stand: &TwoGateways, rate: u64, seconds: u64) -> Process {
     Process::spawn("ravelin-flood", &mut command, &stand.b.file("flood.log")).unwrap()
 }
 
+/// One of gateway b's figures.
+fn figure(stand: &TwoGateways, name: &str) -> u64 {
+    stand.b.metrics().unwrap().sum(name, &[]).unwrap() as u64
+}
+
 fn inbound_sas(stand: &TwoGateways) -> u64 {
-    stand.b.metrics().unwrap().sum("ravelin_inbound_sas", &[]).unwrap() as u64
+    figure(stand, "ravelin_inbound_sas")
+}
+
+/// How many of gateway b's IKE SAs have not heard of their peer for so long.
+fn silent_for(stand: &TwoGateways, time: Duration) -> usize {
+    let listed = stand.b.ask("ike list").unwrap();
+    let silent = |ike: &&serde_json::Value| ike["heard_s"].as_u64().unwrap() >= time.as_secs();
+    listed.as_array().unwrap().iter().filter(silent).count()
 }
 
 /// Octets in memory.
@@ -113,6 +132,17 @@ fn standing(stand: &TwoGateways) -> Vec<(String, String)> {
     listed.as_array().unwrap().iter().flat_map(children).collect()
 }
 
+/// New keys for everything between the gateways; how long that took.
+fn renew(stand: &TwoGateways) -> Duration {
+    let old = standing(stand);
+    let begun = Instant::now();
+    stand.a.ravelin("ike rekey gw-b").unwrap();
+    let new =
+        || matches!(&standing(stand)[..], [one] if old.iter().all(|old| old.0 != one.0 && old.1 != one.1));
+    wait_until("new keys to stand alone under the flood", PATIENCE, new).unwrap();
+    begun.elapsed()
+}
+
 #[test]
 fn many_peers_stand_and_a_flood_of_strangers_harms_none() {
     let (peers, seconds) = (number("RAVELIN_PEERS", 300), number("RAVELIN_FLOOD_SECONDS", 5));
@@ -136,31 +166,39 @@ fn many_peers_stand_and_a_flood_of_strangers_harms_none() {
     );
     assert_eq!(stand.b.ask("ike list").unwrap().as_array().unwrap().len() as u64, peers + 1);
 
-    let interval = Duration::from_millis(5);
-    let count = (seconds * 200) as u32;
-    let ping = stand.start_ping(stand.sites.b.site_v4, count, interval).unwrap();
-    let mut flood = start_flood(&stand, 50_000, seconds);
-    let mut renewed = Vec::new();
-    while flood.is_running() {
-        let old = standing(&stand);
-        let begun = Instant::now();
-        stand.a.ravelin("ike rekey gw-b").unwrap();
-        let new = || matches!(&standing(&stand)[..], [one] if old.iter().all(|old| old.0 != one.0 && old.1 != one.1));
-        wait_until("new keys to stand alone under the flood", PATIENCE, new).unwrap();
-        renewed.push(begun.elapsed());
-        std::thread::sleep(PAUSE);
+    let ping =
+        stand.start_ping(stand.sites.b.site_v4, (seconds * 200) as u32, Duration::from_millis(5)).unwrap();
+    let (mut renewed, mut half_open) = (Vec::new(), 0);
+    let cookies = figure(&stand, "ravelin_ike_cookies_total");
+    let flooded = Instant::now();
+    // Again, until every peer has answered whether it lives while the flood went on.
+    loop {
+        let mut flood = start_flood(&stand, 50_000, seconds);
+        while flood.is_running() {
+            renewed.push(renew(&stand));
+            half_open = half_open.max(figure(&stand, "ravelin_ike_half_open"));
+            std::thread::sleep(PAUSE);
+        }
+        flood.wait(PATIENCE).unwrap();
+        println!("flood, messages and a second: {}", flood.log());
+        if silent_for(&stand, flooded.elapsed()) == 0 {
+            break;
+        }
+        assert!(flooded.elapsed() < PATIENCE, "some were not heard of for {:?}", flooded.elapsed());
     }
-    flood.wait(PATIENCE).unwrap();
     let report = ping.report().unwrap();
     let passed = stand.b.metrics().unwrap().sum("ravelin_xdp_frames_total", &[("class", "pass_ike")]);
-    println!(
-        "flood, messages and a second: {}; {passed:?} came; new keys took {renewed:?}; {report:?}",
-        flood.log()
-    );
-    assert!(report.received + report.sent / 50 >= report.sent, "{report:?}");
+    let asked = figure(&stand, "ravelin_ike_cookies_total") - cookies;
+    println!("{passed:?} came, {asked} were asked for a cookie, {half_open} were half-open at most");
+    println!("new keys took {renewed:?}; {report:?}");
+    assert!(asked > 0, "strangers must be asked for cookies");
+    assert!(half_open <= HALF_OPEN, "{half_open} half-open IKE SAs");
+    assert!(renewed.len() > 1 && report.received + report.sent / 50 >= report.sent, "{report:?}");
     // What was replaced last may still receive.
     let all = || inbound_sas(&stand) == own + peers && standing(&stand).len() == 1;
     wait_until("those who stood before, and nobody else", PATIENCE, all).unwrap();
-    let log = fs::read_to_string(stand.a.file("ravelin-control.log")).unwrap();
-    assert!(!log.contains("ike.peer_silent"), "liveness was harmed");
+    for gateway in [&stand.a, &stand.b] {
+        let log = fs::read_to_string(gateway.file("ravelin-control.log")).unwrap();
+        assert!(!log.contains("ike.peer_silent"), "liveness was harmed");
+    }
 }
