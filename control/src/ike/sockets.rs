@@ -2,7 +2,8 @@
 //!
 //! The driver itself waits for them and reads them: a thread for each would have to wake it for every message.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
+use std::collections::btree_map::{BTreeMap, Entry};
 use std::io::{self, IoSliceMut};
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::os::fd::AsRawFd;
@@ -68,9 +69,9 @@ impl Sockets {
             .collect();
         self.open.retain(|local, _| wanted.contains(local));
         for local in wanted {
-            if !self.open.contains_key(&local) {
+            if let Entry::Vacant(place) = self.open.entry(local) {
                 match open(local) {
-                    Ok(open) => drop(self.open.insert(local, open)),
+                    Ok(open) => drop(place.insert(open)),
                     Err(error) => {
                         warn!(code = "RVL-IKE-SOCKET", %local, %error, "peers cannot reach us here; is another IKE program running?")
                     }
