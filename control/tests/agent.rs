@@ -208,7 +208,7 @@ fn agent(place: &Path) -> Arc<Agent> {
         files,
         Site::with(&zones),
         &place.join("state"),
-        ravelin_control::ike::door().0,
+        ravelin_control::ike::door().unwrap().0,
     ))
 }
 
