@@ -1,7 +1,8 @@
 //! What the control process may say to the packet process, and what it hears back.
 //!
 //! No I/O, no unsafe, no cryptography. Read in this order: [`limits`], [`address`], [`selector`], [`rule`],
-//! [`secret`], [`sa`], [`child`], [`tls_session`], [`snapshot`], [`verdict`], [`report`], [`message`], [`codec`].
+//! [`secret`], [`sa`], [`child`], [`tls_session`],
+//! [`tls`], [`snapshot`], [`verdict`], [`report`], [`message`], [`codec`].
 
 pub mod address;
 pub mod child;
@@ -15,8 +16,9 @@ pub mod sa;
 pub mod secret;
 pub mod selector;
 pub mod snapshot;
+pub mod tls;
 pub mod tls_session;
 pub mod verdict;
 
 /// Version of the messages. Both sides refuse to talk when it differs.
-pub const VERSION: u16 = 4;
+pub const VERSION: u16 = 5;

@@ -42,6 +42,19 @@ pub const TLS_CONTENT_MIN: u16 = 63;
 pub const TLS_PADDING: u16 = 512;
 /// Longest body of a TLS session ticket message that is kept, in octets.
 pub const TLS_TICKET: usize = 1 << 14;
+/// Most rules for TLS in one generation.
+pub const TLS_RULES: usize = 1 << 16;
+/// Most octets of a peer in one notice, and of what comes back in one order.
+pub const TLS_CHUNK: usize = 2048;
+/// Most octets of a peer that are on their way to a handshake.
+pub const TLS_WINDOW: usize = 1 << 14;
+/// Most octets of a handshake in one order.
+pub const TLS_FLIGHT: usize = 1 << 14;
+/// Most orders in one message, so that any message fits [`MESSAGE`].
+pub const TLS_ORDERS: usize = 32;
+/// Longest that the packet process lets control wait for notices, in milliseconds.
+pub const TLS_WAIT_MS: u32 = 1000;
 
-const _: () = assert!(ENTRIES * 2048 <= MESSAGE);
+const _: () = assert!(TLS_ORDERS * (TLS_FLIGHT + 1024) <= MESSAGE);
+const _: () = assert!(ENTRIES * 2048 <= MESSAGE && ENTRIES * (TLS_CHUNK + 256) <= MESSAGE);
 const _: () = assert!(REPLAY_WINDOW_MIN.is_multiple_of(64) && REPLAY_WINDOW_MAX.is_multiple_of(64));

@@ -11,6 +11,7 @@ use crate::rule::{Action, FilterSettings, Rule};
 use crate::sa::{Sa, Spi};
 use crate::selector::FlowKey;
 use crate::snapshot::{Inconsistency, Tunnel};
+use crate::tls::{Notice, Order, TlsRule};
 use crate::verdict::Verdict;
 
 /// From control.
@@ -28,7 +29,7 @@ pub enum Request {
         /// See [`crate::snapshot::Snapshot::filter`].
         filter: FilterSettings,
     },
-    /// More zones, at most [`crate::limits::ENTRIES`] a message; so for the next three.
+    /// More zones, at most [`crate::limits::ENTRIES`] a message; so for the next four.
     Zones(Vec<Name>),
     /// More tunnels.
     Tunnels(Vec<Tunnel>),
@@ -36,6 +37,8 @@ pub enum Request {
     Rules(Vec<Rule>),
     /// More SAs.
     Sas(Vec<Sa>),
+    /// More rules for TLS.
+    TlsRules(Vec<TlsRule>),
     /// Installs what was sent since `Begin`, whole or not at all.
     Commit,
     /// Switches every worker to the default filters and remembers it over restarts (row B22).
@@ -75,6 +78,15 @@ pub enum Request {
     },
     /// Asks for [`Reply::Interfaces`].
     Interfaces,
+    /// Asks for notices of TLS connections, at most [`crate::limits::ENTRIES`]. Answered as soon as there are some, after
+    /// `wait_ms` at the latest, which is at most [`crate::limits::TLS_WAIT_MS`].
+    TakeTlsNotices {
+        /// Milliseconds.
+        wait_ms: u32,
+    },
+    /// What TLS connections are to do, in order; at most [`crate::limits::TLS_ORDERS`]. Those for connections that have ended
+    /// meanwhile are left out.
+    TlsOrders(Vec<Order>),
 }
 
 /// From the packet process.
@@ -124,6 +136,8 @@ pub enum Reply {
     Children(Vec<ChildStatus>),
     /// Answer to `Interfaces`.
     Interfaces(Vec<InterfaceStatus>),
+    /// Answer to `TakeTlsNotices`.
+    TlsNotices(Vec<Notice>),
 }
 
 /// Why a request was not done.
@@ -155,6 +169,9 @@ pub enum Refusal {
     /// `UsePolicy` without one.
     #[error("no policy has been installed")]
     NoPolicy,
+    /// An order for a TLS connection cannot be carried out; none of those with it was.
+    #[error("order for a TLS connection: {0}")]
+    TlsOrder(String),
     /// Negotiated SAs cannot be changed so.
     #[error("{0}")]
     Child(#[from] ChildFault),

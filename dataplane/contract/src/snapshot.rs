@@ -9,6 +9,7 @@ use crate::limits;
 use crate::name::Name;
 use crate::rule::{Action, FilterSettings, Rule};
 use crate::sa::{Mode, Sa, Side};
+use crate::tls::TlsRule;
 
 /// A tunnel as rules see it: the name under which SAs are found.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -32,6 +33,8 @@ pub struct Snapshot {
     pub filter: FilterSettings,
     /// Security associations of both directions.
     pub sas: Vec<Sa>,
+    /// TLS in order; the first match wins, and no match is a connection that passes as it is.
+    pub tls: Vec<TlsRule>,
 }
 
 /// Why a snapshot cannot be installed. The index is that of the offending entry.
@@ -49,6 +52,9 @@ pub enum Inconsistency {
     /// A rule names a tunnel that is not there.
     #[error("rule {0} names tunnel {1}, which does not exist")]
     RuleTunnel(String, u32),
+    /// A rule for TLS speaks of more than TCP.
+    #[error("TLS rule {0} is not for TCP alone")]
+    NotTcp(String),
     /// An SA names a tunnel that is not there.
     #[error("SA {0} names tunnel {1}, which does not exist")]
     SaTunnel(String, u32),
@@ -84,6 +90,7 @@ impl Snapshot {
         self.check_counts()?;
         self.rules.iter().try_for_each(|rule| self.check_rule(rule))?;
         self.sas.iter().try_for_each(|sa| self.check_sa(sa))?;
+        self.tls.iter().try_for_each(|rule| self.check_tls(rule))?;
         let mut seen = HashSet::new();
         for sa in &self.sas {
             let outbound = sa.is_outbound();
@@ -105,6 +112,7 @@ impl Snapshot {
             ("tunnels", self.tunnels.len(), limits::TUNNELS),
             ("rules", self.rules.len(), limits::RULES),
             ("SAs", self.sas.len(), limits::SAS),
+            ("TLS rules", self.tls.len(), limits::TLS_RULES),
         ];
         if let Some((what, have, most)) = counts.into_iter().find(|(_, have, most)| have > most) {
             return Err(Inconsistency::TooMany(what.to_owned(), have as u64, most as u64));
@@ -123,6 +131,13 @@ impl Snapshot {
             return Err(Inconsistency::RuleTunnel(name(), tunnel.0));
         }
         if rule.selector.is_consistent() { Ok(()) } else { Err(Inconsistency::Selector(name())) }
+    }
+
+    fn check_tls(&self, rule: &TlsRule) -> Result<(), Inconsistency> {
+        if let Some(zone) = rule.zone.filter(|zone| usize::from(zone.0) >= self.zones.len()) {
+            return Err(Inconsistency::Zone(rule.name.to_string(), zone.0));
+        }
+        if rule.is_consistent() { Ok(()) } else { Err(Inconsistency::NotTcp(rule.name.to_string())) }
     }
 
     fn check_sa(&self, sa: &Sa) -> Result<(), Inconsistency> {

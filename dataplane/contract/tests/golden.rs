@@ -228,7 +228,7 @@ fn tls_sessions() {
 
 #[test]
 fn the_version_goes_with_the_octets() {
-    assert_eq!(ravelin_contract::VERSION, 4);
+    assert_eq!(ravelin_contract::VERSION, 5);
 }
 
 #[test]
