@@ -14,6 +14,7 @@ use crate::agent::{Agent, Paths};
 use crate::api::door::{Door, Peer};
 use crate::api::limit::Limited;
 use crate::api::server::{self, Doors};
+use crate::attls;
 use crate::ike;
 use crate::io::dataplane::Dataplane;
 use crate::policy::management::Site;
@@ -25,11 +26,13 @@ pub async fn run(config: &Path) -> anyhow::Result<()> {
     notes.iter().for_each(|note| warn!("{note}"));
     forbid_core_dumps().context("core dumps")?;
     lock_memory();
-    let (ike, doorway) = ike::door().context("the door of IKE")?;
-    let agent = Arc::new(agent(&appliance, ike));
     let rings = Rings::at(&appliance.control.rings);
+    let (ike, doorway) = ike::door().context("the door of IKE")?;
+    let (attls, tls_doorway) = attls::door(&rings);
+    let agent = Arc::new(agent(&appliance, (ike, attls)));
     ike::start(&agent.ike, doorway, &agent.dataplane, places(&appliance), &rings)
         .context("the thread of IKE")?;
+    attls::start(&agent.attls, tls_doorway, &agent.dataplane).context("the threads of TLS")?;
     let door = Door::open(&appliance.control.socket, appliance.control.allow.clone())
         .with_context(|| format!("control socket {}", appliance.control.socket.display()))?;
     let doors = Arc::new(Doors::default());
@@ -81,10 +84,12 @@ fn lock_memory() {
     }
 }
 
-fn agent(appliance: &Appliance, ike: ike::Door) -> Agent {
-    let files = Paths { policy: appliance.control.policy.clone(), keys: appliance.control.keys.clone() };
+fn agent(appliance: &Appliance, doors: (ike::Door, attls::Door)) -> Agent {
+    let control = &appliance.control;
+    let files =
+        Paths { policy: control.policy.clone(), keys: control.keys.clone(), attls: control.attls.clone() };
     let dataplane = Dataplane::new(&appliance.dataplane.socket);
-    Agent::new(dataplane, files, site(appliance), &appliance.dataplane.state.join("control"), ike)
+    Agent::new(dataplane, files, site(appliance), &appliance.dataplane.state.join("control"), doors)
 }
 
 /// Where IKE SAs are kept for the next run: records in the state directory, their key where it does not outlive the machine's.

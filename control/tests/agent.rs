@@ -16,6 +16,7 @@ use ravelin_control::agent::{Agent, ApplyError, Paths};
 use ravelin_control::io::dataplane::Dataplane;
 use ravelin_control::policy::files::Files;
 use ravelin_control::policy::management::Site;
+use ravelin_rings::store::Rings;
 
 /// What goes wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -201,14 +202,18 @@ impl Bench {
 
 fn agent(place: &Path) -> Arc<Agent> {
     let zones = ["lan", "wan"].map(|zone| Name::new(zone).unwrap());
-    let files = Paths { policy: vec![place.join("missing.toml")], keys: place.join("keys.toml") };
+    let files = Paths {
+        policy: vec![place.join("missing.toml")],
+        keys: place.join("keys.toml"),
+        attls: place.join("attls.toml"),
+    };
     let dataplane = Dataplane::new(place.join("dataplane.sock"));
     Arc::new(Agent::new(
         dataplane,
         files,
         Site::with(&zones),
         &place.join("state"),
-        ravelin_control::ike::door().unwrap().0,
+        (ravelin_control::ike::door().unwrap().0, ravelin_control::attls::door(&Rings::at(place.join("rings"))).0),
     ))
 }
 
@@ -218,7 +223,7 @@ fn write_policy(place: &Path, name: &str) -> Paths {
         "[[rule]]\nname = \"{name}\"\nsource = \"10.1.0.0/16\"\ndestination = \"10.2.0.0/16\"\naction = \"permit\"\n"
     );
     fs::write(&path, text).unwrap();
-    Paths { policy: vec![path], keys: place.join("keys.toml") }
+    Paths { policy: vec![path], keys: place.join("keys.toml"), attls: place.join("attls.toml") }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -352,7 +357,7 @@ async fn an_interrupted_apply_counts_when_the_packet_process_took_it() {
 }
 
 fn texts(paths: &Paths) -> Files {
-    Files::read(&paths.policy, &paths.keys).unwrap()
+    Files::read(&paths.policy, &paths.keys, &paths.attls).unwrap()
 }
 
 fn name_of(history: &History) -> Option<String> {

@@ -46,8 +46,9 @@ fn gateway(folder: &Path) -> Compiled {
     assert!(warnings.is_empty(), "{warnings}");
     let (site, warnings) = Site::of(&appliance).unwrap_or_else(|e| panic!("{e}"));
     assert!(warnings.is_empty(), "{warnings}");
-    let compiled = Files::read(&appliance.control.policy, &appliance.control.keys)
-        .and_then(|files| files.compile(&site));
+    let control = &appliance.control;
+    let compiled =
+        Files::read(&control.policy, &control.keys, &control.attls).and_then(|files| files.compile(&site));
     let compiled = compiled.unwrap_or_else(|e| panic!("{e}"));
     assert!(compiled.warnings.is_empty(), "{}", compiled.warnings);
     compiled
@@ -59,7 +60,8 @@ fn keys_that_others_may_read_are_refused() {
     let keys = copy.path().join("keys.toml");
     std::fs::set_permissions(&keys, std::fs::Permissions::from_mode(0o644)).unwrap();
     let (appliance, _) = Appliance::load(&copy.path().join("ravelin.toml")).unwrap();
-    let said = Files::read(&appliance.control.policy, &appliance.control.keys).unwrap_err().to_string();
+    let control = &appliance.control;
+    let said = Files::read(&control.policy, &control.keys, &control.attls).unwrap_err().to_string();
     assert!(said.contains("mode 0644") && said.contains("chmod 0600"), "{said}");
 }
 
@@ -73,7 +75,7 @@ fn every_file_loads() {
                 gateway(folder);
                 gateways += 1;
             }
-            "ipsec.toml" | "keys.toml" | "default-filters.toml" => {
+            "ipsec.toml" | "attls.toml" | "keys.toml" | "default-filters.toml" => {
                 assert!(folder.join("ravelin.toml").exists(), "{} is read by no gateway", file.display());
             }
             "README.md" => {}

@@ -114,6 +114,8 @@ pub struct Control {
     pub policy: Vec<PathBuf>,
     /// File of manual keys.
     pub keys: PathBuf,
+    /// File of rules for TLS; there need be none.
+    pub attls: PathBuf,
     /// Directory of key rings.
     pub rings: PathBuf,
     /// Users that may connect.
@@ -123,7 +125,7 @@ pub struct Control {
 const KEYS: &[&str] = &["name", "management", "port", "workers", "dataplane", "control"];
 const WORKER_KEYS: &[&str] = &["cores", "count", "idle", "frames", "queue"];
 const DATAPLANE_KEYS: &[&str] = &["socket", "state", "default_filters", "pins", "tun", "xdp", "allow"];
-const CONTROL_KEYS: &[&str] = &["socket", "metrics", "policy", "keys", "rings", "allow"];
+const CONTROL_KEYS: &[&str] = &["socket", "metrics", "policy", "keys", "attls", "rings", "allow"];
 
 impl Appliance {
     /// Reads the file at `path`. Warnings come with the value.
@@ -316,6 +318,7 @@ fn read_control(file: &Table<'_>, paths: &Paths) -> Option<Control> {
         metrics: read_metrics(get("metrics"))?,
         policy,
         keys: path(get("keys"), || paths.beside.join("keys.toml"))?,
+        attls: path(get("attls"), || paths.beside.join("attls.toml"))?,
         rings: path(get("rings"), || paths.beside.join("rings"))?,
         allow: read_users(get("allow"))?,
     })

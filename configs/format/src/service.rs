@@ -89,6 +89,13 @@ pub fn read(table: &Table<'_>) -> Option<Vec<Part>> {
     (!parts.is_empty()).then_some(parts)
 }
 
+/// TCP by the ports of its two ends, the one that connects first; all ports where nothing is written.
+pub fn tcp(source: Option<Value<'_>>, destination: Option<Value<'_>>, place: &Place) -> Option<Vec<Part>> {
+    let uppers = expand_ports(protocol::TCP, source, destination)?;
+    let part = |upper| Part { upper, family: None, place: place.clone(), text: protocol_name(protocol::TCP) };
+    Some(uppers.into_iter().map(part).collect())
+}
+
 /// The name of a protocol, or its number.
 pub fn protocol_name(number: u8) -> String {
     let name = PROTOCOLS.iter().find(|(_, of)| *of == number).map(|(name, _)| (*name).to_owned());

@@ -9,11 +9,14 @@ use std::path::{Path, PathBuf};
 use ravelin_contract::snapshot::Snapshot;
 
 use super::Paths;
+use crate::attls::Served;
 use crate::policy::files::Files;
 use crate::policy::peers::Ike;
 
 /// The keys within a kept policy.
 const KEYS: &str = "keys.toml";
+/// Its rules for TLS.
+const ATTLS: &str = "attls.toml";
 /// The policy in force.
 const APPLIED: &str = "applied";
 /// The next one, until it is in force.
@@ -28,6 +31,8 @@ pub struct Applied {
     pub snapshot: Snapshot,
     /// What IKE negotiates by under it.
     pub ike: Ike,
+    /// How TLS is spoken under it.
+    pub attls: Served,
 }
 
 /// Directories under the state directory: `applied`, and `staged` while an apply runs.
@@ -65,6 +70,9 @@ impl History {
         fs::DirBuilder::new().mode(0o700).create(&staged)?;
         if let Some(keys) = &files.keys {
             write(&staged.join(KEYS), keys.text())?;
+        }
+        if let Some(attls) = &files.attls {
+            write(&staged.join(ATTLS), attls.text())?;
         }
         for (number, file) in files.policy.iter().enumerate() {
             write(&staged.join(format!("policy-{number:06}.toml")), file.text())?;
@@ -111,10 +119,10 @@ impl History {
     fn existing(&self, name: &str) -> Option<Paths> {
         let directory = self.directory.join(name);
         let entries = fs::read_dir(&directory).ok()?.flatten().map(|entry| entry.path());
-        let keys = directory.join(KEYS);
-        let mut policy: Vec<PathBuf> = entries.filter(|path| *path != keys).collect();
+        let (keys, attls) = (directory.join(KEYS), directory.join(ATTLS));
+        let mut policy: Vec<PathBuf> = entries.filter(|path| *path != keys && *path != attls).collect();
         policy.sort();
-        (!policy.is_empty()).then_some(Paths { policy, keys })
+        (!policy.is_empty()).then_some(Paths { policy, keys, attls })
     }
 }
 

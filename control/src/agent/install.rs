@@ -13,6 +13,7 @@ pub fn messages(snapshot: &Snapshot) -> Vec<Request> {
     messages.extend(parts(&snapshot.tunnels, limits::ENTRIES, Request::Tunnels));
     messages.extend(parts(&snapshot.rules, limits::ENTRIES, Request::Rules));
     messages.extend(sas(&snapshot.sas));
+    messages.extend(parts(&snapshot.tls, limits::ENTRIES, Request::TlsRules));
     messages.push(Request::Commit);
     messages
 }

@@ -14,6 +14,7 @@ use ravelin_contract::name::Name;
 use ravelin_contract::snapshot::Snapshot;
 use tokio::sync::Mutex;
 
+use crate::attls;
 use crate::ike::Door;
 use crate::io::dataplane::{Dataplane, LinkError};
 use crate::policy::Compiled;
@@ -29,6 +30,8 @@ pub struct Paths {
     pub policy: Vec<PathBuf>,
     /// `keys.toml`, mode 0600.
     pub keys: PathBuf,
+    /// `attls.toml`, the rules for TLS.
+    pub attls: PathBuf,
 }
 
 /// Why a policy was not applied. What was in force stays in force.
@@ -93,11 +96,19 @@ pub struct Agent {
     failures: AtomicU64,
     /// Hears what came into force.
     pub ike: Door,
+    /// Hears it, too, and before: connections may come at once.
+    pub attls: attls::Door,
 }
 
 impl Agent {
     /// An agent that holds what was applied before its start, if anything.
-    pub fn new(dataplane: Dataplane, files: Paths, site: Site, state: &Path, ike: Door) -> Self {
+    pub fn new(
+        dataplane: Dataplane,
+        files: Paths,
+        site: Site,
+        state: &Path,
+        (ike, attls): (Door, attls::Door),
+    ) -> Self {
         Self {
             urgent: dataplane.another(),
             dataplane,
@@ -109,6 +120,7 @@ impl Agent {
             installs: AtomicU64::new(0),
             failures: AtomicU64::new(0),
             ike,
+            attls,
         }
     }
 
@@ -122,7 +134,7 @@ impl Agent {
     async fn read(&self, files: &Paths, site: Site) -> Result<(Files, Compiled), Findings> {
         let paths = files.clone();
         let work = move || {
-            let files = Files::read(&paths.policy, &paths.keys)?;
+            let files = Files::read(&paths.policy, &paths.keys, &paths.attls)?;
             files.compile(&site).map(|compiled| (files, compiled))
         };
         match tokio::task::spawn_blocking(work).await {
@@ -164,12 +176,14 @@ impl Agent {
     }
 
     async fn try_apply(&self, files: &Paths) -> Result<Done, ApplyError> {
-        let (texts, Compiled { snapshot, ike, warnings }) =
+        let (texts, Compiled { snapshot, ike, attls, warnings }) =
             self.read(files, self.site.clone()).await.map_err(ApplyError::Files)?;
+        let attls = self.attls.prepare(&attls).await.map_err(ApplyError::Files)?;
         let mut applied = self.applied.lock().await;
         let path = || self.history.directory().to_owned();
         // Kept before it is installed, promoted after: a crash between the two is mended by `recover`.
         self.history.stage(&texts).map_err(|source| ApplyError::Store { path: path(), source })?;
+        self.attls.coming(&snapshot.fingerprint, &attls);
         let (generation, took_us) = match self.install_surely(&snapshot).await {
             Ok(in_force) => in_force,
             Err(error) => {
@@ -180,13 +194,14 @@ impl Agent {
             }
         };
         let fingerprint = snapshot.fingerprint.clone();
-        self.announce(applied.insert(Applied { snapshot, ike }));
+        self.announce(applied.insert(Applied { snapshot, ike, attls }));
         self.history.promote().map_err(|source| ApplyError::NotKept { path: path(), source })?;
         Ok(Done { generation, took_us, fingerprint, warnings })
     }
 
-    /// IKE may negotiate for what the packet process holds now.
+    /// IKE and TLS may serve what the packet process holds now.
     fn announce(&self, applied: &Applied) {
+        self.attls.in_force(&applied.snapshot.fingerprint, &applied.attls);
         self.ike.in_force(applied.ike.clone(), self.dataplane.incarnation());
     }
 

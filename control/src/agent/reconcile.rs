@@ -10,6 +10,7 @@ use tracing::{info, warn};
 
 use super::{Agent, Applied};
 use crate::io::dataplane::LinkError;
+use crate::policy::Compiled;
 use crate::report::events;
 
 /// How often events are fetched, and so how soon a restart of the packet process is seen.
@@ -51,7 +52,11 @@ impl Agent {
                 return true;
             }
         };
-        let applied = applied.insert(Applied { snapshot: compiled.snapshot, ike: compiled.ike });
+        let Compiled { snapshot, ike, attls, .. } = compiled;
+        // A ring that has gone since costs its own connections, not the policy.
+        let (attls, problems) = self.attls.prepare_anyway(&attls).await;
+        problems.iter().for_each(|problem| warn!(%problem, "connections that need this ring are refused"));
+        let applied = applied.insert(Applied { snapshot, ike, attls });
         match held.as_deref() == Some(applied.snapshot.fingerprint.as_str()) {
             true => {
                 info!("the packet process already holds the policy");
@@ -88,6 +93,7 @@ impl Agent {
     }
 
     async fn install_again(&self, applied: &Applied) {
+        self.attls.coming(&applied.snapshot.fingerprint, &applied.attls);
         match self.install(&applied.snapshot).await {
             Ok((generation, took_us)) => {
                 info!(generation, took_us, "policy installed again");

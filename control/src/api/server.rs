@@ -34,6 +34,8 @@ pub struct PolicyFiles {
     pub policy: Vec<PathBuf>,
     /// `keys.toml`, absolute.
     pub keys: Option<PathBuf>,
+    /// `attls.toml`, absolute.
+    pub attls: Option<PathBuf>,
 }
 
 /// What both doors allow, and whom they turned away.
@@ -159,7 +161,8 @@ async fn sas(State(agent): State<Arc<Agent>>) -> Answer<Vec<Sa>> {
 
 /// The files of a request. Findings quote what they speak of, so only who could read any file anyway may name one.
 fn named(agent: &Agent, peer: Peer, request: PolicyFiles) -> Result<Paths, Failure> {
-    if !peer.may_name_files && (!request.policy.is_empty() || request.keys.is_some()) {
+    let names = !request.policy.is_empty() || request.keys.is_some() || request.attls.is_some();
+    if !peer.may_name_files && names {
         let error = "only root may name policy files; leave them out to use the configured ones".to_owned();
         let problem = Problem { error, findings: serde_json::json!([]), rendered: String::new() };
         return Err(Failure(StatusCode::FORBIDDEN, problem));
@@ -167,6 +170,7 @@ fn named(agent: &Agent, peer: Peer, request: PolicyFiles) -> Result<Paths, Failu
     Ok(Paths {
         policy: if request.policy.is_empty() { agent.files.policy.clone() } else { request.policy },
         keys: request.keys.unwrap_or_else(|| agent.files.keys.clone()),
+        attls: request.attls.unwrap_or_else(|| agent.files.attls.clone()),
     })
 }
 
@@ -274,21 +278,27 @@ async fn scrape(State((agent, doors, certificates)): State<Watched>) -> Response
 mod tests {
     use std::path::Path;
 
+    use ravelin_rings::store::Rings;
+
     use super::*;
     use crate::io::dataplane::Dataplane;
     use crate::policy::management::Site;
 
     #[test]
     fn only_who_may_read_any_file_may_name_one() {
-        let configured = Paths { policy: vec!["/etc/p.toml".into()], keys: "/etc/k.toml".into() };
+        let configured = Paths {
+            policy: vec!["/etc/p.toml".into()],
+            keys: "/etc/k.toml".into(),
+            attls: "/etc/t.toml".into(),
+        };
         let agent = Agent::new(
             Dataplane::new("/nonexistent"),
             configured.clone(),
             Site::default(),
             Path::new("/nonexistent"),
-            crate::ike::door().unwrap().0,
+            (crate::ike::door().unwrap().0, crate::attls::door(&Rings::at("/nonexistent")).0),
         );
-        let naming = || PolicyFiles { policy: vec!["/etc/shadow".into()], keys: None };
+        let naming = || PolicyFiles { policy: vec!["/etc/shadow".into()], ..PolicyFiles::default() };
         let (root, guest) = (Peer { may_name_files: true }, Peer { may_name_files: false });
         assert_eq!(named(&agent, guest, naming()).unwrap_err().0, StatusCode::FORBIDDEN);
         assert_eq!(named(&agent, root, naming()).unwrap().policy, [Path::new("/etc/shadow")]);

@@ -38,6 +38,9 @@ pub(crate) struct FileArguments {
     /// The keys of manual SAs; the configured file when left out.
     #[arg(long)]
     keys: Option<PathBuf>,
+    /// The rules for TLS; the configured file when left out.
+    #[arg(long)]
+    attls: Option<PathBuf>,
 }
 
 pub(crate) async fn run(session: &Session, verb: Verb) -> Result<(), Failure> {
@@ -54,6 +57,7 @@ fn check(session: &Session, files: &FileArguments) -> Result<(), Failure> {
     let files = Paths {
         policy: if files.policy.is_empty() { appliance.control.policy.clone() } else { files.policy.clone() },
         keys: files.keys.clone().unwrap_or_else(|| appliance.control.keys.clone()),
+        attls: files.attls.clone().unwrap_or_else(|| appliance.control.attls.clone()),
     };
     let (findings, sound) = match read(&files, &appliance) {
         Ok(compiled) => (compiled.warnings, true),
@@ -74,7 +78,7 @@ fn check(session: &Session, files: &FileArguments) -> Result<(), Failure> {
 /// The default filters count: a policy that ends what they permit may lock the operator out.
 fn read(paths: &Paths, appliance: &Appliance) -> Result<Compiled, Findings> {
     let (site, _) = Site::of(appliance)?;
-    Files::read(&paths.policy, &paths.keys)?.compile(&site)
+    Files::read(&paths.policy, &paths.keys, &paths.attls)?.compile(&site)
 }
 
 /// Absolute paths: the control process has another working directory.
@@ -85,6 +89,7 @@ fn absolute(files: &FileArguments) -> Result<PolicyFiles, Failure> {
     Ok(PolicyFiles {
         policy: files.policy.iter().map(|path| full(path)).collect::<Result<_, _>>()?,
         keys: files.keys.as_deref().map(full).transpose()?,
+        attls: files.attls.as_deref().map(full).transpose()?,
     })
 }
 

@@ -38,6 +38,7 @@ use crate::policy::peers::Ike;
 use bell::Bell;
 use journal::Journal;
 pub use records::Places;
+pub(crate) use trust::LISTS;
 
 /// What reaches the driver.
 enum Knock {

@@ -21,7 +21,7 @@ use x509_cert::name::Name;
 use crate::policy::credential::Pick;
 
 /// Folder with revocation lists, in that of the rings.
-const LISTS: &str = ".crls";
+pub(crate) const LISTS: &str = ".crls";
 
 /// Anchors, and the rings that they were in.
 type Read = (Vec<Arc<Ring>>, Arc<Anchors>);

@@ -108,6 +108,26 @@ fn exchange(stream: &mut UnixStream, request: &Request) -> Result<Reply, CodecEr
     codec::read(stream)?.ok_or_else(|| CodecError::Io(std::io::ErrorKind::UnexpectedEof.into()))
 }
 
+/// One connection that is never replaced unseen: who asks by it knows that it speaks with one run of the packet process, and
+/// that nothing is asked twice and no answer is lost. An error that is no refusal is its end.
+#[derive(Debug)]
+pub struct Line(Connection);
+
+impl Line {
+    /// Incarnation of the process at the other end.
+    pub fn incarnation(&self) -> u64 {
+        self.0.greeting.incarnation
+    }
+
+    /// Asks one question in this thread, which waits for the answer. A refusal is an error.
+    ///
+    /// # Errors
+    /// A refusal, or the end of the line.
+    pub fn ask(&mut self, request: &Request) -> Result<Reply, LinkError> {
+        settled(exchange(&mut self.0.stream, request)?)
+    }
+}
+
 /// A handle that all tasks share. Requests of one batch are not interleaved with those of another.
 #[derive(Debug, Clone)]
 pub struct Dataplane {
@@ -156,6 +176,14 @@ impl Dataplane {
         let mut slot = self.connection.blocking_lock();
         let ask = |connection: &mut Connection| connection.ask_all(std::slice::from_ref(request));
         work_on(&mut slot, &self.path, &self.incarnation, ask, false)
+    }
+
+    /// A connection apart from that of this handle. Waits until the packet process has answered.
+    ///
+    /// # Errors
+    /// Nobody answers there who is trusted.
+    pub fn line(&self) -> Result<Line, LinkError> {
+        Connection::open(&self.path).map(Line)
     }
 
     /// Runs `work` on the connection, off the async threads. A broken connection is thrown away. Who waits for the

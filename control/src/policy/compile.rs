@@ -15,13 +15,25 @@ use ravelin_contract::selector::Selector;
 use ravelin_contract::snapshot::{self, Snapshot};
 
 use crate::policy::algorithm::Algorithm;
+use crate::policy::attls::Attls;
 use crate::policy::keys::{Entry, Keys};
 use crate::policy::model::{Keying, Manual, Model, Tunnel};
 use crate::policy::peers::Ike;
-use crate::policy::{fingerprint, ike_permit, lint, model, peers};
+use crate::policy::{attls, fingerprint, ike_permit, lint, model, peers};
 
-/// The snapshot of `model`; `None` when anything of it cannot be enforced as it is written.
-pub fn compile(model: &Model, keys: &Keys, zones: &[Name], notes: &Collector) -> Option<(Snapshot, Ike)> {
+/// What a model becomes.
+#[derive(Debug)]
+pub struct Built {
+    /// For the packet process.
+    pub snapshot: Snapshot,
+    /// What IKE negotiates by.
+    pub ike: Ike,
+    /// How TLS is spoken.
+    pub attls: Attls,
+}
+
+/// What `model` means; `None` when anything of it cannot be enforced as it is written.
+pub fn compile(model: &Model, keys: &Keys, zones: &[Name], notes: &Collector) -> Option<Built> {
     let tunnels = Tunnels::new(model.tunnels.iter().map(|tunnel| &tunnel.name).chain(&model.broken));
     let scope = Scope { objects: &model.objects, zones, tunnels: &tunnels, notes };
     let compiled: Vec<_> = model.rules.iter().map(|rule| compile_rule(rule, &scope)).collect();
@@ -41,6 +53,7 @@ pub fn compile(model: &Model, keys: &Keys, zones: &[Name], notes: &Collector) ->
         }
     }
     let ike = peers::compile(model, &children, keys, notes);
+    let tls = attls::compile::compile(&model.attls, &scope);
     model.objects.check(notes);
     if !whole || notes.has_errors() {
         return None;
@@ -48,6 +61,7 @@ pub fn compile(model: &Model, keys: &Keys, zones: &[Name], notes: &Collector) ->
     keys.warn_unused(notes);
     lint::shadowed(&model.rules, &rules, notes);
     ike_permit::check(model, &rules, notes);
+    let (tls, attls) = tls?;
     let mut snapshot = Snapshot {
         fingerprint: String::new(),
         zones: zones.to_vec(),
@@ -55,9 +69,10 @@ pub fn compile(model: &Model, keys: &Keys, zones: &[Name], notes: &Collector) ->
         rules,
         filter: model.filter.as_ref().map_or(model::FILTER, |(settings, _)| *settings),
         sas: sas.into_iter().flatten().flatten().collect(),
+        tls,
     };
     snapshot.fingerprint = fingerprint::of(&snapshot);
-    Some((snapshot, ike?))
+    Some(Built { snapshot, ike: ike?, attls })
 }
 
 /// Selectors of the rules that name each tunnel, by direction, each once.

@@ -138,7 +138,8 @@ pub fn read(table: &Table<'_>) -> Option<Proofs> {
     }
 }
 
-fn pick(value: &Value<'_>, ring: &str, whole: &str) -> Option<Pick> {
+/// A ring or one certificate of it. `ring` and `whole` are examples.
+pub(super) fn pick(value: &Value<'_>, ring: &str, whole: &str) -> Option<Pick> {
     let text = value.text()?;
     let pick = text.parse().ok();
     if pick.is_none() {

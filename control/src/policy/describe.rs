@@ -5,6 +5,8 @@ use ravelin_contract::rule::{Action, Direction, Discard, Fragments, Log, Opening
 use ravelin_contract::sa::{Carrier, DontFragment, Dscp, Mode, Sa, Side};
 use ravelin_contract::selector::{Selector, Upper};
 use ravelin_contract::snapshot::Snapshot;
+use ravelin_contract::tls::{Secure, TlsAction, TlsRule};
+use ravelin_contract::tls_session::Role;
 
 /// A filter without its name, such as `outbound tcp from 10.1.0.0/24 to any destination port 443: permit`.
 pub fn rule(rule: &Rule, of: &Snapshot) -> String {
@@ -24,6 +26,20 @@ pub fn rule(rule: &Rule, of: &Snapshot) -> String {
         text += ", opens no connection";
     }
     text + ": " + &action(rule.action, of) + log(rule.log)
+}
+
+/// A rule for TLS without its name, such as `tcp from any to 10.1.0.1 destination port 992: TLS as server`.
+pub fn tls_rule(rule: &TlsRule, of: &Snapshot) -> String {
+    let mut text = selector(&rule.selector);
+    if let Some(zone) = rule.zone.and_then(|id| of.zones.get(usize::from(id.0))) {
+        text += &format!(", zone {zone}");
+    }
+    text + match rule.action {
+        TlsAction::Pass => ": pass",
+        TlsAction::Refuse => ": refuse",
+        TlsAction::Secure(Secure { role: Role::Client, .. }) => ": TLS as client",
+        TlsAction::Secure(Secure { role: Role::Server, .. }) => ": TLS as server",
+    }
 }
 
 /// Addresses and upper layer, such as `tcp from 10.1.0.0/24 to any destination port 443`.

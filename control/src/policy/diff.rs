@@ -5,11 +5,12 @@ use std::collections::{HashMap, HashSet};
 use ravelin_contract::rule::{Discard, FilterSettings, Rule};
 use ravelin_contract::sa::Sa;
 use ravelin_contract::snapshot::Snapshot;
+use ravelin_contract::tls::TlsRule;
 use serde::Serialize;
 
 use crate::policy::describe;
 
-/// What differs, in the order rules, tunnels, SAs.
+/// What differs, in the order rules, rules for TLS, tunnels, SAs.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
 pub struct Diff(pub Vec<Change>);
@@ -19,7 +20,7 @@ pub struct Diff(pub Vec<Change>);
 pub struct Change {
     /// What happened.
     pub kind: Kind,
-    /// To what: a rule, a tunnel, an SA, or the setting for implicit denies.
+    /// To what: a rule, a rule for TLS, a tunnel, an SA, or the setting for implicit denies.
     pub object: Object,
     /// Its name; an SA's with its direction.
     pub name: String,
@@ -47,6 +48,9 @@ pub enum Kind {
 pub enum Object {
     /// A rule, with all its filters.
     Rule,
+    /// A rule for TLS, with all that it was split into.
+    #[serde(rename = "tls rule")]
+    TlsRule,
     /// A tunnel.
     Tunnel,
     /// An SA.
@@ -57,7 +61,8 @@ pub enum Object {
 
 /// What differs between `old` and `new`. Numbers of zones and tunnels may differ where their names do not.
 pub fn diff(old: &Snapshot, new: &Snapshot) -> Diff {
-    let mut list = rules(old, new);
+    let mut list = rules(Object::Rule, &written(old), &written(new));
+    list.extend(rules(Object::TlsRule, &written_tls(old), &written_tls(new)));
     list.extend(tunnels(old, new));
     list.extend(sas(old, new));
     list.extend(settings(&old.filter, &new.filter));
@@ -96,6 +101,7 @@ impl std::fmt::Display for Diff {
             };
             let object = match change.object {
                 Object::Rule => "rule",
+                Object::TlsRule => "TLS rule",
                 Object::Tunnel => "tunnel",
                 Object::Sa => "SA",
                 Object::Setting => "setting",
@@ -107,17 +113,23 @@ impl std::fmt::Display for Diff {
     }
 }
 
-/// The operator's rules in order: name, and each filter in words with names in place of numbers.
+/// Rules in order: name, and each simple one in words with names in place of numbers.
+type Written<'a> = [(&'a str, Vec<String>)];
+
 fn written(snapshot: &Snapshot) -> Vec<(&str, Vec<String>)> {
     let same = |a: &Rule, b: &Rule| a.name == b.name;
     let group = |rules: &[Rule]| rules.iter().map(|rule| describe::rule(rule, snapshot)).collect();
     snapshot.rules.chunk_by(same).map(|rules| (rules[0].name.as_str(), group(rules))).collect()
 }
 
-fn rules(old: &Snapshot, new: &Snapshot) -> Vec<Change> {
-    let change =
-        |kind, name: &str, details| Change { kind, object: Object::Rule, name: name.to_owned(), details };
-    let (before, after) = (written(old), written(new));
+fn written_tls(snapshot: &Snapshot) -> Vec<(&str, Vec<String>)> {
+    let same = |a: &TlsRule, b: &TlsRule| a.name == b.name;
+    let group = |rules: &[TlsRule]| rules.iter().map(|rule| describe::tls_rule(rule, snapshot)).collect();
+    snapshot.tls.chunk_by(same).map(|rules| (rules[0].name.as_str(), group(rules))).collect()
+}
+
+fn rules(object: Object, before: &Written<'_>, after: &Written<'_>) -> Vec<Change> {
+    let change = |kind, name: &str, details| Change { kind, object, name: name.to_owned(), details };
     let places: HashMap<_, _> = before.iter().enumerate().map(|(at, (name, _))| (*name, at)).collect();
     let kept: HashSet<_> = after.iter().map(|(name, _)| *name).collect();
     let common: Vec<usize> = after.iter().filter_map(|(name, _)| places.get(name).copied()).collect();
@@ -125,7 +137,7 @@ fn rules(old: &Snapshot, new: &Snapshot) -> Vec<Change> {
     let gone = before.iter().filter(|(name, _)| !kept.contains(name));
     let mut list: Vec<_> =
         gone.map(|(name, filters)| change(Kind::Removed, name, prefixed("- ", filters))).collect();
-    for (name, filters) in &after {
+    for (name, filters) in after {
         match places.get(name) {
             None => list.push(change(Kind::Added, name, prefixed("+ ", filters))),
             Some(at) if before[*at].1 != *filters => {

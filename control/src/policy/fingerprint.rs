@@ -14,6 +14,7 @@ pub fn of(snapshot: &Snapshot) -> String {
     add_all(&mut hash, &snapshot.rules);
     add_all(&mut hash, &snapshot.sas);
     add_all(&mut hash, &[snapshot.filter]);
+    add_all(&mut hash, &snapshot.tls);
     hash.finalize().iter().map(|octet| format!("{octet:02x}")).collect()
 }
 

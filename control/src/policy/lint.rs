@@ -54,7 +54,8 @@ pub fn covers(a: &Rule, b: &Rule) -> bool {
         && selector_covers(&a.selector, &b.selector)
 }
 
-fn selector_covers(a: &Selector, b: &Selector) -> bool {
+/// Whether `a` selects every packet that `b` does.
+pub(super) fn selector_covers(a: &Selector, b: &Selector) -> bool {
     range_covers(&a.source, &b.source)
         && range_covers(&a.destination, &b.destination)
         && upper_covers(&a.upper, &b.upper)

@@ -1,7 +1,7 @@
 //! Policy as values: from the operator's files to what the packet process decides by.
 //!
 //! [`files`] reads; [`parse`] takes `ipsec.toml` as it stands into the [`model`]; [`keys`] takes the file of manual keys; [`compile`]
-//! finds names, writes defaults out and makes the snapshot; [`lint`] warns of what is allowed but hardly meant, `ike_permit` of IKE that no rule lets through,
+//! finds names, writes defaults out and makes the snapshot; [`attls`] does both for `attls.toml`; [`lint`] warns of what is allowed but hardly meant, `ike_permit` of IKE that no rule lets through,
 //! [`management`] of what locks the operator out;
 //! [`fingerprint`] and [`diff`] compare two snapshots. All but `files` are pure: text in,
 //! values or findings out.
@@ -13,6 +13,7 @@ use ravelin_contract::snapshot::Snapshot;
 use management::Site;
 
 pub mod algorithm;
+pub mod attls;
 pub mod compile;
 pub mod credential;
 pub mod describe;
@@ -39,6 +40,8 @@ pub struct Compiled {
     pub snapshot: Snapshot,
     /// What IKE negotiates by.
     pub ike: peers::Ike,
+    /// How TLS is spoken.
+    pub attls: attls::Attls,
     /// Findings, none of them an error.
     pub warnings: Findings,
 }
@@ -46,23 +49,40 @@ pub struct Compiled {
 /// Compiles policy files, in order, with the file of keys if there is one, for a gateway.
 /// Every mistake of every file is told at once; with one error nothing is compiled.
 pub fn load(files: &[Source], keys: Option<&Source>, site: &Site) -> Result<Compiled, Findings> {
+    load_with_tls(files, keys, None, site)
+}
+
+/// As [`load`], with the file of rules for TLS if there is one.
+pub fn load_with_tls(
+    files: &[Source],
+    keys: Option<&Source>,
+    attls: Option<&Source>,
+    site: &Site,
+) -> Result<Compiled, Findings> {
     let notes = Collector::default();
-    let built = build(files, keys, site, &notes);
-    let ((snapshot, ike), warnings) = notes.conclude(built)?;
-    Ok(Compiled { snapshot, ike, warnings })
+    let built = build(files, keys, attls, site, &notes);
+    let (compile::Built { snapshot, ike, attls }, warnings) = notes.conclude(built)?;
+    Ok(Compiled { snapshot, ike, attls, warnings })
 }
 
 fn build(
     files: &[Source],
     keys: Option<&Source>,
+    attls: Option<&Source>,
     site: &Site,
     notes: &Collector,
-) -> Option<(Snapshot, peers::Ike)> {
+) -> Option<compile::Built> {
     let mut model = model::Model::default();
     let mut names = parse::Unique::default();
     let mut whole = true;
     for file in files {
         whole &= parse::add(file, &mut model, &mut names, notes).is_some();
+    }
+    if let Some(file) = attls {
+        match attls::add(file, &mut model.objects, notes) {
+            Some(read) => model.attls = read,
+            None => whole = false,
+        }
     }
     let keys = match keys {
         Some(source) => keys::read(source, notes),
@@ -76,12 +96,13 @@ fn build(
         let remedy = "add a [[rule]]; to deny everything, use default filters";
         notes.error(file.whole(), "the policy has no rule", remedy);
     }
-    let (snapshot, ike) = compile::compile(&model, &keys?, &site.zones, notes)?;
+    let built = compile::compile(&model, &keys?, &site.zones, notes)?;
+    let snapshot = &built.snapshot;
     if let (Some(managed), Some(file)) = (&site.managed, files.first()) {
         management::check(&snapshot.rules, file.whole(), managed, notes);
     }
     if let (Err(problem), Some(file)) = (snapshot.check(), files.first()) {
         notes.error(file.whole(), problem.to_string(), "change the policy so that it fits");
     }
-    Some((snapshot, ike))
+    Some(built)
 }

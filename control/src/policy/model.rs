@@ -15,6 +15,7 @@ use ravelin_ike::policy::{
 };
 
 use crate::policy::algorithm::Algorithm;
+use crate::policy::attls;
 use crate::policy::credential::Proofs;
 use crate::policy::ike_settings::IkeSettings;
 use crate::policy::road::Pool;
@@ -42,6 +43,8 @@ pub struct Model {
     pub filter: Option<(FilterSettings, Place)>,
     /// What holds for all peers, and where that was said.
     pub ike: Option<(IkeSettings, Place)>,
+    /// Rules for TLS.
+    pub(super) attls: attls::Model,
 }
 
 /// What holds where no `[filter]` says otherwise: implicit denies are logged, so that nobody searches long.

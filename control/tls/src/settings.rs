@@ -9,7 +9,7 @@ use ravelin_rings::revocation::RevocationPolicy;
 use ravelin_rings::scheme::Scheme;
 
 /// One kind of handshake.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Settings {
     /// Which end we are, and what that end needs.
     pub role: Role,
@@ -32,7 +32,7 @@ pub struct Settings {
 }
 
 /// Which end we are: chosen by who holds certificates, not by who connected (row A33).
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Role {
     /// We ask.
     Client {
@@ -53,7 +53,7 @@ pub enum Role {
 }
 
 /// A certificate of ours with its key.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Identity {
     /// Where it lies.
     pub pick: Pick,
@@ -78,7 +78,7 @@ impl std::fmt::Display for Pick {
 }
 
 /// By what certificates are believed.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Trust {
     /// Trust anchors.
     pub anchors: Vec<Pick>,
@@ -89,7 +89,7 @@ pub struct Trust {
 }
 
 /// What clients have to show (rows A33, A34).
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum ClientAuth {
     /// Nothing; they are not asked (role Server).
     None,

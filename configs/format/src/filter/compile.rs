@@ -42,7 +42,7 @@ pub fn compile(rule: &FilterRule, scope: &Scope<'_>) -> Option<Vec<Rule>> {
     let services = services.filter(|services| check_services(rule, services, scope.notes));
     let zone = match &rule.zone {
         None => Some(None),
-        Some(_) => find_zone(rule, scope).map(Some),
+        Some((name, place)) => find_zone(name, place, scope).map(Some),
     };
     let action = find_action(rule, scope);
     let selectors = expand(&rule.traffic, services, scope)?;
@@ -114,8 +114,8 @@ fn may_be_tcp(upper: &Upper) -> bool {
     }
 }
 
-fn find_zone(rule: &FilterRule, scope: &Scope<'_>) -> Option<ZoneId> {
-    let (name, place) = rule.zone.as_ref()?;
+/// The zone of this name.
+pub fn find_zone(name: &Name, place: &Place, scope: &Scope<'_>) -> Option<ZoneId> {
     let found = scope.zones.iter().position(|zone| zone == name);
     if found.is_none() {
         let names = scope.zones.iter().map(Name::as_str);

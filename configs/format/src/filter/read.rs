@@ -31,8 +31,8 @@ const DEFAULT_KEYS: [&str; 16] = joined(
 /// Keys of a rule of a policy.
 const POLICY_KEYS: [&str; 18] = joined(DEFAULT_KEYS, ["discard", "tunnel"]);
 
-/// `N` is the sum of the other two; anything else does not compile.
-const fn joined<const A: usize, const B: usize, const N: usize>(
+/// Two lists of keys as one. `N` is the sum of the other two; anything else does not compile.
+pub const fn joined<const A: usize, const B: usize, const N: usize>(
     first: [&'static str; A],
     second: [&'static str; B],
 ) -> [&'static str; N] {

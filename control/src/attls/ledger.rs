@@ -1,0 +1,232 @@
+//! What became of connections: counts for the metrics, and failures for people.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::net::SocketAddr;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use ravelin_contract::name::Name;
+use ravelin_contract::tls::Ending;
+use ravelin_tls::{Facts, Failure, Reason};
+
+use super::turn::unix;
+use super::view::Told;
+
+/// Bounds of the buckets for durations of handshakes, in milliseconds.
+pub const BOUNDS: [u64; 12] = [1, 2, 5, 10, 25, 50, 100, 250, 500, 1000, 5000, 30_000];
+/// Most failures that are remembered.
+const KEPT: usize = 256;
+/// Most lines that are written to the log in a second; what comes on top is counted.
+const LINES: u32 = 20;
+
+/// What every handshake is counted by.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Kind {
+    /// The rule.
+    pub rule: Name,
+    /// `done`, or why not.
+    pub result: String,
+    /// Protocol version, where one was agreed on.
+    pub version: &'static str,
+    /// Cipher suite, where one was agreed on.
+    pub suite: &'static str,
+    /// Whether an earlier session was taken up again.
+    pub resumed: bool,
+}
+
+/// Counts of one rule.
+#[derive(Debug, Clone, Default)]
+pub struct Counts {
+    /// Handshakes that run.
+    pub handshaking: u64,
+    /// Connections whose handshake is done.
+    pub running: u64,
+    /// Handshakes that are done, by their duration; one more than [`BOUNDS`].
+    pub durations: [u64; BOUNDS.len() + 1],
+    /// Their sum.
+    pub took: Duration,
+    /// Octets of applications that went out in records, and that came in by them.
+    pub octets: [u64; 2],
+    /// Ends of connections whose handshake was done, by how.
+    pub endings: BTreeMap<String, u64>,
+}
+
+/// Everything that is counted.
+#[derive(Debug, Clone, Default)]
+pub struct Report {
+    /// Handshakes that came to an end.
+    pub handshakes: BTreeMap<Kind, u64>,
+    /// By rule.
+    pub rules: BTreeMap<Name, Counts>,
+}
+
+/// It is read without the driver, which may be busy.
+#[derive(Debug, Default)]
+pub struct Ledger(Mutex<Pages>);
+
+#[derive(Debug, Default)]
+struct Pages {
+    report: Report,
+    told: VecDeque<Told>,
+    /// When the second began that lines are counted in, how many were written in it, and how many were left out since the last.
+    second: Option<Instant>,
+    lines: u32,
+    left_out: u64,
+}
+
+/// A connection as reports name it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Which<'a> {
+    pub(super) rule: &'a Name,
+    pub(super) client: SocketAddr,
+    pub(super) server: SocketAddr,
+}
+
+impl Ledger {
+    /// Counts since the start of the process.
+    pub fn report(&self) -> Report {
+        self.pages().report.clone()
+    }
+
+    /// Failures that are remembered, the oldest first.
+    pub fn failures(&self) -> Vec<Told> {
+        self.pages().told.iter().cloned().collect()
+    }
+
+    /// A handshake begins.
+    pub(super) fn begun(&self, rule: &Name) {
+        self.pages().rule(rule).handshaking += 1;
+    }
+
+    /// It is done.
+    pub(super) fn done(&self, which: Which<'_>, facts: &Facts, took: Duration) {
+        let (version, suite) = (facts.suite.version().name(), facts.suite.name());
+        let mut pages = self.pages();
+        let counts = pages.rule(which.rule);
+        counts.handshaking = counts.handshaking.saturating_sub(1);
+        counts.running += 1;
+        let bucket = BOUNDS.iter().position(|bound| took <= Duration::from_millis(*bound));
+        counts.durations[bucket.unwrap_or(BOUNDS.len())] += 1;
+        counts.took += took;
+        let (rule, resumed) = (which.rule.clone(), facts.resumed);
+        pages.count(Kind { rule, result: "done".to_owned(), version, suite, resumed });
+        let (client, server) = (which.client, which.server);
+        tracing::debug!(code = "RVL-TLS-START", rule = %which.rule, %client, %server, version, suite, resumed, "a connection is secure");
+    }
+
+    /// It has failed; or it never began.
+    pub(super) fn failed(&self, which: Which<'_>, failure: &Failure, begun: bool) {
+        self.gone(which, failure.reason.code(), number(&failure.reason), &failure.to_string(), begun);
+    }
+
+    /// A connection came to nothing, for a reason that is no failure of the handshake itself.
+    pub(super) fn refused(&self, which: Which<'_>, result: &str, why: &str, begun: bool) {
+        self.gone(which, result, None, why, begun);
+    }
+
+    fn gone(&self, which: Which<'_>, result: &str, number: Option<u16>, why: &str, begun: bool) {
+        let Which { rule, client, server } = which;
+        let mut pages = self.pages();
+        if begun {
+            let counts = pages.rule(rule);
+            counts.handshaking = counts.handshaking.saturating_sub(1);
+        }
+        let (version, suite) = ("", "");
+        pages.count(Kind { rule: rule.clone(), result: result.to_owned(), version, suite, resumed: false });
+        pages.tell(Told {
+            time: unix(),
+            result: result.to_owned(),
+            number,
+            rule: rule.to_string(),
+            client: client.to_string(),
+            server: server.to_string(),
+            text: why.to_owned(),
+        });
+    }
+
+    /// A connection that was secure is over.
+    pub(super) fn ended(&self, which: Which<'_>, ending: &Ending, octets: [u64; 2]) {
+        let Which { rule, client, server } = which;
+        let mut pages = self.pages();
+        let counts = pages.rule(rule);
+        counts.running = counts.running.saturating_sub(1);
+        *counts.endings.entry(ending_name(ending).to_owned()).or_default() += 1;
+        for (sum, more) in counts.octets.iter_mut().zip(octets) {
+            *sum += more;
+        }
+        let [out, into] = octets;
+        tracing::debug!(code = "RVL-TLS-END", %rule, %client, %server, out, into, ?ending, "a connection is over");
+    }
+
+    /// A thread that panicked while it held them left nothing half done that matters here.
+    fn pages(&self) -> MutexGuard<'_, Pages> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Pages {
+    fn rule(&mut self, rule: &Name) -> &mut Counts {
+        self.report.rules.entry(rule.clone()).or_default()
+    }
+
+    fn count(&mut self, kind: Kind) {
+        *self.report.handshakes.entry(kind).or_default() += 1;
+    }
+
+    fn tell(&mut self, told: Told) {
+        if self.may_write() {
+            let Told { result, number, rule, client, server, text, .. } = &told;
+            let (return_code, suppressed) = (*number, std::mem::take(&mut self.left_out));
+            tracing::warn!(
+                code = "RVL-TLS-ERROR",
+                rule,
+                client,
+                server,
+                result,
+                return_code,
+                suppressed,
+                "{text}"
+            );
+        }
+        if self.told.len() == KEPT {
+            self.told.pop_front();
+        }
+        self.told.push_back(told);
+    }
+
+    /// Who fails without end must not fill the disk.
+    fn may_write(&mut self) -> bool {
+        if self.second.is_none_or(|second| second.elapsed() >= Duration::from_secs(1)) {
+            (self.second, self.lines) = (Some(Instant::now()), 0);
+        }
+        let may = self.lines < LINES;
+        match may {
+            true => self.lines += 1,
+            false => self.left_out += 1,
+        }
+        may
+    }
+}
+
+/// Return codes that runbooks know from z/OS (row A77).
+fn number(reason: &Reason) -> Option<u16> {
+    match reason {
+        Reason::NoCertificate => Some(5001),
+        Reason::Certificate { code: "not-mapped", .. } => Some(5002),
+        Reason::NotTls(_) => Some(5003),
+        Reason::Silent(_) => Some(5004),
+        _ => None,
+    }
+}
+
+/// A stable word for an ending.
+pub(super) fn ending_name(ending: &Ending) -> &'static str {
+    match ending {
+        Ending::Closed => "closed",
+        Ending::Reset => "reset",
+        Ending::Ordered => "ordered",
+        Ending::TimedOut => "timed-out",
+        Ending::Alert(_) => "alert",
+        Ending::Failed(_) => "failed",
+    }
+}
