@@ -164,6 +164,9 @@ impl Session {
             }
             Request::Children(spis) => Ok(self.engine.children_of(&spis)),
             Request::ListChildren { after } => Ok(self.engine.list_children(after)),
+            Request::TlsRules(_) | Request::TakeTlsNotices { .. } | Request::TlsOrders(_) => {
+                Err(Refusal::Unenforceable("this packet process ends no connections for TLS".to_owned()))
+            }
         }
     }
 
