@@ -82,7 +82,7 @@ fn every_file_loads() {
             other => panic!("no test loads {other} of {}", folder.display()),
         }
     }
-    assert_eq!(gateways, 11);
+    assert_eq!(gateways, 12);
 }
 
 #[test]

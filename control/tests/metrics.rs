@@ -7,6 +7,7 @@ use ravelin_contract::report::{
 use ravelin_contract::rule::Direction;
 use ravelin_contract::sa::{Carrier, Mode};
 use ravelin_contract::verdict::Verdict;
+use ravelin_control::attls::ledger;
 use ravelin_control::ike::journal::{Report, Tally};
 use ravelin_control::report::metrics::{Dataplane, SERIES, Scrape};
 use ravelin_ike::{Code, Counters};
@@ -100,8 +101,22 @@ fn text(workers: u32, ports: Vec<PortStatus>, sas: Vec<SaStatus>) -> String {
         expiries: vec![],
         ike,
         tunnels,
+        tls: tls(),
     };
     String::from_utf8(scrape.encode().unwrap_or_default()).unwrap_or_default()
+}
+
+/// One rule at which something happened.
+fn tls() -> ledger::Report {
+    let rule = Name::new("tn").expect("a name");
+    let (result, version, suite) = ("done".to_owned(), "TLSv1.3", "TLS_AES_128_GCM_SHA256");
+    let done = ledger::Kind { rule: rule.clone(), result, version, suite, resumed: true };
+    let failed =
+        ledger::Kind { result: "silent".to_owned(), version: "", suite: "", resumed: false, ..done.clone() };
+    let mut counts = ledger::Counts { handshaking: 2, running: 3, octets: [4, 5], ..Default::default() };
+    (counts.durations[1], counts.took) = (9, std::time::Duration::from_millis(18));
+    counts.endings.insert("reset".to_owned(), 6);
+    ledger::Report { handshakes: [(done, 9), (failed, 7)].into(), rules: [(rule, counts)].into() }
 }
 
 fn series(text: &str) -> Vec<&str> {
@@ -120,6 +135,12 @@ fn counts_appear_under_their_labels() {
     for line in [
         "ravelin_dataplane_up 1",
         "ravelin_policy_applies_total{result=\"installed\"} 2",
+        "ravelin_tls_handshakes_total{rule=\"tn\",result=\"done\",version=\"TLSv1.3\",suite=\"TLS_AES_128_GCM_SHA256\",resumed=\"true\"} 9",
+        "ravelin_tls_handshakes_total{rule=\"tn\",result=\"silent\",version=\"\",suite=\"\",resumed=\"false\"} 7",
+        "ravelin_tls_handshake_duration_seconds_bucket{rule=\"tn\",le=\"0.002\"} 9",
+        "ravelin_tls_connections{rule=\"tn\",state=\"secure\"} 3",
+        "ravelin_tls_octets_total{rule=\"tn\",direction=\"in\"} 5",
+        "ravelin_tls_endings_total{rule=\"tn\",how=\"reset\"} 6",
         "ravelin_policy_applies_total{result=\"refused\"} 1",
         "ravelin_filter_mode{mode=\"policy\"} 1",
         "ravelin_filter_mode{mode=\"default-forced\"} 0",
@@ -200,5 +221,5 @@ fn without_the_packet_process_only_that_is_told_and_no_tunnel_is_up() {
     assert_has(&text, "ravelin_dataplane_up 0");
     assert_has(&text, "ravelin_tunnel_up{tunnel=\"t\"} 0");
     let of_ike = series(&text).iter().filter(|line| line.starts_with("ravelin_ike_")).count();
-    assert_eq!(series(&text).len(), 10 + of_ike);
+    assert_eq!(series(&text).len(), 11 + of_ike);
 }

@@ -1,6 +1,6 @@
-//! Every kind of mistake in `ipsec.toml` and `keys.toml` with the words an operator reads.
+//! Every kind of mistake in `ipsec.toml`, `keys.toml` and `attls.toml` with the words an operator reads.
 //!
-//! A case is `=== title`, the policy, `--- keys` and the keys where they matter, `---`, and the expected lines.
+//! A case is `=== title`, the file that it is about, `--- keys` and the keys where they matter, `---`, and the expected lines.
 //! `RAVELIN_BLESS=1` writes what is said now; read the difference before committing it.
 #![expect(clippy::unwrap_used, reason = "a helper that fails fails its test")]
 
@@ -17,14 +17,31 @@ outbound = { key = \"000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1
 inbound = { key = \"f0f1f2f3f4f5f6f7f8f9fafbfcfdfeffe0e1e2e3e4e5e6e7e8e9eaebecedeeef\", salt = \"b0b1b2b3\" }
 ";
 
+/// A policy that `attls.toml` lies beside.
+const BESIDE: &str = "[[rule]]\nname = \"all\"\naction = \"permit\"\n";
+
 #[test]
 fn policy() {
-    compare("policy");
+    compare("policy", check);
 }
 
 #[test]
 fn keys() {
-    compare("keys");
+    compare("keys", check);
+}
+
+#[test]
+fn attls() {
+    compare("attls", check_attls);
+}
+
+fn check_attls(attls: &str, _: &str) -> Findings {
+    let zones = ["lan", "wan"].map(|zone| Name::new(zone).unwrap());
+    let (policy, attls) = (Source::from_text("ipsec.toml", BESIDE), Source::from_text("attls.toml", attls));
+    match policy::load_with_tls(&[policy], None, Some(&attls), &Site::with(&zones)) {
+        Ok(compiled) => compiled.warnings,
+        Err(findings) => findings,
+    }
 }
 
 fn check(policy: &str, keys: &str) -> Findings {
@@ -36,7 +53,7 @@ fn check(policy: &str, keys: &str) -> Findings {
     }
 }
 
-fn compare(name: &str) {
+fn compare(name: &str, check: fn(&str, &str) -> Findings) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/mistakes/{name}.txt"));
     let expected = std::fs::read_to_string(&path).unwrap();
     let mut said = String::new();

@@ -19,6 +19,7 @@ use super::door::Peer;
 use super::limit::{Limits, TurnedAway};
 use super::view::{InForce, Overview, Port, Problem, Rule, Sa};
 use crate::agent::{Agent, ApplyError, Paths};
+use crate::attls::view::{Standing, Statistics};
 use crate::ike::Question;
 use crate::ike::view::{IkeSa, Told};
 use crate::io::dataplane::LinkError;
@@ -68,6 +69,8 @@ pub fn operator(agent: Arc<Agent>) -> Router {
         .route("/v1/ike/up", post(ike_up))
         .route("/v1/ike/down", post(ike_down))
         .route("/v1/ike/rekey", post(ike_rekey))
+        .route("/v1/attls", get(attls_standing))
+        .route("/v1/attls/stats", get(attls_statistics))
         .route("/v1/filter/default", post(filter_default))
         .route("/v1/filter/reload", post(filter_reload))
         .layer(map_response(close))
@@ -251,6 +254,18 @@ async fn ike_rekey(
     ask_ike(&agent, Question::Rekey(peer)).await
 }
 
+async fn attls_standing(State(agent): State<Arc<Agent>>) -> Answer<Standing> {
+    let problem = |error| {
+        let problem = Problem { error, findings: serde_json::json!([]), rendered: String::new() };
+        Failure(StatusCode::CONFLICT, problem)
+    };
+    agent.attls.ask().await.map(Json).map_err(problem)
+}
+
+async fn attls_statistics(State(agent): State<Arc<Agent>>) -> Answer<Statistics> {
+    Ok(Json(agent.attls.ledger().statistics()))
+}
+
 async fn ask_ike(agent: &Agent, question: Question) -> Answer<Vec<IkeSa>> {
     let problem = |error| {
         let problem = Problem { error, findings: serde_json::json!([]), rendered: String::new() };
@@ -266,9 +281,10 @@ async fn scrape(State((agent, doors, certificates)): State<Watched>) -> Response
     let (operator, scraper) = (told(&doors.operator), told(&doors.scraper));
     let expiries = certificates.look_now().await;
     let ike = agent.ike.journal().report();
-    let tunnels = agent.tunnels().await;
-    match (metrics::Scrape { dataplane, applied, failed, operator, scraper, expiries, ike, tunnels }).encode()
-    {
+    let (tunnels, tls) = (agent.tunnels().await, agent.attls.ledger().report());
+    let scrape =
+        metrics::Scrape { dataplane, applied, failed, operator, scraper, expiries, ike, tunnels, tls };
+    match scrape.encode() {
         Ok(text) => ([("content-type", "text/plain; version=0.0.4")], text).into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
     }

@@ -36,9 +36,10 @@ pub(super) struct Driver {
     pool: Pool,
     /// The run of the packet process that all connections are of.
     incarnation: u64,
-    /// By fingerprint, the latest first.
+    /// Others by fingerprint, the latest first.
     policies: VecDeque<(String, Served)>,
-    current: Served,
+    /// The one in force, with its fingerprint.
+    current: (String, Served),
     connections: HashMap<ConnectionId, Connection>,
     handshaking: usize,
     looked: Instant,
@@ -61,7 +62,7 @@ impl Driver {
             pool,
             incarnation: 0,
             policies: VecDeque::new(),
-            current: Served::default(),
+            current: Default::default(),
             connections: HashMap::new(),
             handshaking: 0,
             looked: Instant::now(),
@@ -85,7 +86,7 @@ impl Driver {
                 self.looked = Instant::now();
                 self.look_at_clock();
             }
-            self.link.listen(!self.current.is_empty() || !self.connections.is_empty());
+            self.link.listen(!self.current.1.is_empty() || !self.connections.is_empty());
         }
     }
 
@@ -93,8 +94,8 @@ impl Driver {
         match knock {
             Knock::Coming { fingerprint, served } => self.remember(fingerprint, served),
             Knock::InForce { fingerprint, served } => {
-                self.remember(fingerprint, served.clone());
-                self.current = served;
+                let (old, replaced) = std::mem::replace(&mut self.current, (fingerprint, served));
+                self.remember(old, replaced);
                 self.link.try_again();
             }
             Knock::Notices { incarnation, notices } => {
@@ -159,7 +160,8 @@ impl Driver {
 
     fn open(&mut self, id: ConnectionId, opened: Opened) {
         let Opened { rule, fingerprint, client, server, role } = opened;
-        let policy = self.policies.iter().find(|(known, _)| *known == fingerprint);
+        let mut policies = std::iter::once(&self.current).chain(&self.policies);
+        let policy = policies.find(|(known, _)| *known == fingerprint);
         let service = policy.and_then(|(_, served)| served.get(&rule));
         let service = service.filter(|service| service.plan.role() == role).cloned();
         let why = match service {
@@ -248,6 +250,10 @@ impl Driver {
             true => proxy::header(connection.client, connection.server, &facts),
             false => Vec::new(),
         };
+        self.handshaking -= 1;
+        self.door.ledger.done(connection.which(), &facts, connection.age());
+        self.door.environments.ask(connection::wanted(&facts));
+        connection.state = State::Running(Box::new(connection::Secured::new(keeper, &facts)));
         let (link, incarnation) = (&self.link, self.incarnation);
         link.order(incarnation, Order::Run { connection: id, session: Box::new(session), preface });
         orders::returned(id, &unopened).for_each(|order| link.order(incarnation, order));
@@ -256,18 +262,14 @@ impl Driver {
                 orders::returned(id, &octets).for_each(|order| link.order(incarnation, order));
             }
         }
-        self.handshaking -= 1;
-        self.door.ledger.done(connection.which(), &facts, connection.age());
-        self.door.environments.ask(connection::wanted(&facts));
-        connection.state = State::Running(Box::new(connection::Secured::new(keeper, &facts)));
     }
 
     fn fail(&mut self, id: ConnectionId, failure: &Failure) {
-        self.order(Order::End { connection: id });
         let Some(connection) = self.connections.remove(&id) else { return };
         self.handshaking -= 1;
         self.door.ledger.failed(connection.which(), failure, true);
         self.door.environments.ask(failure.wanted.clone());
+        self.order(Order::End { connection: id });
     }
 
     fn happened(&mut self, id: ConnectionId, happening: &Happening) {
@@ -302,8 +304,8 @@ impl Driver {
 
     /// Ends a connection that cannot go on.
     fn give_up(&mut self, id: ConnectionId, result: &str, why: &str) {
-        self.order(Order::End { connection: id });
         self.forget(id, result, why);
+        self.order(Order::End { connection: id });
     }
 
     fn forget(&mut self, id: ConnectionId, result: &str, why: &str) {
@@ -353,13 +355,13 @@ impl Driver {
 
     fn standing(&self) -> view::Standing {
         let is_stale = |connection: &Connection| {
-            let now = self.current.get(&connection.service.plan.rule);
+            let now = self.current.1.get(&connection.service.plan.rule);
             now.is_none_or(|now| now.plan.settings != connection.service.plan.settings)
         };
         let shown = self.connections.iter().map(|(id, one)| one.view(*id, is_stale(one)));
         let mut connections: Vec<_> = shown.collect();
         connections.sort_by(|a, b| b.age_s.cmp(&a.age_s).then_with(|| a.client.cmp(&b.client)));
-        let rules = self.current.values().map(|service| connection::rule(&service.plan)).collect();
+        let rules = self.current.1.values().map(|service| connection::rule(&service.plan)).collect();
         view::Standing { connections, rules }
     }
 }

@@ -10,7 +10,7 @@ use ravelin_contract::tls::Ending;
 use ravelin_tls::{Facts, Failure, Reason};
 
 use super::turn::unix;
-use super::view::Told;
+use super::view::{RuleStatistics, Statistics, Told};
 
 /// Bounds of the buckets for durations of handshakes, in milliseconds.
 pub const BOUNDS: [u64; 12] = [1, 2, 5, 10, 25, 50, 100, 250, 500, 1000, 5000, 30_000];
@@ -93,6 +93,31 @@ impl Ledger {
         self.pages().told.iter().cloned().collect()
     }
 
+    /// Both, for people.
+    pub fn statistics(&self) -> Statistics {
+        let pages = self.pages();
+        let Report { handshakes, rules } = &pages.report;
+        let mut found: BTreeMap<&Name, RuleStatistics> = BTreeMap::new();
+        for (rule, counts) in rules {
+            let Counts { handshaking, running, octets, .. } = counts;
+            let (handshaking, secure, octets) = (*handshaking, *running, *octets);
+            let rule_name = rule.to_string();
+            let one = RuleStatistics { rule: rule_name, handshaking, secure, octets, ..Default::default() };
+            found.insert(rule, one);
+        }
+        for (kind, count) in handshakes {
+            let one = found.entry(&kind.rule).or_default();
+            one.rule = kind.rule.to_string();
+            match kind.result.as_str() {
+                "done" => one.done += count,
+                _ => one.failed += count,
+            }
+            one.resumed += if kind.resumed { *count } else { 0 };
+        }
+        let rules = found.into_values().collect();
+        Statistics { rules, failures: pages.told.iter().cloned().collect() }
+    }
+
     /// A handshake begins.
     pub(super) fn begun(&self, rule: &Name) {
         self.pages().rule(rule).handshaking += 1;
@@ -127,8 +152,8 @@ impl Ledger {
     fn gone(&self, which: Which<'_>, result: &str, number: Option<u16>, why: &str, begun: bool) {
         let Which { rule, client, server } = which;
         let mut pages = self.pages();
+        let counts = pages.rule(rule);
         if begun {
-            let counts = pages.rule(rule);
             counts.handshaking = counts.handshaking.saturating_sub(1);
         }
         let (version, suite) = ("", "");

@@ -166,14 +166,26 @@ impl Carrier {
             Ok(()) => {}
             Err(LinkError::Refused(why)) if orders.len() == 1 => self.refused(&orders[0], why.to_string()),
             Err(LinkError::Refused(_)) => self.carry_alone(incarnation, orders),
-            Err(_) => self.door.knock(Knock::Lost { incarnation }),
+            Err(_) => self.lost(incarnation, orders),
+        }
+    }
+
+    /// Nobody knows what was carried out. Ends are as good twice as once, and go on a new line.
+    fn lost(&mut self, incarnation: u64, orders: Vec<Order>) {
+        self.door.knock(Knock::Lost { incarnation });
+        let ends: Vec<_> = orders.into_iter().filter(|order| matches!(order, Order::End { .. })).collect();
+        if !ends.is_empty()
+            && let Err(error) = self.send(incarnation, ends)
+        {
+            tracing::debug!(%error, "connections that cannot be ended are gone, or run out of time");
         }
     }
 
     /// None of those that went together was carried out: each goes alone, and behind one that is refused none for its connection.
     fn carry_alone(&mut self, incarnation: u64, orders: Vec<Order>) {
         let mut broken = HashSet::new();
-        for order in orders {
+        let mut rest = orders.into_iter();
+        while let Some(order) = rest.next() {
             if broken.contains(&order.connection()) {
                 continue;
             }
@@ -183,10 +195,7 @@ impl Carrier {
                     broken.insert(order.connection());
                     self.refused(&order, why.to_string());
                 }
-                Err(_) => {
-                    self.door.knock(Knock::Lost { incarnation });
-                    return;
-                }
+                Err(_) => return self.lost(incarnation, std::iter::once(order).chain(rest).collect()),
             }
         }
     }

@@ -105,7 +105,9 @@ mod tests {
         let held = Arc::new(std::sync::Mutex::new(held));
         for _ in 0..10 * THREADS {
             let held = Arc::clone(&held);
-            pool.put(stuck, move || drop(held.lock().expect("whole").recv()));
+            pool.put(stuck, move || {
+                let _ = held.lock().expect("whole").recv();
+            });
         }
         let (sender, done) = mpsc::channel();
         for number in 0..100 {

@@ -105,3 +105,31 @@ pub struct Told {
     /// Why, in plain words.
     pub text: String,
 }
+
+/// What became of handshakes since the start of the process.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct Statistics {
+    /// By rule.
+    pub rules: Vec<RuleStatistics>,
+    /// Failures that are remembered, the oldest first.
+    pub failures: Vec<Told>,
+}
+
+/// Counts of one rule.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct RuleStatistics {
+    /// The rule.
+    pub rule: String,
+    /// Handshakes that run.
+    pub handshaking: u64,
+    /// Connections that are secure now.
+    pub secure: u64,
+    /// Handshakes that are done.
+    pub done: u64,
+    /// Those of them that took an earlier session up again.
+    pub resumed: u64,
+    /// Handshakes that came to nothing.
+    pub failed: u64,
+    /// Octets of applications, of connections that ended, out and in.
+    pub octets: [u64; 2],
+}

@@ -1,5 +1,6 @@
 //! `ravelin`: the operator's command. It asks the control process; `policy check` and all of `ring`, `cert` and `ca` work without it.
 
+mod attls;
 mod ca;
 mod cert;
 mod ike;
@@ -59,6 +60,9 @@ enum Verb {
     /// IKE SAs: list, show, explain, up, down, rekey.
     #[command(subcommand)]
     Ike(ike::Verb),
+    /// TLS for programs that know nothing of it: connections, groups, show, stats.
+    #[command(subcommand)]
+    Attls(attls::Verb),
     /// Filters in force.
     #[command(subcommand)]
     Filter(show::FilterVerb),
@@ -150,6 +154,7 @@ pub async fn main() -> ExitCode {
         Verb::Policy(verb) => policy::run(&session, verb).await,
         Verb::Sa(verb) => show::sa(&session, verb).await,
         Verb::Ike(verb) => ike::run(&session, verb).await,
+        Verb::Attls(verb) => attls::run(&session, verb).await,
         Verb::Filter(verb) => show::filter(&session, verb).await,
         Verb::Ring(arguments) => ring::run(&session, arguments),
         Verb::Cert(arguments) => cert::run(&session, arguments).await,

@@ -13,8 +13,9 @@ use ravelin_contract::verdict::Verdict;
 use ravelin_rings::expiry::Expiry;
 
 use super::family::Family;
-use super::{certificates, ike};
+use super::{attls, certificates, ike};
 use crate::api::view;
+use crate::attls::ledger;
 use crate::ike::journal::Report;
 
 /// Most names of rules, and most names of SAs, that get series of their own.
@@ -47,6 +48,8 @@ pub struct Scrape {
     pub ike: Report,
     /// The tunnels of the policy in force.
     pub tunnels: Vec<Name>,
+    /// From TLS.
+    pub tls: ledger::Report,
 }
 
 /// The packet process's report.
@@ -89,6 +92,7 @@ impl Scrape {
                 .filter_map(Family::finish)
                 .collect();
         families.extend(ike::families(&self.ike).into_iter().filter_map(Family::finish));
+        families.extend(attls::families(&self.tls).into_iter().filter_map(Family::finish));
         // Four more tell how many names were left out.
         let room =
             |families: &[MetricFamily]| SERIES.saturating_sub(families.iter().map(series).sum::<usize>() + 4);

@@ -1,5 +1,6 @@
 //! What the outside may see.
 
+mod attls;
 pub mod certificates;
 pub mod events;
 pub mod family;

@@ -108,6 +108,11 @@ impl Stack<'_> {
 
     fn client(&self) -> Option<Role> {
         let identities = self.or(|layer| &layer.certificate, Vec::new());
+        if let Some(Some((true, place))) = self.get(|layer| &layer.proxy_protocol) {
+            let message =
+                "`proxy_protocol` where we are the client: no server of an application is there to read it";
+            self.notes.error(place, message, "write proxy_protocol = \"off\", or leave the line out");
+        }
         let trust = self.trust()?;
         if trust.is_none() {
             self.error("believes no server", "add a line such as: trust = [\"roots\"]");
