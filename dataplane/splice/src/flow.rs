@@ -3,7 +3,7 @@
 use crate::counters::Event;
 use crate::frame::{Frame, Memory};
 use crate::leg::Leg;
-use crate::relay::{Refused, Relay, Side, Way};
+use crate::relay::{Finish, Passed, Refused, Relay, Side, Way};
 use crate::table::Key;
 use crate::time::Tick;
 use crate::turn::{Ends, Turn};
@@ -81,26 +81,25 @@ impl Flow {
             let Some(frame) = entry.frame.take() else { return Ok(()) };
             let input =
                 &frame.octets()[entry.start.into()..usize::from(entry.start) + usize::from(entry.len)];
-            let passed = fill(to, turn, |output| {
-                let passed = relay.pass(way, input, output)?;
-                Ok((passed.taken, passed.given))
-            });
+            let passed = fill(to, turn, relay, |relay, output| relay.pass(way, input, output));
             turn.ledger.at_mut(front).frame = Some(frame);
-            match passed? {
-                Some(taken) if taken > 0 => from.taken(taken as u16, turn),
+            let Some(Passed { taken, given }) = passed? else { return Ok(()) };
+            if taken > 0 {
+                from.taken(taken as u16, turn);
+            }
+            if taken == 0 && given == 0 {
+                break;
+            }
+        }
+        while relay.owes(way) {
+            match fill(to, turn, relay, |relay, output| relay.pass(way, &[], output))? {
+                Some(Passed { given: 1.., .. }) => {}
                 _ => return Ok(()),
             }
         }
-        if from.is_drained() && !self.finished[way.from as usize] {
-            while let Some(given) =
-                fill(to, turn, |output| relay.finish(way, output).map(|given| (given, given)))?
-            {
-                if given == 0 {
-                    self.finished[way.from as usize] = true;
-                    to.finish(turn);
-                    break;
-                }
-            }
+        let over = from.is_drained() || relay.has_ended(way);
+        if over && !self.finished[way.from as usize] {
+            self.finished[way.from as usize] = finish(to, way, relay, turn)?;
         }
         Ok(())
     }
@@ -121,37 +120,64 @@ impl Flow {
     }
 }
 
-/// Offers the room at the end of a leg's queue to `write`, which says what it took and what it wrote. Gives the
-/// former, or `None` when packet memory has no frame.
-fn fill<M: Memory>(
+/// Writes what comes after the last octet of a direction, then FIN. Whether it is done.
+fn finish<M: Memory, R: Relay>(
+    to: &mut Leg,
+    way: Way,
+    relay: &mut R,
+    turn: &mut Turn<'_, M>,
+) -> Result<bool, Refused> {
+    loop {
+        let mut state = Finish::Wait;
+        let wrote = fill(to, turn, relay, |relay, output| {
+            state = relay.finish(way, output)?;
+            let given = if let Finish::More(given) = state { given } else { 0 };
+            Ok(Passed { taken: 0, given })
+        })?;
+        match state {
+            _ if wrote.is_none() => return Ok(false),
+            Finish::More(_) => {}
+            Finish::Done => {
+                to.finish(turn);
+                return Ok(true);
+            }
+            Finish::Wait => return Ok(false),
+        }
+    }
+}
+
+/// Offers the room at the end of a leg's queue to `write`. `None` when packet memory has no frame.
+fn fill<M: Memory, R: Relay>(
     to: &mut Leg,
     turn: &mut Turn<'_, M>,
-    write: impl FnOnce(&mut [u8]) -> Result<(usize, usize), Refused>,
-) -> Result<Option<usize>, Refused> {
+    relay: &mut R,
+    write: impl FnOnce(&mut R, &mut [u8]) -> Result<Passed, Refused>,
+) -> Result<Option<Passed>, Refused> {
     if let Some((tail, room)) = to.tail_with_room(turn)
+        && room >= relay.least_room()
         && let Some(mut frame) = turn.ledger.at_mut(tail).frame.take()
     {
         let entry = turn.ledger.at(tail);
         let at = usize::from(entry.start) + usize::from(entry.len);
-        let wrote = write(&mut frame.octets_mut()[at..at + room]);
+        let wrote = write(relay, &mut frame.octets_mut()[at..at + room]);
         turn.ledger.at_mut(tail).frame = Some(frame);
-        let (taken, given) = wrote?;
-        to.grow_tail(given as u16, turn);
-        return Ok(Some(taken));
+        let passed = wrote?;
+        to.grow_tail(passed.given as u16, turn);
+        return Ok(Some(passed));
     }
     let Some(mut frame) = turn.memory.take() else {
         turn.counters.count(Event::NoFrame);
         return Ok(None);
     };
     let at = usize::from(turn.limits.headroom);
-    match write(&mut frame.octets_mut()[at..at + to.segment_size()]) {
-        Ok((taken, 0)) => {
+    match write(relay, &mut frame.octets_mut()[at..at + to.segment_size()]) {
+        Ok(passed) if passed.given == 0 => {
             turn.memory.give(frame);
-            Ok(Some(taken))
+            Ok(Some(passed))
         }
-        Ok((taken, given)) => {
-            to.append_frame(frame, given as u16, turn);
-            Ok(Some(taken))
+        Ok(passed) => {
+            to.append_frame(frame, passed.given as u16, turn);
+            Ok(Some(passed))
         }
         Err(refused) => {
             turn.memory.give(frame);

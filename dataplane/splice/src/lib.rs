@@ -39,9 +39,9 @@
 //! The frame that is sent is the retransmission entry. While a port's ring has it, the handle is away and cannot be
 //! written; see [`frame`]. Lists run through the ledger's entries, so there is no buffer beside packet memory.
 //!
-//! # What is not joined yet
+//! # What is missing
 //!
-//! No worker calls this crate. Missing beside that: SYN cookies and per-prefix bounds under flood, small records for
+//! Missing: SYN cookies and per-prefix bounds under flood, small records for
 //! TIME-WAIT, autotuned budgets, ECN, pacing, spurious-timeout detection, urgent pointers (urgent data pass inline).
 
 mod counters;
@@ -61,8 +61,8 @@ pub mod wire;
 pub use counters::{Counters, Event};
 pub use frame::{Frame, Memory};
 pub use limits::Limits;
-pub use relay::{Clear, Passed, Refused, Relay, Side, Way};
-pub use splice::{Arrival, Splice};
+pub use relay::{Clear, Finish, Passed, Refused, Relay, Side, Way};
+pub use splice::{Arrival, Splice, Unfit};
 pub use time::Now;
 pub use turn::{Endpoint, Ends, Transmit};
 

@@ -1,5 +1,7 @@
 //! The seam between the legs: what happens to octets on their way from one to the other.
 
+use crate::turn::Endpoint;
+
 /// Who a leg speaks with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
@@ -43,26 +45,46 @@ pub struct Passed {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Refused;
 
-/// Octets of one leg in, octets of the other out. TLS records will be made and opened here.
-pub trait Relay {
-    /// A connection stands; nothing has passed yet.
-    fn open(&mut self, flow: u32);
+/// How far the end of one direction came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Finish {
+    /// So many octets were written, at least one, and more may follow.
+    More(usize),
+    /// All is written: FIN goes out.
+    Done,
+    /// It cannot end yet. Whoever knows when it can says so by `Splice::wake`.
+    Wait,
+}
 
-    /// Passes octets on, as many as there is room for. They come in order, each once.
-    ///
-    /// While the output has room the whole input is taken, into the relay's own memory if need be; what it keeps comes
-    /// out of a later call.
+/// Octets of one leg in, octets of the other out. TLS records are made and opened here.
+pub trait Relay {
+    /// A connection stands between these two, client first; nothing has passed yet.
+    fn open(&mut self, flow: u32, ends: [Endpoint; 2]);
+
+    /// Passes octets on, as many as there is room for. They come in order, each once. What is not taken comes again: with
+    /// the next input, or after `Splice::wake`.
     ///
     /// # Errors
     /// [`Refused`] resets both legs.
     fn pass(&mut self, way: Way, input: &[u8], output: &mut [u8]) -> Result<Passed, Refused>;
 
-    /// The sender has ended in order, and all its octets were taken. Writes what is still to come, and says how many
-    /// octets that were; it is asked again until it writes none. Then FIN goes out.
+    /// Whether there are octets to be written for which no input is needed: [`Relay::pass`] is then called with none.
+    fn owes(&self, way: Way) -> bool;
+
+    /// Whether the sender has said its last word inside of what it sends, though its stream goes on.
+    fn has_ended(&self, way: Way) -> bool;
+
+    /// Octets of room below which a new frame is begun rather than an old one filled up.
+    fn least_room(&self) -> usize {
+        1
+    }
+
+    /// The sender has ended in order, and all its octets were taken. Writes what is still to come; is asked again until it
+    /// has none.
     ///
     /// # Errors
     /// [`Refused`] resets both legs.
-    fn finish(&mut self, way: Way, output: &mut [u8]) -> Result<usize, Refused>;
+    fn finish(&mut self, way: Way, output: &mut [u8]) -> Result<Finish, Refused>;
 
     /// The connection is gone.
     fn close(&mut self, flow: u32);
@@ -73,7 +95,7 @@ pub trait Relay {
 pub struct Clear;
 
 impl Relay for Clear {
-    fn open(&mut self, _: u32) {}
+    fn open(&mut self, _: u32, _: [Endpoint; 2]) {}
 
     fn pass(&mut self, _: Way, input: &[u8], output: &mut [u8]) -> Result<Passed, Refused> {
         let count = input.len().min(output.len());
@@ -81,8 +103,16 @@ impl Relay for Clear {
         Ok(Passed { taken: count, given: count })
     }
 
-    fn finish(&mut self, _: Way, _: &mut [u8]) -> Result<usize, Refused> {
-        Ok(0)
+    fn owes(&self, _: Way) -> bool {
+        false
+    }
+
+    fn has_ended(&self, _: Way) -> bool {
+        false
+    }
+
+    fn finish(&mut self, _: Way, _: &mut [u8]) -> Result<Finish, Refused> {
+        Ok(Finish::Done)
     }
 
     fn close(&mut self, _: u32) {}

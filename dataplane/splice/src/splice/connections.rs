@@ -106,7 +106,8 @@ impl<F: Frame, R: Relay> Splice<F, R> {
         };
         self.flows[number as usize] = Some(Flow::new(opening.key, opening.client_low, legs));
         self.table.insert(opening.key.hash(self.shared.limits.secret), number);
-        self.relay.open(number);
+        let ends = [opening.client_low, !opening.client_low].map(|low| opening.key.endpoint(low));
+        self.relay.open(number, ends);
         match outcome {
             Outcome::Goes => self.mark(number),
             Outcome::Reset => self.end(now, number, Event::ResetByPeer, Some(from), memory),
@@ -156,6 +157,21 @@ impl<F: Frame, R: Relay> Splice<F, R> {
         let found = crate::table::Key::of(one, other).and_then(|(key, _)| self.find(&key));
         if let Some(super::Place::Flow(index)) = found {
             self.end(now, index, Event::ResetByOwner, None, memory);
+        }
+    }
+
+    /// Ends a connection because its relay's owner says so.
+    pub fn end_flow<M: Memory<Frame = F>>(&mut self, now: Now, flow: u32, memory: &mut M) {
+        if self.flows.get(flow as usize).is_some_and(Option::is_some) {
+            self.end(now, flow, Event::ResetByOwner, None, memory);
+        }
+    }
+
+    /// The relay can go on with a connection where it could not before. What follows goes out with the next
+    /// [`Splice::flush`].
+    pub fn wake(&mut self, flow: u32) {
+        if (flow as usize) < self.flows.len() {
+            self.mark(flow);
         }
     }
 

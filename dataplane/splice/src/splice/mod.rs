@@ -264,6 +264,16 @@ impl<F: Frame, R: Relay> Splice<F, R> {
             .min()
     }
 
+    /// Whether there is a connection between these two, half-open or whole.
+    pub fn has(&self, one: Endpoint, other: Endpoint) -> bool {
+        Key::of(one, other).is_some_and(|(key, _)| self.find(&key).is_some())
+    }
+
+    /// Whether [`Splice::transmit`] would give something, or [`Splice::flush`] has work.
+    pub fn is_busy(&self) -> bool {
+        !self.shared.out.is_empty() || !self.dirty.is_empty()
+    }
+
     /// Whether both legs of this connection stand, so that no answer of one end may pass to the other as it is.
     pub fn is_open(&self, one: Endpoint, other: Endpoint) -> bool {
         Key::of(one, other).is_some_and(|(key, _)| matches!(self.find(&key), Some(Place::Flow(_))))

@@ -34,6 +34,17 @@ impl<F: Frame, R: Relay> Splice<F, R> {
         memory.give(arrival.frame);
     }
 
+    /// Answers a segment that may belong to no connection, as its receiver would who has none.
+    pub fn turn_away<M: Memory<Frame = F>>(&mut self, now: Now, arrival: Arrival<F>, memory: &mut M) {
+        if let Ok(segment) = self.read(&arrival)
+            && !segment.flags.has(Flags::RST)
+        {
+            let number = if segment.flags.has(Flags::ACK) { segment.ack } else { Seq(0) };
+            self.refuse(now, &segment, &arrival, number, memory);
+        }
+        memory.give(arrival.frame);
+    }
+
     /// A new connection wants to begin.
     fn open<M: Memory<Frame = F>>(
         &mut self,

@@ -1,6 +1,6 @@
 //! Faults put in on purpose: a simulation that does not see them proves nothing.
 
-use ravelin_splice::{Clear, Event, Memory, Passed, Refused, Relay, Way};
+use ravelin_splice::{Clear, Endpoint, Event, Finish, Memory, Passed, Refused, Relay, Way};
 
 use super::host::{Habits, State};
 use super::stories::{quiet, world};
@@ -23,7 +23,7 @@ pub(crate) struct Wire {
 }
 
 impl Relay for Wire {
-    fn open(&mut self, _: u32) {}
+    fn open(&mut self, _: u32, _: [Endpoint; 2]) {}
 
     fn pass(&mut self, way: Way, input: &[u8], output: &mut [u8]) -> Result<Passed, Refused> {
         let mut passed = Clear.pass(way, input, output)?;
@@ -48,8 +48,16 @@ impl Relay for Wire {
         Ok(passed)
     }
 
-    fn finish(&mut self, _: Way, _: &mut [u8]) -> Result<usize, Refused> {
-        Ok(0)
+    fn owes(&self, _: Way) -> bool {
+        false
+    }
+
+    fn has_ended(&self, _: Way) -> bool {
+        false
+    }
+
+    fn finish(&mut self, _: Way, _: &mut [u8]) -> Result<Finish, Refused> {
+        Ok(Finish::Done)
     }
 
     fn close(&mut self, _: u32) {}
