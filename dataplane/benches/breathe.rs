@@ -32,7 +32,9 @@ use ravelin_dataplane::table::forwarding::view::*;
 use ravelin_dataplane::table::policy::{Policy, PolicySource};
 use ravelin_dataplane::table::sa_table::{InboundEntry, OutboundEntry};
 use ravelin_dataplane::table::{PortInfo, SaTable, Tables, publish};
+use ravelin_dataplane::tls::Tls;
 use ravelin_dataplane::wiring::Wiring;
+use ravelin_dataplane::worker::desk::Desk;
 use ravelin_dataplane::worker::handoff::Post;
 use ravelin_dataplane::worker::host::Host;
 use ravelin_dataplane::worker::{Parts, Worker};
@@ -86,7 +88,7 @@ impl Gateway {
             rules,
             zones: vec![],
             tunnels: (0..tunnels).map(|number| name(&format!("t{number}"))).collect(),
-            settings: FilterSettings::default(),
+            ..PolicySource::default()
         };
         let view = view(here, there);
         let tables = Tables {
@@ -101,12 +103,14 @@ impl Gateway {
         let (publisher, mut readers) = publish::channel(Arc::new(tables), 1);
         let ((lan_port, lan), (wan_port, wan)) = (plugged(256, 2048), plugged(256, 2048));
         let counters = Arc::new(WorkerCounters::new(0, 2));
+        let (clock, pool) = (Clock::start(), Pool::in_memory(1024, 2048));
+        let tls = Tls::new((0, 1), 16, &pool, clock.read()).expect("limits that fit");
         let worker = Worker::new(Parts {
             index: 0,
             workers: 1,
-            clock: Clock::start(),
+            clock,
             reader: readers.remove(0),
-            pool: Pool::in_memory(1024, 2048),
+            pool,
             trunks: vec![Box::new(lan_port), Box::new(wan_port)],
             wiring: Arc::new(Wiring::untagged(2)),
             counters: Arc::clone(&counters),
@@ -114,6 +118,8 @@ impl Gateway {
             asks: asks(),
             post: Arc::new(Post::new(1, 2048)),
             host: Host::closed().expect("an eventfd"),
+            desk: Desk::new(1, vec![]).expect("an eventfd"),
+            tls,
         });
         Self { worker, lan, wan, counters, _publisher: publisher }
     }

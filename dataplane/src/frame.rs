@@ -94,6 +94,18 @@ impl Frame {
         unsafe { std::slice::from_raw_parts_mut(self.at_start(), self.len.into()) }
     }
 
+    /// The whole slot.
+    pub fn whole(&self) -> &[u8] {
+        // SAFETY: `from_raw` promised that all of the slot is ours and valid.
+        unsafe { std::slice::from_raw_parts(self.base.as_ptr(), self.capacity.into()) }
+    }
+
+    /// The whole slot, writable.
+    pub fn whole_mut(&mut self) -> &mut [u8] {
+        // SAFETY: as in `whole`, and `&mut self` makes the borrow exclusive.
+        unsafe { std::slice::from_raw_parts_mut(self.base.as_ptr(), self.capacity.into()) }
+    }
+
     fn at_start(&self) -> *mut u8 {
         // SAFETY: `start <= capacity`, so the pointer stays within the slot or one past its end.
         unsafe { self.base.as_ptr().add(self.start.into()) }

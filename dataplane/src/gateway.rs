@@ -39,7 +39,9 @@ use crate::table::forwarding::view::View;
 use crate::table::policy::{Policy, PolicySource};
 use crate::table::publish::{self, Reader};
 use crate::table::{PortInfo, Tables};
+use crate::tls::Tls;
 use crate::wiring::{Place, TrunkIndex, Wiring};
+use crate::worker::desk::Desk;
 use crate::worker::handoff::Post;
 use crate::worker::host::Host;
 use crate::worker::run::{self, Bell, Idle};
@@ -47,6 +49,8 @@ use crate::worker::{self, Worker};
 
 /// Octets of a frame: what AF_XDP takes at most, so that a packet of 1500 octets has room to grow.
 const FRAME: u16 = 4096;
+/// TLS connections of one worker.
+const TLS_CONNECTIONS: u32 = 10_000;
 /// How often reservations are looked at.
 const TOP_UP: Duration = Duration::from_millis(5);
 /// Looks between two notes of accepted numbers: a second.
@@ -89,11 +93,12 @@ impl Gateway {
         let meters = crew.meters().context("AF_XDP sockets")?;
         let gate = Gate::new(steerings, meters, bells.clone(), detour, &appliance.dataplane.state)
             .map_err(|error| anyhow!(error))?;
-        let (engine, readers) = engine(&appliance, defaults, &crew, &gate);
+        let desk = Desk::new(bells.len(), bells.clone()).context("queues of TLS")?;
+        let (engine, readers) = engine(&appliance, defaults, &crew, &gate, &desk);
         engine.guard_host().map_err(|refusal| anyhow!("{refusal}"))?;
         let asks = asks();
         // Workers first: the first picture of the kernel is handed to them, and waits until they take it.
-        let threads = crew.work(readers, &asks, &host)?;
+        let threads = crew.work(readers, &asks, &host, &desk)?;
         let follower = follow(&appliance, &engine, &gate, &asks)?;
         attach(&appliance, &gate)?;
 
@@ -142,7 +147,7 @@ fn default_policy(appliance: &Appliance) -> anyhow::Result<Policy> {
         default_filters::DefaultFilters::default()
     };
     let settings = FilterSettings { log_implicit: filters.log_implicit, ..FilterSettings::default() };
-    let source = PolicySource { rules: filters.rules, zones, tunnels: vec![], settings };
+    let source = PolicySource { rules: filters.rules, zones, settings, ..PolicySource::default() };
     Ok(Policy::compile(source, appliance.workers.count(), None))
 }
 
@@ -270,6 +275,7 @@ impl Crew {
         readers: Vec<Reader<Tables>>,
         asks: &Asks,
         host: &Arc<Host>,
+        desk: &Arc<Desk>,
     ) -> anyhow::Result<Vec<std::thread::JoinHandle<()>>> {
         let workers = self.places.len();
         let post = Arc::new(Post::new(workers, usize::from(FRAME)).ringing(self.bells.clone()));
@@ -277,6 +283,7 @@ impl Crew {
         let mut threads = Vec::with_capacity(workers);
         let seats = places.into_iter().zip(readers).zip(counters.into_iter().zip(bells));
         for (index, (((core, place), reader), (counters, bell))) in seats.enumerate() {
+            let tls = Tls::new((index, workers), TLS_CONNECTIONS, &place.pool, clock.read());
             let mut worker = Worker::new(worker::Parts {
                 index,
                 workers,
@@ -290,6 +297,8 @@ impl Crew {
                 asks: Arc::clone(asks),
                 post: Arc::clone(&post),
                 host: Arc::clone(host),
+                desk: Arc::clone(desk),
+                tls: tls.map_err(|unfit| anyhow!("TLS connections: {unfit:?}"))?,
             });
             let life = move || {
                 if let Err(error) = pin::to_core(core as usize) {
@@ -308,6 +317,7 @@ fn engine(
     defaults: Policy,
     crew: &Crew,
     gate: &Arc<Gate>,
+    desk: &Arc<Desk>,
 ) -> (Arc<Engine>, Vec<Reader<Tables>>) {
     let defaults = Arc::new(defaults);
     let ports = ports(appliance, &View::default(), &[]);
@@ -334,6 +344,7 @@ fn engine(
         surroundings: Box::new(Walls::new(Arc::clone(gate))),
         publisher,
         crypto: ravelin_crypto_accel::back_end().to_owned(),
+        desk: Arc::clone(desk),
     });
     (Arc::new(engine), readers)
 }

@@ -8,6 +8,7 @@ use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use ravelin_contract::message::{Refusal, Reply, Request};
@@ -100,13 +101,18 @@ struct Session {
     engine: Arc<Engine>,
     visit: Visit,
     greeted: bool,
+    /// Tells connections apart.
+    number: u64,
     /// The snapshot begun and not yet committed.
     begun: Option<Snapshot>,
 }
 
 impl Session {
     fn new(engine: Arc<Engine>, visit: Visit) -> Self {
-        Self { engine, visit, greeted: false, begun: None }
+        /// Of the last connection.
+        static LAST: AtomicU64 = AtomicU64::new(0);
+        let number = LAST.fetch_add(1, Ordering::Relaxed) + 1;
+        Self { engine, visit, greeted: false, number, begun: None }
     }
 
     fn run(mut self, stream: &UnixStream) -> Result<(), codec::CodecError> {
@@ -144,6 +150,7 @@ impl Session {
             Request::Tunnels(more) => self.extend("tunnels", limits::TUNNELS, more, |s| &mut s.tunnels),
             Request::Rules(more) => self.extend("rules", limits::RULES, more, |s| &mut s.rules),
             Request::Sas(more) => self.extend("SAs", limits::SAS, more, |s| &mut s.sas),
+            Request::TlsRules(more) => self.extend("TLS rules", limits::TLS_RULES, more, |s| &mut s.tls),
             Request::Commit => {
                 let nothing = || Refusal::OutOfOrder("Commit without Begin".to_owned());
                 self.engine.install(self.begun.take().ok_or_else(nothing)?)
@@ -164,9 +171,8 @@ impl Session {
             }
             Request::Children(spis) => Ok(self.engine.children_of(&spis)),
             Request::ListChildren { after } => Ok(self.engine.list_children(after)),
-            Request::TlsRules(_) | Request::TakeTlsNotices { .. } | Request::TlsOrders(_) => {
-                Err(Refusal::Unenforceable("this packet process ends no connections for TLS".to_owned()))
-            }
+            Request::TakeTlsNotices { wait_ms } => Ok(self.engine.take_tls_notices(self.number, wait_ms)),
+            Request::TlsOrders(orders) => self.engine.order_tls(orders),
         }
     }
 

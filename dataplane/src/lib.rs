@@ -1,4 +1,4 @@
-//! The packet process: pinned workers own AF_XDP rings and carry packets through filters and ESP.
+//! The packet process: pinned workers own AF_XDP rings and carry packets through filters, ESP and TLS.
 //!
 //! Modules in the order in which a packet meets them.
 
@@ -19,6 +19,7 @@ pub mod reassemble;
 pub mod report;
 pub mod stack;
 pub mod table;
+pub mod tls;
 pub mod wire;
 pub mod wiring;
 pub mod worker;

@@ -27,6 +27,9 @@ pub enum Origin {
     Own,
     /// Made by us on the word of a deny rule with an ICMP answer, so filters were already asked.
     OwnExempt,
+    /// Made by us in the name of one end of a connection that we end: its octets were judged when they came, so it is
+    /// judged as it leaves, as forwarded traffic.
+    Spliced,
 }
 
 /// Where a packet goes.

@@ -7,6 +7,8 @@ use ravelin_contract::address::NumberRange;
 use ravelin_contract::rule::{Action, Direction, Discard, TunnelId};
 use ravelin_contract::sa::{Mode, Origin, Sa};
 use ravelin_contract::selector::{Selector, Upper};
+use ravelin_contract::snapshot::Snapshot;
+use ravelin_contract::tls::TlsAction;
 use ravelin_contract::verdict::Verdict;
 use ravelin_dataplane::esp::fingerprint::Fingerprint;
 use ravelin_dataplane::esp::reservation::Store;
@@ -16,8 +18,8 @@ use ravelin_dataplane::wire::edit;
 use support::esp_support::{Kind, octets};
 use support::fuzzed::{null, sealed_by_hand};
 use support::network::{INTERNET, NOWHERE, framed, host, port_mac, route, wan};
-use support::plan::{Plan, both, gcm, range, rule, spi};
-use support::samples::{Ip, internet_checksum, udp};
+use support::plan::{Plan, both, gcm, range, rule, served, spi, tls_rule};
+use support::samples::{Ip, internet_checksum, tcp, udp};
 use support::{Counts, LAN, LINKS, Rig, Setup, WAN, cut};
 
 /// What was counted when it came about. Whoever adds a verdict has to say here how it happens.
@@ -74,6 +76,9 @@ fn bring_about(verdict: Verdict) -> Counts {
         Verdict::NoLocalPath => to_the_gateway_itself(false),
         Verdict::NoFrame => held_without_a_frame(),
         Verdict::TransmitFull => cable_full(),
+        Verdict::Spliced => secured(served(), &reset()),
+        Verdict::TlsRefused => secured(TlsAction::Refuse, &reset()),
+        Verdict::TlsFragment => secured(served(), &cut(&reset(), 32).remove(0)),
     }
 }
 
@@ -341,6 +346,17 @@ fn to_the_gateway_itself(stack: bool) -> Counts {
     let permit = rule(Direction::Inbound, "0.0.0.0/0", "0.0.0.0/0", Action::Permit);
     let rig = Rig::with(Setup { stack, ..Setup::of(1) }, Plan::of(1).rules([permit]).done());
     in_rig(rig, WAN, &Ip::new("198.51.100.1", &wan(1, false), 17, datagram()).octets())
+}
+
+/// Belongs to no connection, and is never answered.
+fn reset() -> Vec<u8> {
+    Ip::new(&host(1, false), INTERNET, 6, tcp(4000, 443, 4, &[1; 20])).octets()
+}
+
+/// Comes to a gateway that does this with connections to port 443 of the internet.
+fn secured(action: TlsAction, packet: &[u8]) -> Counts {
+    let snapshot = Snapshot { tls: vec![tls_rule(443, action)], ..plan().done() };
+    in_rig(Rig::with(Setup::of(1), snapshot), LAN, packet)
 }
 
 /// A cable with room for one frame, and nobody takes it: a port keeps 128 more.

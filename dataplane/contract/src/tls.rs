@@ -35,7 +35,7 @@ pub struct TlsRule {
     pub extension: u16,
     /// The source is who sends the first SYN. Its upper layer is TCP, or TCP with ports.
     pub selector: Selector,
-    /// Zone of the port by which the first SYN came.
+    /// Zone of the port that leads to who sends the first SYN.
     pub zone: Option<ZoneId>,
     /// What becomes of the connection.
     pub action: TlsAction,
@@ -104,7 +104,7 @@ pub enum Notice {
         connection: ConnectionId,
         /// Name and extension of its rule.
         rule: (Name, u16),
-        /// See [`Snapshot::fingerprint`](crate::snapshot::Snapshot::fingerprint): the policy whose rule it is.
+        /// See [`crate::snapshot::Snapshot::fingerprint`]: the policy whose rule it is.
         fingerprint: String,
         /// Who sent the first SYN.
         client: SocketAddr,

@@ -13,6 +13,8 @@ pub enum Stage {
     Open,
     /// Filters.
     Classify,
+    /// TLS for connections whose ends know nothing of it.
+    Tls,
     /// Sealing ESP.
     Seal,
     /// Routes, neighbours, size.
@@ -149,4 +151,10 @@ verdicts! {
     NoFrame = "no_frame", Receive, true;
     /// The transmit ring was full.
     TransmitFull = "transmit_full", Transmit, true;
+    /// A segment of a connection that is ended here for TLS; what follows from it goes out as packets of its own.
+    Spliced = "spliced", Tls, false;
+    /// A segment of a connection that a rule for TLS refuses; it was answered with a reset within the rate limit.
+    TlsRefused = "tls_refused", Tls, true;
+    /// A fragment that may belong to a connection which is ended here for TLS.
+    TlsFragment = "tls_fragment", Tls, true;
 }

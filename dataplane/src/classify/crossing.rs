@@ -8,6 +8,8 @@
 //! | protected port | this host | yes | no |
 //! | this host | unprotected port | no | yes |
 //! | this host | protected port | no | no |
+//! | our splice, for one end of a connection | unprotected port | no | yes, as forwarded |
+//! | our splice | protected port or this host | no | no |
 
 use ravelin_contract::rule::{TunnelId, ZoneId};
 use ravelin_contract::selector::FlowKey;
@@ -60,7 +62,7 @@ impl Crossing {
             opens_tcp: packet.ip.opens_tcp,
             came_by,
             inbound: (!own && (outside || to_us)).then(|| side(packet.ingress, to_us)),
-            outbound: egress.filter(leaves).map(|port| side(port, own)),
+            outbound: egress.filter(leaves).map(|port| side(port, own && packet.origin != Origin::Spliced)),
         }
     }
 

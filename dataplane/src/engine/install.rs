@@ -166,8 +166,14 @@ fn compile(
     let (inbound, outbound) = entries(&snapshot.sas, built);
     let tunnels: Vec<Name> = snapshot.tunnels.into_iter().map(|tunnel| tunnel.name).collect();
     let numbered = tunnels.iter().cloned().zip((0..).map(TunnelId)).collect();
-    let source =
-        PolicySource { rules: snapshot.rules, zones: snapshot.zones, tunnels, settings: snapshot.filter };
+    let source = PolicySource {
+        rules: snapshot.rules,
+        zones: snapshot.zones,
+        tunnels,
+        settings: snapshot.filter,
+        tls: snapshot.tls,
+        fingerprint: snapshot.fingerprint.clone(),
+    };
     let filters = Policy::compile(source, workers, previous.map(|previous| &*previous.filters));
     let receives = inbound.iter().map(|entry| (entry.spi, entry.destination)).collect();
     let compiled = Compiled {

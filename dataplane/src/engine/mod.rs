@@ -11,6 +11,7 @@ mod ends;
 mod host;
 mod install;
 mod mode;
+mod tls;
 
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -28,6 +29,7 @@ use crate::table::forwarding::Forwarding;
 use crate::table::policy::Policy;
 use crate::table::publish::Publisher;
 use crate::table::{PortInfo, SaTable, Tables};
+use crate::worker::desk::Desk;
 use children::Children;
 use install::Installed;
 pub use mode::ModeFile;
@@ -118,6 +120,8 @@ pub struct Parts {
     pub publisher: Publisher<Tables>,
     /// Name of the cryptographic back end.
     pub crypto: String,
+    /// Between TLS connections and control.
+    pub desk: Arc<Desk>,
 }
 
 /// The one writer.
@@ -129,6 +133,7 @@ pub struct Engine {
     counters: Vec<Arc<WorkerCounters>>,
     events: Arc<Events>,
     crypto: String,
+    desk: Arc<Desk>,
     clock: Clock,
     surroundings: Arc<dyn Surroundings>,
     children: Mutex<Children>,
@@ -179,6 +184,7 @@ impl Engine {
             counters: parts.counters,
             events: parts.events,
             crypto: parts.crypto,
+            desk: parts.desk,
             clock: parts.clock,
             surroundings,
             children: Mutex::default(),

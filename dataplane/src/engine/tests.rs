@@ -13,6 +13,7 @@ use crate::esp::numbers::Numbers;
 use crate::esp::reservation::{STEP, Store};
 use crate::table::policy::PolicySource;
 use crate::table::publish;
+use crate::worker::desk::Desk;
 
 /// What the surroundings have heard, and whether the kernel refuses.
 #[derive(Default)]
@@ -92,6 +93,7 @@ impl Bench {
             surroundings: Box::new(Fake(Arc::clone(&heard))),
             publisher: publish::channel(Arc::new(first), 0).0,
             crypto: String::new(),
+            desk: Desk::new(0, vec![]).unwrap(),
         });
         Self { engine, heard, _state: state }
     }

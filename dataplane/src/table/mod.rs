@@ -11,6 +11,7 @@ pub mod publish;
 mod rule_counters;
 pub mod sa_table;
 mod sync;
+pub mod tls;
 mod tree;
 
 use std::sync::Arc;

@@ -10,8 +10,10 @@ use ravelin_contract::rule::{
     Action, Direction, FilterSettings, Fragments, Log, Opening, Routing, Rule, TunnelId, ZoneId,
 };
 use ravelin_contract::selector::FlowKey;
+use ravelin_contract::tls::TlsRule;
 
 use super::rule_counters::RuleCounters;
+use super::tls::TlsTable;
 use super::tree::{Coordinate, Entry, Key, Tree, trait_bits};
 
 /// What one crossing of the boundary asks the table.
@@ -53,6 +55,10 @@ pub struct PolicySource {
     pub tunnels: Vec<Name>,
     /// What holds for all of them.
     pub settings: FilterSettings,
+    /// TLS, in order.
+    pub tls: Vec<TlsRule>,
+    /// See [`ravelin_contract::snapshot::Snapshot::fingerprint`].
+    pub fingerprint: String,
 }
 
 /// The frozen table.
@@ -61,6 +67,7 @@ pub struct Policy {
     source: PolicySource,
     inbound: Table,
     outbound: Table,
+    tls: TlsTable,
     counters: RuleCounters,
 }
 
@@ -72,7 +79,8 @@ impl Policy {
         let counters = RuleCounters::new(&source, workers, before);
         let inbound = Table::build(&source.rules, Direction::Inbound);
         let outbound = Table::build(&source.rules, Direction::Outbound);
-        Self { source, inbound, outbound, counters }
+        let tls = TlsTable::compile(source.tls.clone(), source.fingerprint.clone());
+        Self { source, inbound, outbound, tls, counters }
     }
 
     /// The first rule that matches.
@@ -91,6 +99,11 @@ impl Policy {
     /// The rules in order.
     pub fn rules(&self) -> &[Rule] {
         &self.source.rules
+    }
+
+    /// Which connections are ended here.
+    pub fn tls(&self) -> &TlsTable {
+        &self.tls
     }
 
     /// What holds for all rules.

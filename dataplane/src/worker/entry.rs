@@ -4,6 +4,7 @@ use arrayvec::ArrayVec;
 use ravelin_contract::verdict::Verdict;
 
 use super::Worker;
+use super::handoff::Passage;
 use crate::frame::Frame;
 use crate::packet::{BURST, Origin, Packet, PortIndex, Route};
 use crate::port::HEADROOM;
@@ -52,12 +53,23 @@ impl Worker {
     pub(super) fn receive_handed_over(&mut self) -> bool {
         let mut any = false;
         while self.batch.packets.len() < BURST
-            && let Some((frame, ingress)) = self.post.receive(self.index, &mut self.pool, HEADROOM)
+            && let Some((frame, passage)) = self.post.receive(self.index, &mut self.pool, HEADROOM)
         {
-            self.admit(frame, ingress, Origin::Wire);
+            self.admit_handed_over(frame, passage);
             any = true;
         }
         any
+    }
+
+    /// What came under an SA of other tables cannot be said to have come by any tunnel.
+    fn admit_handed_over(&mut self, frame: Frame, Passage { ingress, opened }: Passage) {
+        let Some((sa, generation)) = opened else { return self.admit(frame, ingress, Origin::Wire) };
+        if generation != self.reader.current().generation {
+            return self.refuse(frame, ingress, Verdict::NoSuchSa);
+        }
+        let before = self.batch.packets.len();
+        self.admit(frame, ingress, Origin::Wire);
+        self.batch.packets[before..].iter_mut().for_each(|packet| packet.opened_by = Some(sa));
     }
 
     /// Takes a few packets of those that this host itself sends. One worker does, so that their order stays.

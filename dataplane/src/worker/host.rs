@@ -7,7 +7,7 @@
 use std::io;
 use std::sync::Arc;
 
-use super::handoff::Post;
+use super::handoff::{Passage, Post};
 use super::run::Bell;
 use crate::frame::{Frame, Pool};
 use crate::packet::PortIndex;
@@ -41,7 +41,7 @@ impl Host {
 
     /// Copies a packet towards the stack. False when there is no room.
     pub(super) fn deliver(&self, packet: &[u8], ingress: PortIndex) -> bool {
-        self.to_stack.send(0, ingress, packet)
+        self.to_stack.send(0, Passage::by(ingress), packet)
     }
 
     /// The next packet that the host sends, in a frame of `pool` at offset `start`.
@@ -66,7 +66,7 @@ impl Host {
 
     /// Copies a packet of the host towards the first worker. False when there is no room.
     pub fn send(&self, packet: &[u8]) -> bool {
-        self.from_stack.send(0, PortIndex(0), packet)
+        self.from_stack.send(0, Passage::by(PortIndex(0)), packet)
     }
 
     /// What the thread waits on.

@@ -1,5 +1,6 @@
 //! One core's work: it owns its rings, its frames and its memory of flows, and shares nothing that changes.
 
+pub mod desk;
 mod entry;
 mod finish;
 pub mod handoff;
@@ -16,15 +17,17 @@ use crate::forward::icmp_error::Limiter;
 use crate::forward::neighbour::{Asks, Neighbours};
 use crate::forward::{link, route, size};
 use crate::frame::Pool;
-use crate::packet::Batch;
+use crate::packet::{Batch, Packet};
 use crate::port::Port;
 use crate::reassemble::Reassembly;
 use crate::report::counter::WorkerCounters;
 use crate::report::events::{EventSink, Events};
 use crate::table::Tables;
 use crate::table::publish::Reader;
+use crate::tls::Tls;
 use crate::wiring::{TrunkIndex, Wiring};
-use handoff::Post;
+use desk::Desk;
+use handoff::{Passage, Post};
 use host::Host;
 use view::View;
 
@@ -32,6 +35,8 @@ use view::View;
 const KEEPALIVE_ROUND: u64 = 1_000_000_000;
 /// Breaths between two looks at the fill of the rings.
 const LOOK_AT_RINGS: u64 = 1024;
+/// Most batches that a breath adds for what TLS connections send; the rest has its turn in the next.
+const ROUNDS: usize = 16;
 
 /// What a worker is made of.
 pub struct Parts {
@@ -59,6 +64,10 @@ pub struct Parts {
     pub post: Arc<Post>,
     /// Packets for this host's own stack, and its own.
     pub host: Arc<Host>,
+    /// Between TLS connections and control.
+    pub desk: Arc<Desk>,
+    /// Its TLS connections.
+    pub tls: Tls,
 }
 
 /// A worker.
@@ -72,6 +81,7 @@ pub struct Worker {
     counters: Arc<WorkerCounters>,
     post: Arc<Post>,
     host: Arc<Host>,
+    desk: Arc<Desk>,
     pool: Pool,
     batch: Batch,
     events: EventSink,
@@ -86,6 +96,7 @@ struct Stages {
     neighbours: Neighbours,
     reassembly: Reassembly,
     limiter: Limiter,
+    tls: Tls,
     /// Position of the next SA to ask for a keepalive, and when SAs were last asked.
     keepalive: (u32, Now),
 }
@@ -100,6 +111,7 @@ impl Worker {
             neighbours: Neighbours::new(parts.asks),
             reassembly: Reassembly::default(),
             limiter: Limiter::new(now),
+            tls: parts.tls,
             keepalive: (0, now),
         };
         Self {
@@ -112,6 +124,7 @@ impl Worker {
             counters: parts.counters,
             post: parts.post,
             host: parts.host,
+            desk: parts.desk,
             pool: parts.pool,
             batch: Batch::default(),
             events: EventSink::new(parts.events),
@@ -122,7 +135,7 @@ impl Worker {
     /// One breath: what every trunk has received goes its whole way. Returns whether there was anything.
     pub fn breathe(&mut self) -> bool {
         let now = self.clock.read();
-        let mut worked = false;
+        let mut worked = self.take_orders();
         for number in 0..self.trunks.len() {
             worked |= self.receive(TrunkIndex(number as u8));
             self.carry(now);
@@ -131,6 +144,13 @@ impl Worker {
         worked |= self.receive_handed_over();
         self.make_keepalives(now);
         self.carry(now);
+        for _ in 0..ROUNDS {
+            if !self.stages.tls.is_busy() {
+                break;
+            }
+            self.carry(now);
+        }
+        self.desk.say(self.stages.tls.notices());
         for trunk in &mut self.trunks {
             trunk.flush(&mut self.pool);
         }
@@ -153,6 +173,15 @@ impl Worker {
         view.tell_unknown(batch);
         route::find(batch, &tables.forwarding);
         stages.decide(batch, tables, events, &mut *pool, (self.index, now));
+        let hand = |owner: usize, packet: &Packet| {
+            let opened = packet.opened_by.map(|sa| (sa, tables.generation));
+            let passage = Passage { ingress: packet.ingress, opened };
+            self.post.send(owner, passage, packet.frame.bytes())
+        };
+        if stages.tls.carry(batch, tables, now, pool, &hand) {
+            route::find(batch, &tables.forwarding);
+            stages.decide(batch, tables, events, &mut *pool, (self.index, now));
+        }
         let mut means = size::Means { now, pool, limiter: &mut stages.limiter };
         size::fit(batch, &view, &mut means);
         // What a stage has made, an ICMP error, is routed and judged like any other packet.
@@ -164,6 +193,16 @@ impl Worker {
         size::cut_sealed(batch, pool);
         link::dress(batch, now, (&tables.forwarding, wiring), pool, &mut stages.neighbours);
         self.finish();
+    }
+
+    /// What control wants of TLS connections. Returns whether there was anything.
+    fn take_orders(&mut self) -> bool {
+        let mut any = false;
+        while let Some(command) = self.desk.next_order(self.index) {
+            self.stages.tls.order(command);
+            any = true;
+        }
+        any
     }
 
     /// As many of the SAs as the time since the last look asks for, and each SA by one worker alone. Where there is no
@@ -210,9 +249,12 @@ impl Worker {
         self.stages.neighbours.waiting() > 0 || self.trunks.iter().any(|trunk| trunk.rings()[2].0 > 0)
     }
 
-    /// Whether other workers have handed packets over, or the host has sent some.
+    /// Whether there is work that came by no port.
     fn has_post(&self) -> bool {
-        !self.post.is_empty(self.index) || (self.index == 0 && self.host.has_sent())
+        !self.post.is_empty(self.index)
+            || self.desk.has_orders(self.index)
+            || self.stages.tls.is_busy()
+            || (self.index == 0 && self.host.has_sent())
     }
 
     /// What to wait on when idle.
@@ -220,9 +262,10 @@ impl Worker {
         self.trunks.iter().map(|trunk| &**trunk)
     }
 
-    /// Frames that are neither free nor in a ring: held for neighbours or for missing fragments.
+    /// Frames that are neither free nor in a ring: held for neighbours, for missing fragments, or by TLS connections.
     pub fn frames_held(&self) -> usize {
-        self.stages.neighbours.waiting() + self.stages.reassembly.held()
+        let Stages { neighbours, reassembly, tls, .. } = &self.stages;
+        neighbours.waiting() + reassembly.held() + tls.frames_held()
     }
 
     /// Free frames.

@@ -83,6 +83,12 @@ impl Bell {
     }
 }
 
+impl AsFd for Bell {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.descriptor()
+    }
+}
+
 /// Breathes until told to stop.
 pub fn live(worker: &mut Worker, bell: &Bell, idle: Idle) {
     let mut quiet = 0u32;

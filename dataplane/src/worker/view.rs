@@ -10,7 +10,7 @@ use ravelin_contract::rule::TunnelId;
 use ravelin_contract::selector::{FlowKey, protocol};
 use ravelin_contract::verdict::Verdict;
 
-use super::handoff::Post;
+use super::handoff::{Passage, Post};
 use crate::clock::Now;
 use crate::esp::inbound;
 use crate::esp::lookup::{End, Lookup};
@@ -105,7 +105,7 @@ impl<'a> View<'a> {
             let Some(spi) = inbound::spi(packet, self) else { continue };
             let owner = spi as usize % workers;
             if owner != worker {
-                let sent = post.send(owner, packet.ingress, packet.frame.bytes());
+                let sent = post.send(owner, Passage::by(packet.ingress), packet.frame.bytes());
                 packet.end(if sent { Verdict::HandedOff } else { Verdict::HandOffFull });
             }
         }

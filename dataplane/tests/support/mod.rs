@@ -38,10 +38,15 @@ use ravelin_dataplane::table::forwarding::Forwarding;
 use ravelin_dataplane::table::forwarding::view::View;
 use ravelin_dataplane::table::policy::{Policy, PolicySource};
 use ravelin_dataplane::table::publish;
+use ravelin_dataplane::tls::Tls;
 use ravelin_dataplane::wiring::{Place, TrunkIndex, Wiring};
+use ravelin_dataplane::worker::desk::Desk;
 use ravelin_dataplane::worker::handoff::Post;
 use ravelin_dataplane::worker::host::Host;
 use ravelin_dataplane::worker::{self, Worker};
+
+/// TLS connections of each worker.
+const TLS_CONNECTIONS: u32 = 64;
 
 /// The ports of every gateway here.
 pub const LAN: usize = 0;
@@ -181,6 +186,7 @@ impl Rig {
         let counters: Vec<_> =
             (0..setup.workers).map(|core| Arc::new(WorkerCounters::new(core as u32, 2))).collect();
         let (events, asks, heard) = (Events::new(), asks(), Listener::default());
+        let desk = Desk::new(setup.workers, vec![]).unwrap();
         let engine = Engine::new(Parts {
             defaults,
             ports: network::ports(&setup),
@@ -195,6 +201,7 @@ impl Rig {
             surroundings: Box::new(heard.clone()),
             publisher,
             crypto: ravelin_crypto_accel::back_end().to_owned(),
+            desk: Arc::clone(&desk),
         });
         let post = Arc::new(Post::new(setup.workers, setup.frame_size.into()));
         let host =
@@ -206,12 +213,14 @@ impl Rig {
             let ((lan, lan_plug), (wan, wan_plug)) = (cable(), cable());
             plugs.push([lan_plug, wan_plug]);
             let trunks: Vec<Box<dyn Port>> = vec![Box::new(lan), Box::new(wan)];
+            let pool = Pool::in_memory(setup.frames, setup.frame_size);
+            let tls = Tls::new((index, setup.workers), TLS_CONNECTIONS, &pool, clock.read()).unwrap();
             workers.push(Worker::new(worker::Parts {
                 index,
                 workers: setup.workers,
                 clock,
                 reader,
-                pool: Pool::in_memory(setup.frames, setup.frame_size),
+                pool,
                 trunks,
                 wiring: Arc::clone(&wiring),
                 counters,
@@ -219,6 +228,8 @@ impl Rig {
                 asks: Arc::clone(&asks),
                 post: Arc::clone(&post),
                 host: Arc::clone(&host),
+                desk: Arc::clone(&desk),
+                tls,
             }));
         }
         Self {

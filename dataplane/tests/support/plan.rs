@@ -7,9 +7,11 @@ use ravelin_contract::sa::{Mode, Sa, Sending, Side, Spi, Transform};
 use ravelin_contract::secret::Secret;
 use ravelin_contract::selector::{Selector, Upper};
 use ravelin_contract::snapshot::{Snapshot, Tunnel};
+use ravelin_contract::tls::{Secure, TlsAction, TlsRule, Truncation};
+use ravelin_contract::tls_session::Role;
 
 use super::esp_support::{Kind, octets};
-use super::network::{ip, lan_prefix, wan};
+use super::network::{INTERNET, ip, lan_prefix, wan};
 
 /// AES-GCM with a 128-bit key, in a tunnel over IPv4.
 pub fn gcm() -> Kind {
@@ -148,4 +150,19 @@ pub fn text((address, length): (String, u8)) -> String {
 
 pub fn udp_to(port: u16) -> Upper {
     Upper::Ports { protocol: 17, source: NumberRange::ALL, destination: NumberRange::single(port) }
+}
+
+/// We speak TLS for a server.
+pub fn served() -> TlsAction {
+    TlsAction::Secure(Secure { role: Role::Server, patience_ms: 1_000, truncation: Truncation::Reset })
+}
+
+/// For connections to this port of the internet.
+pub fn tls_rule(port: u16, action: TlsAction) -> TlsRule {
+    let selector = Selector {
+        source: range("0.0.0.0/0"),
+        destination: range(&format!("{INTERNET}/32")),
+        upper: Upper::Ports { protocol: 6, source: NumberRange::ALL, destination: NumberRange::single(port) },
+    };
+    TlsRule { name: Name::new("web").unwrap(), extension: 1, selector, zone: None, action }
 }

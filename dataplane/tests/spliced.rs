@@ -1,0 +1,102 @@
+//! Which segments leave the batch for the TLS splice, and how both legs of a connection meet.
+#![allow(clippy::unwrap_used, reason = "this is test code, which the lint sees only in test functions")]
+
+mod support;
+
+use ravelin_contract::rule::Action;
+use ravelin_contract::snapshot::Snapshot;
+use ravelin_contract::tls::TlsAction;
+use ravelin_contract::verdict::Verdict;
+use support::network::{INTERNET, framed, host};
+use support::plan::{Plan, both, served, tls_rule};
+use support::samples::{Ip, internet_checksum, tcp};
+use support::{Counts, LAN, Rig, Setup, WAN};
+
+const SYN: u8 = 2;
+const RST: u8 = 4;
+const ACK: u8 = 16;
+
+fn rig(workers: usize, action: Option<TlsAction>) -> Rig {
+    let permit = both("10.1.0.0/24", &format!("{INTERNET}/32"), Action::Permit);
+    let tls = action.map(|action| tls_rule(443, action)).into_iter().collect();
+    let snapshot = Snapshot { tls, ..Plan::of(1).rules(permit).done() };
+    Rig::with(Setup { workers, ..Setup::of(1) }, snapshot)
+}
+
+/// A segment without data and with a right checksum, as an IP packet.
+fn segment(source: (&str, u16), destination: (&str, u16), flags: u8) -> Vec<u8> {
+    let mut segment = tcp(source.1, destination.1, flags, &[]);
+    if flags & ACK != 0 {
+        segment[11] = 2;
+    }
+    let address = |text: &str| text.parse::<std::net::Ipv4Addr>().unwrap().octets();
+    let pseudo = [&address(source.0)[..], &address(destination.0), &[0, 6, 0, segment.len() as u8]].concat();
+    let checksum = internet_checksum(&[&pseudo[..], &segment].concat());
+    segment[16..18].copy_from_slice(&checksum.to_be_bytes());
+    Ip::new(source.0, destination.0, 6, segment).octets()
+}
+
+fn out(client_port: u16, port: u16, flags: u8) -> Vec<u8> {
+    segment((&host(1, false), client_port), (INTERNET, port), flags)
+}
+
+fn back(client_port: u16, port: u16, flags: u8) -> Vec<u8> {
+    segment((INTERNET, port), (&host(1, false), client_port), flags)
+}
+
+fn counted(action: Option<TlsAction>, port: usize, packet: &[u8]) -> Counts {
+    let mut rig = rig(1, action);
+    let counts = rig.counted(|rig| rig.receive(port, packet));
+    rig.assert_no_frame_lost();
+    counts
+}
+
+#[test]
+fn only_connections_of_a_rule_are_ended_here() {
+    let forwarded: Counts = [(Verdict::Forwarded, 1)].into();
+    for action in [None, Some(TlsAction::Pass)] {
+        assert_eq!(counted(action, LAN, &out(4000, 443, SYN)), forwarded);
+    }
+    assert_eq!(counted(Some(served()), LAN, &out(4000, 80, SYN)), forwarded);
+    let spliced: Counts = [(Verdict::Spliced, 1)].into();
+    assert_eq!(counted(Some(served()), LAN, &out(4000, 443, RST)), spliced);
+    assert_eq!(counted(Some(served()), WAN, &back(4000, 443, RST)), spliced, "from its other end, too");
+}
+
+#[test]
+fn a_connection_that_a_rule_refuses_hears_a_reset() {
+    let mut rig = rig(1, Some(TlsAction::Refuse));
+    rig.receive(LAN, &out(4000, 443, SYN));
+    let answers = rig.sent(LAN);
+    assert_eq!(answers.len(), 1);
+    assert_eq!(answers[0][20 + 13] & RST, RST);
+    assert!(rig.sent(WAN).is_empty());
+}
+
+#[test]
+fn a_segment_of_a_connection_that_is_not_known_is_answered_and_goes_nowhere() {
+    let mut rig = rig(1, Some(served()));
+    rig.receive(LAN, &out(4000, 443, ACK));
+    assert_eq!(rig.sent(LAN).len(), 1);
+    assert!(rig.sent(WAN).is_empty());
+}
+
+/// Whichever worker a card gives each packet to.
+#[test]
+fn both_legs_meet_on_one_worker() {
+    let mut handed = 0;
+    for client_port in 4000..4016 {
+        let mut rig = rig(2, Some(served()));
+        let give = |rig: &mut Rig, worker: usize, port: usize, packet: &[u8]| {
+            let frame = framed(&rig.setup, port, packet);
+            assert!(rig.plugs[worker][port].feed(&frame));
+            (0..3).for_each(|_| rig.breathe());
+        };
+        let counts = rig.counted(|rig| give(rig, 0, LAN, &out(client_port, 443, SYN)));
+        handed += counts.get(&Verdict::HandedOff).copied().unwrap_or(0);
+        assert_eq!(rig.sent(WAN).len(), 1, "the SYN goes on: {counts:?}");
+        give(&mut rig, 1, WAN, &back(client_port, 443, SYN | ACK));
+        assert_eq!(rig.sent(LAN).len(), 1, "so does its answer");
+    }
+    assert!((1..16).contains(&handed), "{handed} of 16 belonged to the other worker");
+}
