@@ -47,6 +47,9 @@ impl Gateway {
         };
         copy("default-filters.toml", "default-filters.toml")?;
         copy("ipsec.toml", &policy)?;
+        if from.join("attls.toml").exists() {
+            copy("attls.toml", "attls.toml")?;
+        }
         if from.join("keys.toml").exists() {
             copy("keys.toml", "keys.toml")?;
             fs::set_permissions(directory.join("keys.toml"), Permissions::from_mode(0o600))?;

@@ -91,7 +91,7 @@ fn control_and_dataplane_do_not_know_each_other() {
 
 #[test]
 fn stages_do_not_know_the_worker_and_the_worker_not_the_engine() {
-    let stages = ["esp", "classify", "forward", "port", "table", "wire", "report"];
+    let stages = ["esp", "classify", "forward", "port", "table", "tls", "wire", "report"];
     let found = offenders(|name, text| {
         let in_stage = stages.iter().any(|stage| name.starts_with(&format!("dataplane/src/{stage}/")));
         let upwards = ["crate::worker", "crate::engine", "crate::gateway", "crate::inbox"];
