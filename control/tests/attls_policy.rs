@@ -124,7 +124,9 @@ fn priorities_come_before_names_and_names_before_the_order_of_the_file() {
         rule("high", Some(2_000_000_000), 6),
     ];
     let compiled = load(&text.concat());
-    let names: Vec<_> = compiled.snapshot.tls.iter().map(|rule| rule.name.as_str()).collect();
+    let mut names: Vec<_> = compiled.snapshot.tls.iter().map(|rule| rule.name.as_str()).collect();
+    // Each stands there for both families.
+    names.dedup();
     assert_eq!(names, ["high", "a", "b", "low", "z", "y"]);
     assert!(
         compiled.attls.plans.is_empty() && compiled.snapshot.tls.iter().all(|r| r.action == TlsAction::Pass)

@@ -10,6 +10,7 @@ use ravelin_contract::sa::*;
 use ravelin_contract::secret::Secret;
 use ravelin_contract::selector::{Selector, Upper};
 use ravelin_contract::snapshot::Tunnel;
+use ravelin_contract::tls::{ConnectionId, Order};
 use ravelin_contract::tls_session as tls;
 
 fn hex(message: &impl serde::Serialize) -> String {
@@ -65,6 +66,10 @@ fn settings() -> FilterSettings {
     FilterSettings { log: true, log_implicit: false, implicit_discard: Discard::Icmp, pre_decap: true }
 }
 
+fn connection() -> ConnectionId {
+    ConnectionId { worker: 1, slot: 2, serial: 3 }
+}
+
 #[test]
 fn requests() {
     let golden = [
@@ -76,15 +81,18 @@ fn requests() {
             Request::Rules(vec![rule()]),
             "0401037765620201000a010000000a0100ff000a020000000a0200ff020600ffff03bb03bb030101010001020303",
         ),
-        (Request::Commit, "06"),
-        (Request::UseDefaultFilters, "07"),
-        (Request::UsePolicy, "08"),
-        (Request::Status, "09"),
-        (Request::Ports, "0a"),
-        (Request::ListRules { from: 300 }, "0bac02"),
-        (Request::ListSas { from: 0 }, "0c00"),
-        (Request::TakeEvents, "0d"),
-        (Request::Interfaces, "11"),
+        (Request::TlsRules(vec![]), "0600"),
+        (Request::Commit, "07"),
+        (Request::UseDefaultFilters, "08"),
+        (Request::UsePolicy, "09"),
+        (Request::Status, "0a"),
+        (Request::Ports, "0b"),
+        (Request::ListRules { from: 300 }, "0cac02"),
+        (Request::ListSas { from: 0 }, "0d00"),
+        (Request::TakeEvents, "0e"),
+        (Request::Interfaces, "12"),
+        (Request::TakeTlsNotices { wait_ms: 5 }, "1305"),
+        (Request::TlsOrders(vec![Order::End { connection: connection() }]), "140105010203"),
     ];
     for (message, octets) in golden {
         assert_eq!(hex(&message), octets, "{message:?}");
@@ -146,13 +154,13 @@ fn negotiated_sas() {
         Change::Remove(spi(0x1001)),
     ];
     let octets = concat!(
-        "0e07040006612d746f2d6201740000c000020100c63364010194239523140101000000000000ffffffff000000000000",
+        "0f07040006612d746f2d6201740000c000020100c63364010194239523140101000000000000ffffffff000000000000",
         "ffffffff0081200010070707070707070707070707070707070102030480088240001007070707070707070707070707",
         "0707070102030400012e014080010101e807000001d00f000000010301812002812000c000020100c633640100038120"
     );
     assert_eq!(hex(&Request::ChangeChildren { incarnation: 7, changes }), octets);
-    assert_eq!(hex(&Request::Children(vec![spi(0x1001)])), "0f018120");
-    assert_eq!(hex(&Request::ListChildren { after: None }), "1000");
+    assert_eq!(hex(&Request::Children(vec![spi(0x1001)])), "10018120");
+    assert_eq!(hex(&Request::ListChildren { after: None }), "1100");
     let usage = Usage { packets: 1, octets: 100, idle_ms: Some(5) };
     let status = ChildStatus {
         spi: spi(0x1001),
@@ -170,7 +178,7 @@ fn negotiated_sas() {
         hex(&Reply::Children(vec![status])),
         "09018120824006612d746f2d62017400c000020100c63364010001000000000000ffffffff013c01640105000000"
     );
-    assert_eq!(hex(&Reply::Refused(ChildFault::Unknown(spi(0x1001)).into())), "0307058120");
+    assert_eq!(hex(&Reply::Refused(ChildFault::Unknown(spi(0x1001)).into())), "0308058120");
     let of = |happening| Event::Child { spi: spi(0x1001), name: name("c"), happening };
     let events = vec![
         of(Happening::Used),
