@@ -213,7 +213,10 @@ fn agent(place: &Path) -> Arc<Agent> {
         files,
         Site::with(&zones),
         &place.join("state"),
-        (ravelin_control::ike::door().unwrap().0, ravelin_control::attls::door(&Rings::at(place.join("rings"))).0),
+        (
+            ravelin_control::ike::door().unwrap().0,
+            ravelin_control::attls::door(&Rings::at(place.join("rings"))).0,
+        ),
     ))
 }
 
