@@ -250,7 +250,7 @@ fn entries(sas: &[Sa], built: &[Built]) -> Entries {
                 inbound.push(InboundEntry { spi, destination: sa.local, tunnel, sa: built });
             }
             Built::Outbound(built) => {
-                let (destination, selectors) = (sa.remote, sa.selectors.as_slice().into());
+                let (destination, selectors) = (sa.remote, Arc::clone(built.selectors()));
                 outbound.push(OutboundEntry { spi, destination, tunnel, selectors, worker: None, sa: built });
             }
         }

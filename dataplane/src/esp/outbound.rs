@@ -255,7 +255,7 @@ fn encrypt_then_mac(key: &etm::Key, claim: &Claim<'_>, number: Number, octets: &
     let (sa, parts) = (claim.sa, claim.parts);
     let high = upper_half(number.get());
     let after: &[u8] = if sa.extended { &high } else { &[] };
-    let iv = sa.ivs.iv(number);
+    let iv = sa.ivs.as_ref()?.iv(number);
     let travels = &iv.octets()[..key.iv_len()];
     octets.get_mut(parts.text_at - travels.len()..parts.text_at)?.copy_from_slice(travels);
     let view = parts.etm(octets)?;

@@ -22,7 +22,7 @@ use super::outer::Outer;
 use super::path_mtu::PathMtu;
 use super::replay::Window;
 use super::sequence::{Sequence, last_number};
-use super::suite::Suite;
+use super::suite::{Cipher, Suite};
 use crate::clock::Now;
 use crate::wire::udp;
 
@@ -80,7 +80,7 @@ struct Facts {
     algorithm: &'static str,
     extended: bool,
     origin: Origin,
-    selectors: Box<[Selector]>,
+    selectors: Arc<[Selector]>,
     side: Side,
 }
 
@@ -298,8 +298,8 @@ pub struct OutboundSa {
     /// Source and destination port when UDP carries it.
     pub(super) ports: Option<(u16, u16)>,
     pub(super) sending: Sending,
-    /// Makes IVs for CBC; the other algorithms leave it alone.
-    pub(super) ivs: iv::Generator,
+    /// Makes IVs for CBC; AEAD needs none.
+    pub(super) ivs: Option<iv::Generator>,
     pub(super) sequence: Arc<Sequence>,
     pub(super) sent: Arc<Sent>,
     facts: Facts,
@@ -318,8 +318,8 @@ impl OutboundSa {
         sent: Arc<Sent>,
         seed: &[u8; 16],
     ) -> Result<Self, KeyError> {
+        let suite = Suite::new(&sa.transform)?;
         Ok(Self {
-            suite: Suite::new(&sa.transform)?,
             spi: sa.spi.get(),
             mode: sa.mode,
             extended: sa.extended_sequence,
@@ -329,7 +329,8 @@ impl OutboundSa {
                 Carrier::Udp { local_port, remote_port, .. } => Some((local_port, remote_port)),
             },
             sending: sending.clone(),
-            ivs: iv::Generator::new(seed),
+            ivs: matches!(suite.cipher, Cipher::Etm(_)).then(|| iv::Generator::new(seed)),
+            suite,
             sequence,
             sent,
             facts: Facts::of(sa),
@@ -354,6 +355,11 @@ impl OutboundSa {
     /// Packets and octets sealed.
     pub fn traffic(&self) -> (u64, u64) {
         self.sent.traffic.read()
+    }
+
+    /// What may travel under it.
+    pub fn selectors(&self) -> &Arc<[Selector]> {
+        &self.facts.selectors
     }
 
     /// The numbers of its key.

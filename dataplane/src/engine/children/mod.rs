@@ -185,7 +185,7 @@ impl Held {
     fn outbound_entry(&self, policy: &Compiled) -> Option<OutboundEntry<OutboundSa>> {
         let tunnel = policy.tunnel(&self.child.tunnel).filter(|_| self.turn.is_some())?;
         let (spi, destination) = (self.child.outbound.spi.get(), self.child.path.remote);
-        let selectors = self.child.selectors.as_slice().into();
+        let selectors = Arc::clone(self.outbound.selectors());
         let (worker, sa) = (self.child.worker, Arc::clone(&self.outbound));
         Some(OutboundEntry { spi, destination, tunnel, selectors, worker, sa })
     }
