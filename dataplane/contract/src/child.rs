@@ -226,7 +226,8 @@ pub struct Usage {
     pub packets: u64,
     /// Octets of them.
     pub octets: u64,
-    /// Milliseconds since the last, to within [`limits::CHILD_LOOK_MS`]; `None` when there was none.
+    /// Milliseconds since the last, `None` when there was none. Pairs that rest are looked at rarely: it may be less by
+    /// [`limits::CHILD_LOOK_MS`], or by a quarter of the rest before and at most five seconds.
     pub idle_ms: Option<u64>,
 }
 
