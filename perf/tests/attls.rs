@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on ends")]
 
 use std::fs;
+use std::net::IpAddr;
 use std::path::Path;
 use std::process::{Command, ExitStatus};
 use std::time::Duration;
@@ -145,27 +146,33 @@ impl Stand {
 
     /// An application at site a fetches from the partner, in clear as it believes.
     fn ask(&self) -> Output {
-        let url = format!("http://{}:{ASKED}/file", self.sites.b.site_v4);
+        self.ask_at(&self.sites.b.site_v4.to_string())
+    }
+
+    fn ask_at(&self, host: &str) -> Output {
+        let url = format!("http://{host}:{ASKED}/file");
         run(&mut curl(&self.sites.a.site, &self.lab().file("asked"), &url, &[]), 70 * SECOND).unwrap()
     }
 
     /// A client at site b that fetches from site a by TLS.
-    fn visitor(&self, path: &str, more: &[&str]) -> Command {
+    fn visitor(&self, to: IpAddr, path: &str, more: &[&str]) -> Command {
         let root = self.gateway.file("root.pem");
-        let resolve = format!("web.example:{SERVED}:{}", self.sites.a.site_v4);
+        let to = if to.is_ipv6() { format!("[{to}]") } else { to.to_string() };
+        let resolve = format!("web.example:{SERVED}:{to}");
         let options = ["--cacert", root.to_str().unwrap(), "--resolve", &resolve];
         let url = format!("https://web.example:{SERVED}/{path}");
         curl(&self.sites.b.site, &self.lab().file("visited"), &url, &[&options, more].concat())
     }
 
     fn visit(&self, more: &[&str]) -> Output {
-        run(&mut self.visitor("file", more), 70 * SECOND).unwrap()
+        run(&mut self.visitor(self.sites.a.site_v4, "file", more), 70 * SECOND).unwrap()
     }
 
     /// A visit that takes some seconds, and has begun to get its file.
     fn begin_slow_visit(&self) -> Process {
         let _ = fs::remove_file(self.lab().file("visited"));
-        let mut command = self.visitor("file", &["--limit-rate", "5M", "--max-time", "20"]);
+        let mut command =
+            self.visitor(self.sites.a.site_v4, "file", &["--limit-rate", "5M", "--max-time", "20"]);
         let visit = Process::spawn("visit", &mut command, &self.lab().file("visit.log")).unwrap();
         let has_begun = || fs::metadata(self.lab().file("visited")).is_ok_and(|file| file.len() > 1_000_000);
         wait_until("the visit to get something", 30 * SECOND, has_begun).unwrap();
@@ -212,7 +219,10 @@ fn programs_that_know_no_tls_speak_it() {
     for version in ["-tls1_3", "-tls1_2"] {
         let _partner = stand.partner(&[version]);
         stand.assert_whole("asked", stand.ask().status);
+        stand.assert_whole("asked", stand.ask_at(&format!("[{}]", stand.sites.b.site_v6)).status);
     }
+    let mut visitor = stand.visitor(stand.sites.a.site_v6, "file", &[]);
+    stand.assert_whole("visited", run(&mut visitor, 70 * SECOND).unwrap().status);
     assert_sealed(capture.stop().unwrap());
 }
 
@@ -223,6 +233,8 @@ fn a_running_connection_needs_no_control_and_none_is_bared_without_the_packet_pr
     let _web = stand.web();
 
     let mut visit = stand.begin_slow_visit();
+    let standing = stand.gateway.ravelin("attls connections").unwrap();
+    assert!(standing.contains("web") && standing.contains("TLSv1.3"), "{standing}");
     stand.gateway.kill_control().unwrap();
     stand.assert_whole("visited", visit.wait(60 * SECOND).unwrap());
     stand.gateway.start_control().unwrap();
@@ -265,7 +277,7 @@ fn many_small_requests_each_on_a_connection_of_its_own() {
     let stand = Stand::build("attlsmany");
     fs::write(stand.lab().file("small"), "a few words\n").unwrap();
     let _web = stand.web();
-    let mut visitor = stand.visitor("small?[1-300]", &["--no-keepalive", "--http1.0"]);
+    let mut visitor = stand.visitor(stand.sites.a.site_v4, "small?[1-300]", &["--no-keepalive", "--http1.0"]);
     let output = run(&mut visitor, 70 * SECOND).unwrap();
     assert!(output.status.success(), "{output:?}\n{}", stand.gateway.control_log());
 }
