@@ -81,6 +81,15 @@ fn a_segment_of_a_connection_that_is_not_known_is_answered_and_goes_nowhere() {
     assert!(rig.sent(WAN).is_empty());
 }
 
+/// A record adds at most 29 octets to its content; so what an end sends in one segment goes out in one.
+#[test]
+fn ends_are_told_of_a_smaller_segment_than_the_link_takes() {
+    let mut rig = rig(1, Some(served()));
+    rig.receive(LAN, &out(4000, 443, SYN));
+    let syn = rig.sent(WAN).remove(0);
+    assert_eq!(syn[40..44], [2, 4, 5, 151], "1,500 octets less headers less 29 are 1,431");
+}
+
 /// Whichever worker a card gives each packet to.
 #[test]
 fn both_legs_meet_on_one_worker() {

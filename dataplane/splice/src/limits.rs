@@ -19,6 +19,9 @@ pub struct Limits {
     pub headroom: u16,
     /// Largest IP packet towards client and server.
     pub mtu: [u16; 2],
+    /// Octets by which the largest segment that we announce is below what the link takes, so that what a relay puts around a
+    /// received segment still fits one that is sent.
+    pub growth: u16,
     /// Resets in answer to segments without a flow, per second.
     pub resets_per_second: u32,
     /// Milliseconds after which a half-open connection is forgotten.
@@ -51,6 +54,7 @@ impl Default for Limits {
             reserve: 256,
             headroom: 160,
             mtu: [1_500; 2],
+            growth: 0,
             resets_per_second: 100,
             opening_ms: 75_000,
             time_wait_ms: 60_000,

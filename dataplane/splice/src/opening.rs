@@ -138,7 +138,7 @@ impl Opening {
         half.asked_at = half.asked_at.or(Some(now.stamp()));
         let half = self.halves[to as usize];
         let offer = Offer {
-            mss: self.largest(to, limits),
+            mss: self.largest(to, limits).saturating_sub(limits.growth).max(LEAST_MSS),
             scale: self.offers(to, |half| half.scale.is_some()).then_some(limits.scale),
             sack: self.offers(to, |half| half.sack),
         };

@@ -79,6 +79,7 @@ impl Tls {
             openings: connections.clamp(64, 4096),
             reserve: pool.total() / 4,
             headroom: HEADROOM,
+            growth: GROWTH,
             secret: random(),
             ..Limits::default()
         };
@@ -297,6 +298,10 @@ impl Tls {
 
 /// Octets before the data of a frame that the splice fills: TCP's header. All other headers go before the copy.
 const HEADROOM: u16 = 64;
+
+/// What a record adds to its content, at most: header, explicit nonce of TLS 1.2, tag (RFC 5288 3). So what the application
+/// sends in one segment goes out in one.
+const GROWTH: u16 = 29;
 
 /// What becomes of a segment that belongs to no connection of ours. One that does not open a connection may come from
 /// either end.
