@@ -50,6 +50,18 @@ const SHARE: u32 = 16;
 /// Least buffers.
 const LEAST_BUFFERS: u32 = 64;
 
+/// What this stage uses up, looks things up in, and tells.
+pub struct Means<'a> {
+    /// Rules, routes, ports.
+    pub tables: &'a Tables,
+    /// Time of the breath.
+    pub now: Now,
+    /// Frames.
+    pub pool: &'a mut Pool,
+    /// Gives a packet to the worker that owns its connection; says whether that had room.
+    pub hand: &'a dyn Fn(usize, &Packet) -> bool,
+}
+
 /// The connections of one worker.
 pub struct Tls {
     splice: Splice<Slot, Records>,
@@ -102,58 +114,37 @@ impl Tls {
     ///
     /// In the place of what was taken stay empty frames, ended with `Spliced`. Others end with `TlsRefused` or
     /// `TlsFragment`.
-    ///
-    /// `hand` gives a packet to the worker that owns its connection, and says whether that had room.
-    pub fn carry(
-        &mut self,
-        batch: &mut Batch,
-        tables: &Tables,
-        now: Now,
-        pool: &mut Pool,
-        hand: &dyn Fn(usize, &Packet) -> bool,
-    ) -> bool {
-        if tables.policy.tls().is_empty() && self.is_idle() {
+    pub fn carry(&mut self, batch: &mut Batch, means: &mut Means<'_>) -> bool {
+        if means.tables.policy.tls().is_empty() && self.is_idle() {
             return false;
         }
-        self.take(batch, tables, now, pool, hand);
-        self.work(tables, now, pool);
-        self.emit(batch, tables, pool)
+        self.take(batch, means);
+        self.work(means);
+        self.emit(batch, means)
     }
 
-    fn take(
-        &mut self,
-        batch: &mut Batch,
-        tables: &Tables,
-        now: Now,
-        pool: &mut Pool,
-        hand: &dyn Fn(usize, &Packet) -> bool,
-    ) {
+    fn take(&mut self, batch: &mut Batch, means: &mut Means<'_>) {
         for packet in batch.travelling() {
             let permitted = matches!(packet.decision, Decision::Clear | Decision::Protect(_));
             let tcp = packet.ip.flow.protocol == protocol::TCP;
             if tcp && permitted && !packet.sealed && packet.origin != Origin::Spliced {
-                self.consider(packet, tables, now, pool, hand);
+                self.consider(packet, means);
             }
         }
     }
 
-    fn consider(
-        &mut self,
-        packet: &mut Packet,
-        tables: &Tables,
-        now: Now,
-        pool: &mut Pool,
-        hand: &dyn Fn(usize, &Packet) -> bool,
-    ) {
-        let table = tables.policy.tls();
+    fn consider(&mut self, packet: &mut Packet, means: &mut Means<'_>) {
+        let Means { tables, now, pool, hand } = means;
+        let ends = segment::ends(&packet.ip.flow);
+        let is_known = ends.is_some_and(|(from, to)| self.splice.has(from, to));
         if packet.ip.fragment != Fragment::Whole {
-            if table.may_concern(&packet.ip.flow) {
+            if is_known || tables.policy.tls().may_concern(&packet.ip.flow) {
                 packet.end(Verdict::TlsFragment);
             }
             return;
         }
-        let Some((from, to)) = segment::ends(&packet.ip.flow) else { return };
-        let action = match self.splice.has(from, to) {
+        let Some((from, to)) = ends else { return };
+        let action = match is_known {
             true => None,
             false => match action(packet.ip.opens_tcp, from, to, tables) {
                 Some(TlsAction::Pass) | None => return,
@@ -169,15 +160,16 @@ impl Tls {
         let arrival = segment::arrival(packet, stand_in);
         if action == Some(TlsAction::Refuse) {
             packet.end(Verdict::TlsRefused);
-            self.splice.turn_away(at(now), arrival, &mut Slots(pool));
+            self.splice.turn_away(at(*now), arrival, &mut Slots(pool));
         } else {
             packet.end(Verdict::Spliced);
-            self.splice.receive(at(now), arrival, &mut Slots(pool));
+            self.splice.receive(at(*now), arrival, &mut Slots(pool));
         }
     }
 
     /// Does what is due, connection by connection.
-    fn work(&mut self, tables: &Tables, now: Now, pool: &mut Pool) {
+    fn work(&mut self, means: &mut Means<'_>) {
+        let Means { tables, now, ref mut pool, .. } = *means;
         self.splice.expire(at(now), &mut Slots(pool));
         self.admit(tables, now);
         self.look_at_handshakes(now);
@@ -277,7 +269,8 @@ impl Tls {
         });
     }
 
-    fn emit(&mut self, batch: &mut Batch, tables: &Tables, pool: &mut Pool) -> bool {
+    fn emit(&mut self, batch: &mut Batch, means: &mut Means<'_>) -> bool {
+        let Means { tables, pool, .. } = means;
         let before = batch.packets.len();
         while !batch.packets.is_full()
             && pool.free() > 0

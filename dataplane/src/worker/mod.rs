@@ -24,7 +24,7 @@ use crate::report::counter::WorkerCounters;
 use crate::report::events::{EventSink, Events};
 use crate::table::Tables;
 use crate::table::publish::Reader;
-use crate::tls::Tls;
+use crate::tls::{self, Tls};
 use crate::wiring::{TrunkIndex, Wiring};
 use desk::Desk;
 use handoff::{Passage, Post};
@@ -178,7 +178,7 @@ impl Worker {
             let passage = Passage { ingress: packet.ingress, opened };
             self.post.send(owner, passage, packet.frame.bytes())
         };
-        if stages.tls.carry(batch, tables, now, pool, &hand) {
+        if stages.tls.carry(batch, &mut tls::Means { tables, now, pool, hand: &hand }) {
             route::find(batch, &tables.forwarding);
             stages.decide(batch, tables, events, &mut *pool, (self.index, now));
         }
