@@ -103,6 +103,8 @@ pub(crate) struct Child {
     pub(crate) soft: Option<Time>,
     pub(crate) hard: Option<Time>,
     pub(crate) resource: Option<u16>,
+    /// The peer has not shown yet that it has it: our answer, which makes it there, may be lost (RFC 7296 2.8).
+    pub(crate) waits: bool,
 }
 
 impl Child {
@@ -117,6 +119,7 @@ impl Child {
             mode: sa.mode,
             life: Life::Standing,
             resource: sa.resource,
+            waits: false,
             policy,
         }
     }

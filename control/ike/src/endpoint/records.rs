@@ -153,7 +153,8 @@ fn reconcile(state: &mut Established, installed: &[Installed]) -> Vec<Action> {
         tasks.push(Task::DeleteChild(child.inbound));
     }
     let sends = |child: &Child| place(child).is_some_and(|one| one.sends);
-    let idle = state.children.iter().filter(|child| child.life == Life::Standing && place(child).is_some());
+    let idle = state.children.iter().filter(|child| child.life == Life::Standing && !child.waits);
+    let idle = idle.filter(|child| place(child).is_some());
     // Where another one sends, the peer may not be ready yet: it will show that it is.
     let same =
         |one: &Child, two: &Child| (&one.policy.name, one.resource) == (&two.policy.name, two.resource);

@@ -353,14 +353,17 @@ fn respond_rekey(
 }
 
 /// The peer deleted the old child of a rekey that it began: it is ready for the new one (RFC 7296 2.8).
-pub(crate) fn successor_ready(this: &Established, ctx: &mut Context<'_>, old: Spi) {
-    let same = |child: &&crate::child::Child| child.life == Life::Standing;
+pub(crate) fn successor_ready(this: &mut Established, ctx: &mut Context<'_>, old: Spi) {
     let replaced = |child: &&crate::child::Child| child.inbound == old && child.life != Life::Standing;
     let Some(gone) = this.children.iter().find(replaced) else { return };
-    let successors = this.children.iter().filter(same).filter(|child| {
-        child.inbound != old && child.policy.name == gone.policy.name && child.resource == gone.resource
+    let (name, resource) = (gone.policy.name.clone(), gone.resource);
+    let successors = this.children.iter_mut().filter(|child| {
+        child.life == Life::Standing
+            && child.inbound != old
+            && (&child.policy.name, child.resource) == (&name, resource)
     });
     for child in successors {
+        child.waits = false;
         ctx.act(Action::UseChild { inbound: child.inbound });
     }
 }

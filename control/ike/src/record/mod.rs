@@ -106,6 +106,7 @@ struct ChildRecord {
     soft: Option<Time>,
     hard: Option<Time>,
     resource: Option<u16>,
+    waits: bool,
 }
 
 impl ChildRecord {
@@ -121,6 +122,7 @@ impl ChildRecord {
             soft: child.soft,
             hard: child.hard,
             resource: child.resource,
+            waits: child.waits,
         }
     }
 
@@ -132,8 +134,8 @@ impl ChildRecord {
             Life::Replaced => Some(now + GRACE),
             _ => self.soft.or(policy.lifetime.soft.map(|_| now + GRACE)),
         };
-        let Self { inbound, outbound, local, remote, mode, life, hard, resource, .. } = self;
-        Ok(Child { policy, inbound, outbound, local, remote, mode, life, soft, hard, resource })
+        let Self { inbound, outbound, local, remote, mode, life, hard, resource, waits, .. } = self;
+        Ok(Child { policy, inbound, outbound, local, remote, mode, life, soft, hard, resource, waits })
     }
 }
 

@@ -272,6 +272,7 @@ impl Established {
     }
 
     fn request(mut self, ctx: &mut Context<'_>, exchange: ExchangeType, id: u32, view: View<'_>) -> State {
+        self.peer_has_answers(ctx);
         match exchange {
             ExchangeType::CreateChildSa => {
                 let (payloads, outcome) = create_child::respond(&mut self, ctx, view);
@@ -424,8 +425,9 @@ impl Established {
         );
         let code = if sa.replaces.is_some() { Code::ChildRekeyed } else { Code::ChildUp };
         ctx.event(code, Some(&self.peer), self.sa.id, self.sa.path, format!("child {}: {text}", sa.name));
+        let waits = !sa.use_at_once;
         ctx.act(Action::InstallChild(Box::new(sa)));
-        self.children.push(child);
+        self.children.push(Child { waits, ..child });
     }
 
     /// What stands, to be asked for again elsewhere. Those of single cores follow the shared one by themselves.
@@ -437,6 +439,24 @@ impl Established {
     /// The child by our SPI.
     pub(crate) fn child(&mut self, inbound: Spi) -> Option<&mut Child> {
         self.children.iter_mut().find(|child| child.inbound == inbound)
+    }
+
+    /// The peer asks one thing after the other (RFC 7296 2.3): with the next request it has the answer to the one before, and what
+    /// that made. A child that is the only one left for its traffic need not wait for a packet then.
+    fn peer_has_answers(&mut self, ctx: &mut Context<'_>) {
+        for at in 0..self.children.len() {
+            let child = &self.children[at];
+            if child.waits && child.life == Life::Standing && self.is_alone(child) {
+                self.children[at].waits = false;
+                ctx.act(Action::UseChild { inbound: self.children[at].inbound });
+            }
+        }
+    }
+
+    /// Whether no other child is for the same traffic and core.
+    pub(crate) fn is_alone(&self, one: &Child) -> bool {
+        let same = |other: &&Child| (&one.policy.name, one.resource) == (&other.policy.name, other.resource);
+        self.children.iter().filter(same).count() == 1
     }
 
     /// Whether another child stands for the same traffic and core.

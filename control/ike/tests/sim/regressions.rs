@@ -46,6 +46,42 @@ fn an_ike_sa_that_is_being_rekeyed_ends_with_its_successor() {
     }
 }
 
+/// The peer rekeys a child and the answer is lost; the old one is deleted here, and the process ends. Its next run saw a child with
+/// none beside it that did not send, and let it send before the peer had it. Found by seed 5001660.
+#[test]
+fn a_child_that_waits_for_the_peer_waits_in_the_next_run_too() {
+    for (seed, silent) in [(68, false), (69, true)] {
+        let mut world = up(seed);
+        if silent {
+            // No packet shows that the peer is ready.
+            world.pace = SECOND * 3600;
+        }
+        let [ours, theirs] = [A, B].map(|at| world.only(at).children[0].inbound);
+        world.command(B, Command::RekeyChild { inbound: theirs });
+        world.network.lose_next();
+        world.run(MILLI * 15);
+        world.command(A, Command::DownChild { inbound: ours });
+        world.run(MILLI * 25);
+        assert_eq!(
+            world.only(B).children.len(),
+            0,
+            "the answer is lost, the old one deleted: {}",
+            world.log()
+        );
+        world.resume(A);
+        world.run(SECOND);
+        let sends = |world: &World, at: usize| world.hosts[at].children.values().any(|child| child.sends);
+        assert!(!sends(&world, A), "{}", world.log());
+        world.run(SECOND * 5);
+        let ike = world.ike(B);
+        world.command(B, Command::Probe { ike });
+        world.run(SECOND);
+        assert!(sends(&world, A) && sends(&world, B), "{}", world.log());
+        world.assert_agreed();
+        assert!(!world.torn, "nobody had to give anybody up");
+    }
+}
+
 /// The answer to IKE_AUTH is lost, and the responder, for which the IKE SA stands, deletes a child. The initiator answered that
 /// before it knew of the child, and installed it for good when the answer came again.
 #[test]
