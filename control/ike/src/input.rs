@@ -106,12 +106,14 @@ pub enum Command {
         /// Which.
         ike: IkeId,
     },
-    /// This host's address changed: IKE SAs from `old` go on from `new` (RFC 4555).
+    /// This host's address changed: IKE SAs from `old` to `remote` go on from `new` (RFC 4555).
     AddressChanged {
         /// The address that is gone.
         old: IpAddr,
         /// The one to use now.
         new: IpAddr,
+        /// Where the peer is: the way to another may begin at another address.
+        remote: IpAddr,
     },
     /// The packet process saw an authentic ESP packet of this child from another address.
     PeerMoved {

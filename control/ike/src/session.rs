@@ -52,7 +52,11 @@ pub(crate) enum Order {
     RekeyChild(Spi),
     Reauthenticate,
     Probe,
-    AddressChanged(IpAddr, IpAddr),
+    AddressChanged {
+        old: IpAddr,
+        new: IpAddr,
+        remote: IpAddr,
+    },
     PeerMoved(SocketAddr),
     Redirect(IpAddr),
     /// Another IKE SA with the peer is about to go: send under these children now.
@@ -269,13 +273,8 @@ fn add_wants(wants: &mut Vec<Want>, more: Vec<Want>) {
 impl Established {
     /// Lets its children send. Of a child that has just been rekeyed the peer says when.
     pub(crate) fn preferred(&self) -> impl Iterator<Item = Action> {
-        let alone = |one: &&Child| {
-            let same =
-                |other: &&Child| (&one.policy.name, one.resource) == (&other.policy.name, other.resource);
-            self.children.iter().filter(same).count() == 1
-        };
-        let standing = self.children.iter().filter(|child| child.life == Life::Standing);
-        standing.filter(alone).map(|child| Action::UseChild { inbound: child.inbound })
+        let standing = self.children.iter().filter(|child| child.life == Life::Standing && !child.waits);
+        standing.filter(|child| self.is_alone(child)).map(|child| Action::UseChild { inbound: child.inbound })
     }
 
     fn order(mut self, ctx: &mut Context<'_>, order: Order) -> State {
@@ -286,7 +285,9 @@ impl Established {
             Order::RekeyChild(spi) => self.push(Task::RekeyChild(spi)),
             Order::Reauthenticate => self.reauthenticate(ctx),
             Order::Probe => self.push(Task::Probe),
-            Order::AddressChanged(old, new) => mobike::address_changed(&mut self, ctx, old, new),
+            Order::AddressChanged { old, new, remote } => {
+                mobike::address_changed(&mut self, ctx, old, new, remote);
+            }
             Order::PeerMoved(remote) => {
                 if self.sa.nat.there && self.sa.path.remote != remote {
                     self.sa.path.remote = remote;

@@ -117,9 +117,10 @@ impl Endpoint {
                 let owner = self.shared.owner(inbound);
                 owner.into_iter().for_each(|ike| order(self, ike, Order::PeerMoved(remote)));
             }
-            Command::AddressChanged { old, new } => {
+            Command::AddressChanged { old, new, remote } => {
                 for id in self.ids() {
-                    self.dispatch(now, id, SessionInput::Order(Order::AddressChanged(old, new)), begun);
+                    let order = Order::AddressChanged { old, new, remote };
+                    self.dispatch(now, id, SessionInput::Order(order), begun);
                 }
             }
             Command::Shutdown => {

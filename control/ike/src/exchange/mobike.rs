@@ -11,9 +11,16 @@ use crate::sa::IkeSa;
 use crate::state::established::{Doing, Established, Task};
 use crate::wire::{Content, ExchangeType, Notify, NotifyType, Payload};
 
-/// This host's address changed from `old` to `new`.
-pub(crate) fn address_changed(this: &mut Established, ctx: &mut Context<'_>, old: IpAddr, new: IpAddr) {
-    if this.sa.path.local.ip() != old || old.is_ipv4() != new.is_ipv4() {
+/// This host's address changed from `old` to `new` on the way to `remote`.
+pub(crate) fn address_changed(
+    this: &mut Established,
+    ctx: &mut Context<'_>,
+    old: IpAddr,
+    new: IpAddr,
+    remote: IpAddr,
+) {
+    let ends = (this.sa.path.local.ip(), this.sa.path.remote.ip());
+    if ends != (old, remote) || old.is_ipv4() != new.is_ipv4() {
         return;
     }
     this.sa.path.local.set_ip(new);

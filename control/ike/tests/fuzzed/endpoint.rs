@@ -395,7 +395,10 @@ impl Stage {
             (5, Some(ike), _) => Command::Reauthenticate { ike },
             (6, Some(ike), _) => Command::Redirect { ike, gateway: [203, 0, 113, 9].into() },
             (7, _, Some(inbound)) => Command::PeerMoved { inbound, remote: ([203, 0, 113, 8], 4500).into() },
-            (8, ..) => Command::AddressChanged { old: self.ours.ip(), new: [192, 0, 2, 2].into() },
+            (8, ..) => {
+                let remote = self.mallory.at.ip();
+                Command::AddressChanged { old: self.ours.ip(), new: [192, 0, 2, 2].into(), remote }
+            }
             (9, Some(ike), _) => Command::Down { ike },
             _ => return Vec::new(),
         };

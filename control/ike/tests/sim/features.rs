@@ -242,7 +242,11 @@ fn mobike_moves_the_tunnel_and_loses_nothing_but_what_was_under_way() {
     assert_eq!(world.only(A).path.remote.port(), 4500, "MOBIKE floats");
     let (old, new) = ("192.0.2.1".parse().expect("ours"), "192.0.2.77".parse().expect("ours"));
     world.hosts[A].address = new;
-    world.command(A, Command::AddressChanged { old, new });
+    let elsewhere = Command::AddressChanged { old, new, remote: "203.0.113.1".parse().expect("another") };
+    world.command(A, elsewhere);
+    assert_eq!(world.only(A).path.local.ip(), old, "that is the way to somebody else");
+    let remote = world.hosts[B].address;
+    world.command(A, Command::AddressChanged { old, new, remote });
     world.run(SECOND * 3);
     assert_stands(&world, 1);
     assert_eq!(world.only(B).path.remote, end("192.0.2.77", 4500));
