@@ -186,7 +186,7 @@ impl IkeSa {
         role: Role,
         spis: (u64, u64),
         suite: IkeSuite,
-        secret: Secret,
+        secrets: &[Secret],
         (ni, nr): (&[u8], &[u8]),
     ) -> Result<Self, CryptoError> {
         // Only SK_d of the old SA goes into the new keys.
@@ -201,7 +201,7 @@ impl IkeSa {
             pr: empty(),
         };
         let nonces = Nonces { initiator: ni, responder: nr };
-        let keys = old.successor(self.suite.prf, &suite, nonces, to_spis(spis), &[secret]);
+        let keys = old.successor(self.suite.prf, &suite, nonces, to_spis(spis), secrets);
         let mut sa = Self::with_keys(role, spis, self.path, suite, &keys, Window::default(), 0)?;
         sa.arrived = self.path;
         sa.nat = self.nat;
@@ -256,16 +256,15 @@ impl IkeSa {
         self.early = None;
     }
 
-    /// Keys of a child by nonces and, with PFS, a key exchange of its own.
+    /// Keys of a child by nonces and, with PFS, key exchanges of its own.
     pub(crate) fn child_keys(
         &self,
         suite: &ChildSuite,
-        secret: Option<Secret>,
+        secrets: &[Secret],
         (ni, nr): (&[u8], &[u8]),
     ) -> Result<ChildKeys, CryptoError> {
         let nonces = Nonces { initiator: ni, responder: nr };
-        let shared: Vec<Secret> = secret.into_iter().collect();
-        ChildKeys::derive(self.suite.prf, &self.sk_d, suite, nonces, &shared)
+        ChildKeys::derive(self.suite.prf, &self.sk_d, suite, nonces, secrets)
     }
 
     /// NATs that IKE_SA_INIT found. Who began goes on from port 4500 to port 4500 (RFC 7296 2.23), also for MOBIKE, whose

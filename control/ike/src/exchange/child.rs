@@ -11,7 +11,7 @@ use super::view::View;
 use crate::child::{Child, ChildSa};
 use crate::context::Context;
 use crate::crypto::{ChildSuite, Group};
-use crate::part::agreement::{self, Share};
+use crate::part::agreement::Share;
 use crate::part::narrowing;
 use crate::part::proposal;
 use crate::part::resources;
@@ -19,8 +19,8 @@ use crate::policy::{self, Encapsulation, Identity, Narrowing, Peer, Traffic, tra
 use crate::random;
 use crate::sa::IkeSa;
 use crate::wire::{
-    Content, KeyExchange, Nonce, Notify, NotifyType, Payload, Ports, Proposal, ProposalSpi,
-    SecurityAssociation, TrafficSelector, TrafficSelectors,
+    Content, Nonce, Notify, NotifyType, Payload, Ports, Proposal, ProposalSpi, SecurityAssociation,
+    TrafficSelector, TrafficSelectors,
 };
 
 /// Octets of our nonces.
@@ -62,7 +62,9 @@ pub(crate) struct ChildAsk {
     pub(crate) inbound: Spi,
     pub(crate) nonce: [u8; NONCE],
     pub(crate) share: Option<Share>,
-    offered: Vec<Proposal>,
+    /// Of additional key exchanges that followed (RFC 9370).
+    pub(crate) more: Vec<Secret>,
+    pub(crate) offered: Vec<Proposal>,
     local: Vec<Traffic>,
     remote: Vec<Traffic>,
 }
@@ -102,7 +104,11 @@ pub(crate) enum Within {
 }
 
 /// Our side's and the peer's traffic as policy has it, with what is only known now.
-fn sides(sa: &IkeSa, child: &policy::Child, parties: &Parties<'_>) -> (Vec<Traffic>, Vec<Traffic>) {
+pub(super) fn sides(
+    sa: &IkeSa,
+    child: &policy::Child,
+    parties: &Parties<'_>,
+) -> (Vec<Traffic>, Vec<Traffic>) {
     let fill = |given: &[Traffic], pool: Option<&[IpAddr]>, otherwise: IpAddr| match (given, pool) {
         (given, Some(addresses)) => of_addresses(given, addresses),
         ([], None) => vec![Traffic::single(otherwise)],
@@ -121,7 +127,7 @@ fn of_addresses(given: &[Traffic], addresses: &[IpAddr]) -> Vec<Traffic> {
     own.flat_map(|own| given.iter().filter_map(move |one| one.intersect(&own))).collect()
 }
 
-fn to_wire(list: &[Traffic]) -> TrafficSelectors {
+pub(super) fn to_wire(list: &[Traffic]) -> TrafficSelectors {
     let one = |traffic: &Traffic| TrafficSelector {
         protocol: traffic.protocol,
         ports: Ports::Range(traffic.ports),
@@ -131,7 +137,7 @@ fn to_wire(list: &[Traffic]) -> TrafficSelectors {
 }
 
 /// Selectors that ask for OPAQUE ports are not among what we can carry; they fall away.
-fn from_wire(selectors: &TrafficSelectors) -> Vec<Traffic> {
+pub(super) fn from_wire(selectors: &TrafficSelectors) -> Vec<Traffic> {
     let one = |selector: &TrafficSelector| match selector.ports {
         Ports::Range(ports) => {
             Some(Traffic { addresses: selector.addresses, protocol: selector.protocol, ports })
@@ -178,7 +184,8 @@ pub(crate) fn ask(
     payloads.push(Payload::TsResponder(to_wire(&remote)));
     payloads.extend(transport_notify(want.child.encapsulation != Encapsulation::Tunnel));
     payloads.extend(resources::announcement(&want.child, want.resource));
-    Ok((ChildAsk { want, inbound, nonce, share, offered, local, remote }, payloads))
+    let more = Vec::new();
+    Ok((ChildAsk { want, inbound, nonce, share, more, offered, local, remote }, payloads))
 }
 
 /// RFC 7296 2.9: the packet first, then the rule; or the packet alone.
@@ -213,7 +220,7 @@ fn first_share(
     }
 }
 
-fn transport_notify(transport: bool) -> Option<Payload<'static>> {
+pub(super) fn transport_notify(transport: bool) -> Option<Payload<'static>> {
     transport.then(|| Payload::Notify(Notify::new(NotifyType::UseTransportMode, Vec::new())))
 }
 
@@ -286,7 +293,8 @@ fn accept_inner(
     }
     let agreed =
         Agreed { suite, inbound: ask.inbound, outbound, local, remote, transport, original, initiator: true };
-    build(ctx, sa, parties, &ask.want, agreed, secret, nonces)
+    let secrets: Vec<Secret> = secret.into_iter().chain(ask.more).collect();
+    build(ctx, sa, parties, &ask.want, agreed, &secrets, nonces)
 }
 
 fn offered_text(ask: &ChildAsk) -> String {
@@ -295,7 +303,7 @@ fn offered_text(ask: &ChildAsk) -> String {
 }
 
 /// The suite and the SPI of a chosen proposal.
-fn read_chosen(chosen: &Proposal) -> Result<(ChildSuite, Spi), Failure> {
+pub(super) fn read_chosen(chosen: &Proposal) -> Result<(ChildSuite, Spi), Failure> {
     let ProposalSpi::Child(spi) = chosen.spi else {
         return Err(Failure::new(NotifyType::InvalidSyntax, "the proposal has no SPI of four octets"));
     };
@@ -307,20 +315,21 @@ fn read_chosen(chosen: &Proposal) -> Result<(ChildSuite, Spi), Failure> {
 }
 
 /// What both sides agreed on.
-struct Agreed {
-    suite: ChildSuite,
-    inbound: Spi,
-    outbound: Spi,
-    local: Vec<Traffic>,
-    remote: Vec<Traffic>,
-    transport: bool,
-    original: Option<(IpAddr, IpAddr)>,
+#[derive(Debug)]
+pub(super) struct Agreed {
+    pub(super) suite: ChildSuite,
+    pub(super) inbound: Spi,
+    pub(super) outbound: Spi,
+    pub(super) local: Vec<Traffic>,
+    pub(super) remote: Vec<Traffic>,
+    pub(super) transport: bool,
+    pub(super) original: Option<(IpAddr, IpAddr)>,
     /// Whether we began this exchange.
-    initiator: bool,
+    pub(super) initiator: bool,
 }
 
 /// RFC 7296 2.23.1: in transport mode through a NAT, selectors name addresses that only the other side knows.
-fn substitute(sa: &IkeSa, local: &mut [Traffic], remote: &mut [Traffic]) {
+pub(super) fn substitute(sa: &IkeSa, local: &mut [Traffic], remote: &mut [Traffic]) {
     let put = |list: &mut [Traffic], address: IpAddr| {
         for traffic in list.iter_mut().filter(|traffic| traffic.addresses.first() == traffic.addresses.last())
         {
@@ -335,7 +344,7 @@ fn substitute(sa: &IkeSa, local: &mut [Traffic], remote: &mut [Traffic]) {
     }
 }
 
-fn original_ends(
+pub(super) fn original_ends(
     transport: bool,
     sa: &IkeSa,
     local: &[Traffic],
@@ -345,17 +354,17 @@ fn original_ends(
     if transport && sa.nat.is_any() { Some((first(local)?, first(remote)?)) } else { None }
 }
 
-fn build(
+pub(super) fn build(
     ctx: &mut Context<'_>,
     sa: &IkeSa,
     parties: &Parties<'_>,
     want: &Want,
     agreed: Agreed,
-    secret: Option<Secret>,
+    secrets: &[Secret],
     nonces: (&[u8], &[u8]),
 ) -> Result<(ChildSa, Child), Failure> {
     let keys = sa
-        .child_keys(&agreed.suite, secret, nonces)
+        .child_keys(&agreed.suite, secrets, nonces)
         .map_err(|error| Failure::new(NotifyType::NoProposalChosen, error.to_string()))?;
     let (outbound_transform, inbound_transform) = if agreed.initiator {
         (keys.from_initiator, keys.from_responder)
@@ -385,173 +394,4 @@ fn build(
     };
     let remembered = Child::new(&installed, Arc::clone(&want.child), ctx.now, ctx.random);
     Ok((installed, remembered))
-}
-
-/// Answers the peer's [`ask`]. `only` is the child policy to take, when its child is being rekeyed.
-pub(crate) fn answer(
-    ctx: &mut Context<'_>,
-    sa: &IkeSa,
-    parties: &Parties<'_>,
-    request: View<'_>,
-    only: Option<&Want>,
-    (within, peer_nonce, auth_nonce): (Within, &[u8], &[u8]),
-) -> Result<(Vec<Payload<'static>>, ChildSa, Child, [u8; NONCE]), Failure> {
-    let (Some(offered), Some(tsi), Some(tsr)) = (request.sa(), request.tsi(), request.tsr()) else {
-        return Err(Failure::new(NotifyType::InvalidSyntax, "the request lacks SA or traffic selectors"));
-    };
-    let with_groups = within != Within::Auth;
-    let offered = if with_groups { offered.clone() } else { proposal::without_groups(offered) };
-    let transport = request.has(NotifyType::UseTransportMode);
-    let (mut local, mut remote) = (from_wire(tsr), from_wire(tsi));
-    let original = original_ends(transport, sa, &local, &remote);
-    if transport {
-        substitute(sa, &mut local, &mut remote);
-    }
-    let sought = Sought { offered: &offered, local: &local, remote: &remote, transport, with_groups };
-    let found = choose(sa, parties, &sought, only)?;
-    let (suite, outbound) = found.read(&offered)?;
-    let resource = match only {
-        Some(want) => want.resource,
-        None => resources::bind(parties.children, &found.child, (&found.local, &found.remote), request)?,
-    };
-    let mut payloads = Vec::new();
-    let secret = match suite.group {
-        None => None,
-        Some(group) => {
-            let (share, secret) = key_exchange(ctx, group, request.ke())?;
-            payloads.push(share);
-            Some(secret)
-        }
-    };
-    let fits = |spi| resources::fits(spi, &found.child, resource);
-    let inbound = ctx.shared.take_spi(sa.id, fits, ctx.random);
-    let chosen = Proposal { spi: ProposalSpi::Child(inbound.get()), ..found.chosen.clone() };
-    let nonce = random::array(ctx.random);
-    payloads.insert(0, Payload::SecurityAssociation(SecurityAssociation { proposals: vec![chosen] }));
-    let nonces: (&[u8], &[u8]) = if with_groups {
-        payloads.extend(Nonce::new(nonce.to_vec()).map(Payload::Nonce));
-        (peer_nonce, &nonce)
-    } else {
-        (peer_nonce, auth_nonce)
-    };
-    payloads.push(Payload::TsInitiator(to_wire(&found.remote)));
-    payloads.push(Payload::TsResponder(to_wire(&found.local)));
-    payloads.extend(transport_notify(found.transport));
-    let speaks = request.has(NotifyType::SaResourceInfo);
-    payloads.extend(resources::announcement(&found.child, resource).filter(|_| speaks));
-    let want = Want { child: Arc::clone(&found.child), flow: None, resource };
-    let agreed = Agreed {
-        suite,
-        inbound,
-        outbound,
-        local: found.local,
-        remote: found.remote,
-        transport: found.transport,
-        original: original.filter(|_| found.transport),
-        initiator: false,
-    };
-    let built = build(ctx, sa, parties, &want, agreed, secret, nonces);
-    let (installed, remembered) = built.inspect_err(|_| ctx.shared.release_spi(inbound))?;
-    Ok((payloads, installed, remembered, nonce))
-}
-
-struct Sought<'a> {
-    offered: &'a SecurityAssociation,
-    local: &'a [Traffic],
-    remote: &'a [Traffic],
-    transport: bool,
-    with_groups: bool,
-}
-
-struct Found {
-    child: Arc<policy::Child>,
-    chosen: Proposal,
-    local: Vec<Traffic>,
-    remote: Vec<Traffic>,
-    transport: bool,
-}
-
-impl Found {
-    /// The suite, and the peer's SPI out of the proposal that was chosen.
-    fn read(&self, offered: &SecurityAssociation) -> Result<(ChildSuite, Spi), Failure> {
-        let spi = offered
-            .proposals
-            .iter()
-            .find(|proposal| {
-                proposal.number == self.chosen.number && proposal.protocol == self.chosen.protocol
-            })
-            .map_or(ProposalSpi::None, |proposal| proposal.spi);
-        read_chosen(&Proposal { spi, ..self.chosen.clone() })
-    }
-}
-
-/// The first child of the policy that fits traffic, mode and algorithms.
-fn choose(
-    sa: &IkeSa,
-    parties: &Parties<'_>,
-    sought: &Sought<'_>,
-    only: Option<&Want>,
-) -> Result<Found, Failure> {
-    let candidates: Vec<&Arc<policy::Child>> = match only {
-        Some(want) => vec![&want.child],
-        None => parties.peer.children.iter().collect(),
-    };
-    let mut failure = None;
-    for child in &candidates {
-        let (ours, theirs) = sides(sa, child, parties);
-        let local = narrowing::narrow(sought.local, &ours, child.narrowing);
-        let remote = narrowing::narrow(sought.remote, &theirs, child.narrowing);
-        if local.is_empty() || remote.is_empty() {
-            continue;
-        }
-        let transport = sought.transport && child.encapsulation != Encapsulation::Tunnel;
-        if !transport && child.encapsulation == Encapsulation::Transport {
-            let text = format!("child {} wants transport mode, the peer asks for a tunnel", child.name);
-            failure.get_or_insert(Failure::new(NotifyType::NoProposalChosen, text));
-            continue;
-        }
-        let own: Vec<_> = child.offers.iter().map(|offer| offer.proposal(0, 0, sought.with_groups)).collect();
-        match proposal::choose(&own, sought.offered, ProposalSpi::None) {
-            Some(chosen) => return Ok(Found { child: Arc::clone(child), chosen, local, remote, transport }),
-            None => {
-                let text = format!("child {}: {}", child.name, proposal::both(&own, sought.offered));
-                failure.get_or_insert(Failure::new(NotifyType::NoProposalChosen, text));
-            }
-        }
-    }
-    Err(failure.unwrap_or_else(|| no_traffic(sa, parties, sought, &candidates)))
-}
-
-fn no_traffic(
-    sa: &IkeSa,
-    parties: &Parties<'_>,
-    sought: &Sought<'_>,
-    candidates: &[&Arc<policy::Child>],
-) -> Failure {
-    let ours = |child: &&Arc<policy::Child>| {
-        let (local, remote) = sides(sa, child, parties);
-        format!("{}: {} to {}", child.name, traffic::list(&local), traffic::list(&remote))
-    };
-    let ours: Vec<_> = candidates.iter().map(ours).collect();
-    let text = format!(
-        "the peer wants {} to {}; we have {}",
-        traffic::list(sought.local),
-        traffic::list(sought.remote),
-        ours.join("; ")
-    );
-    Failure::new(NotifyType::TsUnacceptable, text)
-}
-
-/// Our share and the secret, or the group that the peer should have begun with.
-pub(crate) fn key_exchange(
-    ctx: &mut Context<'_>,
-    group: Group,
-    ke: Option<&KeyExchange<'_>>,
-) -> Result<(Payload<'static>, Secret), Failure> {
-    let Some(ke) = ke.filter(|ke| ke.group == group.id()) else {
-        let text = format!("the peer began with another key exchange than {group}");
-        return Err(Failure { notify: NotifyType::InvalidKePayload, group: Some(group), text });
-    };
-    agreement::answer(group, ke, ctx.random)
-        .map_err(|refused| Failure::new(NotifyType::InvalidSyntax, refused.to_string()))
 }

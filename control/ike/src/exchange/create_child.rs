@@ -1,14 +1,18 @@
 //! CREATE_CHILD_SA (RFC 7296 1.3) for children: new, rekeyed, and what happens when both sides begin.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use ravelin_contract::sa::Spi;
+use ravelin_contract::secret::Secret;
 
 use super::child::{self, ChildAsk, Failure, NONCE, Want, Within};
+use super::child_answer::{self, Half};
+use super::followup::{self, Asked};
 use super::rekey_ike;
 use super::view::View;
 use crate::action::Action;
-use crate::child::Life;
+use crate::child::{Child, Life};
 use crate::context::Context;
 use crate::crypto::Group;
 use crate::event::Code;
@@ -62,7 +66,14 @@ pub(crate) fn ask_new(this: &mut Established, ctx: &mut Context<'_>, want: Want)
 
 /// Asks for a child's successor.
 pub(crate) fn ask_rekey(this: &mut Established, ctx: &mut Context<'_>, old: Spi) {
-    let Some(child) = this.child(old).filter(|child| child.life == Life::Standing) else { return };
+    let standing = |child: &&mut Child| child.life == Life::Standing;
+    if this.pending.as_ref().is_some_and(|pending| pending.replaces(old)) {
+        // The peer is making the same.
+        let again = Established::again(ctx);
+        this.child(old).filter(standing).into_iter().for_each(|child| child.soft = Some(again));
+        return;
+    }
+    let Some(child) = this.child(old).filter(standing) else { return };
     child.life = Life::Rekeying;
     let want = Want { child: Arc::clone(&child.policy), flow: None, resource: child.resource };
     send_ask(this, ctx, want, Some(old), None, true);
@@ -220,7 +231,7 @@ fn rekey_failed(
         return;
     }
     match failure.notify {
-        NotifyType::TemporaryFailure => {
+        NotifyType::TemporaryFailure | NotifyType::StateNotFound => {
             let again = Established::again(ctx);
             if let Some(child) = this.child(old) {
                 child.life = Life::Standing;
@@ -258,6 +269,8 @@ pub(crate) fn respond(
     ctx: &mut Context<'_>,
     view: View<'_>,
 ) -> (Vec<Payload<'static>>, Outcome) {
+    // One thing after the other: what the peer began before and did not end it has given up.
+    followup::forget(this, ctx);
     let is_ike =
         view.sa().is_some_and(|sa| sa.proposals.iter().any(|proposal| proposal.protocol == ProtocolId::Ike));
     if is_ike {
@@ -290,25 +303,39 @@ fn respond_new(
     if matches!(this.doing, Some(Doing::RekeyIke { .. })) {
         return Err(temporary("the IKE SA is being rekeyed"));
     }
-    let (payloads, sa, child, _) = answer(this, ctx, view, None)?;
+    let (mut payloads, half) = answer(this, ctx, view, None)?;
+    if let Some(more) = half.additional() {
+        payloads.push(later(this, ctx, more, half, None));
+        return Ok(payloads);
+    }
+    let secrets: Vec<Secret> = half.secret.clone().into_iter().collect();
+    let (sa, child) = half.whole(ctx, &this.sa, &this.parties(), &secrets)?;
     this.install(ctx, sa, child);
     Ok(payloads)
 }
-
-type Answered = (Vec<Payload<'static>>, crate::child::ChildSa, crate::child::Child, [u8; NONCE]);
 
 fn answer(
     this: &Established,
     ctx: &mut Context<'_>,
     view: View<'_>,
     only: Option<&Want>,
-) -> Result<Answered, Failure> {
+) -> Result<(Vec<Payload<'static>>, Half), Failure> {
     let Some(nonce) = view.nonce() else {
         return Err(Failure::new(NotifyType::InvalidSyntax, "the request lacks a nonce"));
     };
     let how = (Within::Create(None), nonce.octets(), &[][..]);
-    let (payloads, sa, child, ours) = child::answer(ctx, &this.sa, &this.parties(), view, only, how)?;
-    Ok((payloads, sa, child, collision::lowest(nonce.octets(), &ours)))
+    child_answer::answer(ctx, &this.sa, &this.parties(), view, only, how)
+}
+
+/// Key exchanges are left; the child is made with the last one.
+fn later(
+    this: &mut Established,
+    ctx: &mut Context<'_>,
+    (first, more): (Secret, VecDeque<Group>),
+    half: Half,
+    old: Option<Spi>,
+) -> Payload<'static> {
+    followup::hold(this, ctx, more, first, Asked::Child { half, old })
 }
 
 fn respond_rekey(
@@ -337,7 +364,18 @@ fn respond_rekey(
         flow: None,
         resource: child.resource,
     });
-    let (payloads, mut sa, child, lowest) = answer(this, ctx, view, want.as_ref())?;
+    let (mut payloads, half) = answer(this, ctx, view, want.as_ref())?;
+    if let Some(more) = half.additional() {
+        if in_use == Life::Rekeying {
+            ctx.shared.release_spi(half.inbound());
+            return Err(temporary("we are rekeying the child ourselves"));
+        }
+        payloads.push(later(this, ctx, more, half, Some(old)));
+        return Ok(payloads);
+    }
+    let lowest = half.lowest();
+    let secrets: Vec<Secret> = half.secret.clone().into_iter().collect();
+    let (mut sa, child) = half.whole(ctx, &this.sa, &this.parties(), &secrets)?;
     let new = sa.inbound;
     sa.replaces = Some(old);
     // RFC 7296 2.8: the peer can receive under it only once it has our answer.

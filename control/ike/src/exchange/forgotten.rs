@@ -9,7 +9,7 @@ use super::view::View;
 use crate::child::Life;
 use crate::context::Context;
 use crate::state::established::{Doing, Established, Task};
-use crate::wire::{Delete, ExchangeType, Payload, ProtocolId};
+use crate::wire::{Delete, ExchangeType, NotifyType, Payload, ProtocolId};
 
 /// The peer may have made the child. Then it is told to delete it, and what it was to replace gets another successor:
 /// to the peer it is replaced, and cannot be rekeyed any more.
@@ -20,7 +20,10 @@ pub(crate) fn answered(
     old: Option<Spi>,
     view: View<'_>,
 ) {
-    let made = view.error().is_none() && view.sa().is_some();
+    // With key exchanges left to do (RFC 9370) it has made nothing yet.
+    let made = view.error().is_none()
+        && (view.sa().is_some() || view.ke().is_some())
+        && !view.has(NotifyType::AdditionalKeyExchange);
     if made {
         this.tasks.push_front(Task::DeleteForgotten(inbound));
     }

@@ -2,8 +2,10 @@
 
 pub(crate) mod auth;
 pub(crate) mod child;
+pub(crate) mod child_answer;
 pub(crate) mod configuration;
 pub(crate) mod create_child;
+pub(crate) mod followup;
 pub(crate) mod forgotten;
 pub(crate) mod informational;
 pub(crate) mod intermediate;

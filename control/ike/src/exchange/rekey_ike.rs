@@ -1,11 +1,14 @@
 //! CREATE_CHILD_SA (RFC 7296 1.3.2) for the IKE SA itself: its successor, and what happens when both sides begin.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use ravelin_contract::secret::Secret;
 
-use super::child::{self, Failure, NONCE};
+use super::child::{Failure, NONCE};
+use super::child_answer;
 use super::create_child::{Outcome, failed, temporary};
+use super::followup::{self, Asked};
 use super::view::View;
 use crate::context::{Context, Effect};
 use crate::crypto::{Group, IkeSuite};
@@ -31,19 +34,38 @@ pub(crate) struct IkeInFlight {
     spi: u64,
     nonce: [u8; NONCE],
     share: Share,
+    /// Of additional key exchanges that followed (RFC 9370).
+    pub(crate) more: Vec<Secret>,
     offered: Vec<Proposal>,
     retry: bool,
 }
 
+/// An IKE SA that both agreed on and that lacks nothing but keys.
+#[derive(Debug)]
+pub(crate) struct Half {
+    /// Theirs and ours.
+    spis: (u64, u64),
+    suite: IkeSuite,
+    nonces: (Vec<u8>, [u8; NONCE]),
+}
+
 /// Asks for the IKE SA's successor.
 pub(crate) fn ask(this: &mut Established, ctx: &mut Context<'_>) {
+    if this.pending.is_some() {
+        // The peer is making something that would have to move.
+        this.clock.rekey = Some(Established::again(ctx));
+        return;
+    }
     let group = this.sa.suite.group;
     send_ask(this, ctx, group, true);
 }
 
-fn offers(this: &Established, spi: ProposalSpi) -> Vec<Proposal> {
-    let numbered = this.peer.offers.iter().zip(1..=u8::MAX);
-    numbered.map(|(offer, number)| offer.proposal(number, spi, false)).collect()
+/// Our offers, with additional key exchanges first where there may be some. They may also be left out: SK_d holds the secret of those
+/// that made this IKE SA.
+fn offers(this: &Established, spi: ProposalSpi, additional: bool) -> Vec<Proposal> {
+    let whole = this.peer.offers.iter().filter(|offer| additional && offer.has_additional());
+    let forms = whole.map(|offer| (offer, true)).chain(this.peer.offers.iter().map(|offer| (offer, false)));
+    forms.zip(1..=u8::MAX).map(|((offer, with), number)| offer.proposal(number, spi, with)).collect()
 }
 
 fn send_ask(this: &mut Established, ctx: &mut Context<'_>, group: Group, retry: bool) {
@@ -56,12 +78,14 @@ fn send_ask(this: &mut Established, ctx: &mut Context<'_>, group: Group, retry: 
     };
     let spi = random::non_zero(ctx.random);
     let nonce: [u8; NONCE] = random::array(ctx.random);
-    let offered = offers(this, ProposalSpi::Ike(IkeSpi(spi)));
+    // Who made this one without them may not know them.
+    let additional = !this.sa.suite.additional.is_empty();
+    let offered = offers(this, ProposalSpi::Ike(IkeSpi(spi)), additional);
     let mut payloads = vec![Payload::SecurityAssociation(SecurityAssociation { proposals: offered.clone() })];
     payloads.extend(Nonce::new(nonce.to_vec()).map(Payload::Nonce));
     payloads.push(share.payload());
     this.sa.request(ctx, ExchangeType::CreateChildSa, &payloads);
-    let ask = Box::new(IkeInFlight { spi, nonce, share, offered, retry });
+    let ask = Box::new(IkeInFlight { spi, nonce, share, more: Vec::new(), offered, retry });
     this.doing = Some(Doing::RekeyIke { ask, rival: None });
 }
 
@@ -78,36 +102,88 @@ pub(super) fn respond(
     } else {
         answer(this, ctx, view)
     };
-    let (payloads, mut successor, lowest) = match made {
-        Ok(made) => made,
+    match made.and_then(|(payloads, half, secret)| go_on(this, ctx, payloads, half, secret)) {
+        Ok(answered) => answered,
         Err(failure) => {
             if failure.notify != NotifyType::TemporaryFailure {
                 failed(this, ctx, "the peer's rekey of the IKE SA", &failure);
             }
-            return (vec![failure.payload()], Outcome::of(&failure));
+            (vec![failure.payload()], Outcome::of(&failure))
         }
-    };
-    let id = successor.sa.id;
-    if let Some(Doing::RekeyIke { rival, .. }) = &mut this.doing {
-        *rival = Some(Rival { id, lowest });
-        successor.awaits = true;
-        ctx.out.push(Effect::Spawn(Box::new(Session::established(successor))));
-        return (payloads, Outcome::Stays);
     }
-    hand_over(this, ctx, &mut successor);
-    ctx.out.push(Effect::Spawn(Box::new(Session::established(successor))));
-    (payloads, Outcome::HandedOver(id))
 }
 
-type Answered = (Vec<Payload<'static>>, Established, [u8; NONCE]);
+type Answered = (Vec<Payload<'static>>, Outcome);
 
-fn answer(this: &mut Established, ctx: &mut Context<'_>, view: View<'_>) -> Result<Answered, Failure> {
+/// With the first secret: it stands, or more key exchanges follow.
+fn go_on(
+    this: &mut Established,
+    ctx: &mut Context<'_>,
+    mut payloads: Vec<Payload<'static>>,
+    half: Half,
+    secret: Secret,
+) -> Result<Answered, Failure> {
+    let more: VecDeque<Group> = half.suite.additional.iter().map(|(_, group)| group).collect();
+    if !more.is_empty() {
+        if this.doing.as_ref().is_some_and(Doing::makes_keys) {
+            return Err(temporary("something is being asked for already"));
+        }
+        payloads.push(followup::hold(this, ctx, more, secret, Asked::Ike(half)));
+        return Ok((payloads, Outcome::Stays));
+    }
+    let Some(Doing::RekeyIke { .. }) = &this.doing else {
+        let outcome = take_over(this, ctx, half, &[secret])?;
+        return Ok((payloads, outcome));
+    };
+    let lowest = collision::lowest(&half.nonces.0, &half.nonces.1);
+    let mut successor = half.whole(this, ctx, &[secret])?;
+    if let Some(Doing::RekeyIke { rival, .. }) = &mut this.doing {
+        *rival = Some(Rival { id: successor.sa.id, lowest });
+    }
+    successor.awaits = true;
+    ctx.out.push(Effect::Spawn(Box::new(Session::established(successor))));
+    Ok((payloads, Outcome::Stays))
+}
+
+impl Half {
+    fn whole(
+        self,
+        this: &Established,
+        ctx: &mut Context<'_>,
+        secrets: &[Secret],
+    ) -> Result<Established, Failure> {
+        let nonces = (&self.nonces.0[..], &self.nonces.1[..]);
+        let made = this.sa.successor(Role::Responder, self.spis, self.suite, secrets, nonces);
+        let sa = made.map_err(|error| Failure::new(NotifyType::InvalidSyntax, error.to_string()))?;
+        Ok(successor(this, ctx, sa))
+    }
+}
+
+/// The peer's successor takes over.
+pub(super) fn take_over(
+    this: &mut Established,
+    ctx: &mut Context<'_>,
+    half: Half,
+    secrets: &[Secret],
+) -> Result<Outcome, Failure> {
+    let mut successor = half.whole(this, ctx, secrets)?;
+    let id = successor.sa.id;
+    hand_over(this, ctx, &mut successor);
+    ctx.out.push(Effect::Spawn(Box::new(Session::established(successor))));
+    Ok(Outcome::HandedOver(id))
+}
+
+fn answer(
+    this: &mut Established,
+    ctx: &mut Context<'_>,
+    view: View<'_>,
+) -> Result<(Vec<Payload<'static>>, Half, Secret), Failure> {
     let syntax = |text: &str| Failure::new(NotifyType::InvalidSyntax, text);
     let (Some(offered), Some(nonce)) = (view.sa(), view.nonce()) else {
         return Err(syntax("the request lacks SA or nonce"));
     };
     let ours = random::non_zero(ctx.random);
-    let own = offers(this, ProposalSpi::None);
+    let own = offers(this, ProposalSpi::None, true);
     let chosen = proposal::choose(&own, offered, ProposalSpi::Ike(IkeSpi(ours)))
         .ok_or_else(|| Failure::new(NotifyType::NoProposalChosen, proposal::both(&own, offered)))?;
     let theirs = offered
@@ -119,15 +195,13 @@ fn answer(this: &mut Established, ctx: &mut Context<'_>, view: View<'_>) -> Resu
         return Err(syntax("the proposal has no SPI of eight octets"));
     };
     let suite = IkeSuite::from_proposal(&chosen).map_err(|error| syntax(&error.to_string()))?;
-    let (share, secret) = child::key_exchange(ctx, suite.group, view.ke())?;
+    let (share, secret) = child_answer::key_exchange(ctx, suite.group, view.ke())?;
     let our_nonce: [u8; NONCE] = random::array(ctx.random);
-    let made =
-        this.sa.successor(Role::Responder, (theirs.0, ours), suite, secret, (nonce.octets(), &our_nonce));
-    let sa = made.map_err(|error| syntax(&error.to_string()))?;
     let mut payloads = vec![Payload::SecurityAssociation(SecurityAssociation { proposals: vec![chosen] })];
     payloads.extend(Nonce::new(our_nonce.to_vec()).map(Payload::Nonce));
     payloads.push(share);
-    Ok((payloads, successor(this, ctx, sa), collision::lowest(nonce.octets(), &our_nonce)))
+    let half = Half { spis: (theirs.0, ours), suite, nonces: (nonce.octets().to_vec(), our_nonce) };
+    Ok((payloads, half, secret))
 }
 
 /// The state of a rekeyed IKE SA, without children yet.
@@ -145,6 +219,7 @@ fn successor(this: &Established, ctx: &mut Context<'_>, sa: IkeSa) -> Establishe
 
 /// Children, tasks and leases go on under the successor.
 fn hand_over(this: &mut Established, ctx: &mut Context<'_>, successor: &mut Established) {
+    followup::forget(this, ctx);
     successor.leased = std::mem::take(&mut this.leased);
     successor.children = std::mem::take(&mut this.children);
     successor.tasks = std::mem::take(&mut this.tasks);
@@ -198,6 +273,7 @@ pub(crate) fn answered(
 }
 
 fn give_to(this: &mut Established, ctx: &mut Context<'_>, id: IkeId) {
+    followup::forget(this, ctx);
     if let Some(pool) = this.peer.pool() {
         ctx.out.push(Effect::Lease(id, pool.clone(), std::mem::take(&mut this.leased)));
     }
@@ -209,7 +285,7 @@ fn refused(this: &mut Established, ctx: &mut Context<'_>, failure: &Failure, ret
     if let Some(group) = failure.group.filter(|group| retry && offered(group)) {
         return send_ask(this, ctx, group, false);
     }
-    if failure.notify != NotifyType::TemporaryFailure {
+    if !matches!(failure.notify, NotifyType::TemporaryFailure | NotifyType::StateNotFound) {
         failed(this, ctx, "rekey of the IKE SA", failure);
     }
     this.clock.rekey = Some(Established::again(ctx));
@@ -241,7 +317,8 @@ fn accept(
     let secret: Secret =
         flight.share.agree(suite.group, view.ke()).map_err(|refused| syntax(&refused.to_string()))?;
     let nonces = (&flight.nonce[..], nonce.octets());
-    let made = this.sa.successor(Role::Initiator, (flight.spi, theirs.0), suite, secret, nonces);
+    let secrets: Vec<Secret> = std::iter::once(secret).chain(flight.more).collect();
+    let made = this.sa.successor(Role::Initiator, (flight.spi, theirs.0), suite, &secrets, nonces);
     let sa = made.map_err(|error| syntax(&error.to_string()))?;
     let lowest = collision::lowest(&flight.nonce, nonce.octets());
     Ok((successor(this, ctx, sa), lowest))

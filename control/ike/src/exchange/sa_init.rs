@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use ravelin_contract::secret::Secret;
 
-use super::child::{self, NONCE};
+use super::child::NONCE;
+use super::child_answer;
 use super::view::View;
 use crate::context::Context;
 use crate::crypto::IkeSuite;
@@ -277,7 +278,7 @@ pub(crate) fn respond(ctx: &mut Context<'_>, id: IkeId, stranger: &Stranger<'_>)
             return away(NotifyType::NoProposalChosen);
         }
     };
-    match child::key_exchange(ctx, suite.group, Some(ke)) {
+    match child_answer::key_exchange(ctx, suite.group, Some(ke)) {
         Ok((share, secret)) => answer(ctx, id, stranger, &peer, (chosen, suite), (share, &secret)),
         Err(failure) => {
             if failure.group.is_none() {

@@ -1,6 +1,7 @@
 //! Choosing algorithms (RFC 7296 3.3.6): one transform of each type, ours first.
 
 use crate::crypto::{ChildCipher, Cipher, Group};
+use crate::policy::offer::is_key_exchange;
 use crate::wire::{
     GroupId, IntegrityId, Proposal, ProposalSpi, SecurityAssociation, SequenceNumbers, Transform, TransformId,
 };
@@ -65,7 +66,7 @@ pub(crate) fn is_answer_to(answer: &SecurityAssociation, sent: &[Proposal]) -> O
 pub(crate) fn without_groups(offer: &SecurityAssociation) -> SecurityAssociation {
     let mut offer = offer.clone();
     for proposal in &mut offer.proposals {
-        proposal.transforms.retain(|transform| !matches!(transform.id, TransformId::Group(_)));
+        proposal.transforms.retain(|transform| !is_key_exchange(transform));
     }
     offer
 }

@@ -16,6 +16,9 @@ pub enum OfferError {
     /// A list that needs an entry is empty.
     #[error("an offer needs at least one {0}")]
     Empty(&'static str),
+    /// What comes on top needs something below.
+    #[error("additional key exchanges of a child come on top of PFS that is not optional")]
+    NoFirst,
     /// More than [`Slot::ALL`].
     #[error("an offer has at most seven additional key exchanges (RFC 9370)")]
     TooManyAdditional,
@@ -62,23 +65,16 @@ impl IkeOffer {
         if prfs.is_empty() {
             return Err(OfferError::Empty("pseudorandom function"));
         }
-        if additional.len() > Slot::ALL.len() {
-            return Err(OfferError::TooManyAdditional);
-        }
+        let additional = additional_transforms(additional)?;
         let mut transforms: Vec<_> = ciphers.iter().map(|cipher| cipher.transform()).collect();
         transforms.extend(integrity.iter().map(|integrity| integrity.transform()));
         transforms.extend(prfs.iter().map(|prf| prf.transform()));
         transforms.extend(groups.iter().map(|group| group.transform()));
-        transforms.extend(Slot::ALL.into_iter().zip(additional).flat_map(|(slot, choices)| {
-            choices.iter().map(move |choice| match choice {
-                Some(group) => group.additional_transform(slot),
-                None => Transform::new(TransformId::AdditionalGroup(slot, GroupId::None)),
-            })
-        }));
+        transforms.extend(additional);
         Ok(Self { transforms })
     }
 
-    /// The offer as it goes out. Rekeys leave additional key exchanges out: the old SK_d, which holds their secret,
+    /// The offer as it goes out. Rekeys may leave additional key exchanges out: the old SK_d, which holds their secret,
     /// goes into the new keys (RFC 7296 2.18).
     pub(crate) fn proposal(&self, number: u8, spi: ProposalSpi, additional: bool) -> Proposal {
         let keep =
@@ -136,9 +132,21 @@ impl EspOffer {
         Ok(Self { transforms })
     }
 
+    /// With key exchanges on top of the first (RFC 9370), as in [`IkeOffer::new`].
+    pub fn with_additional(mut self, additional: &[Vec<Option<Group>>]) -> Result<Self, OfferError> {
+        let none = TransformId::Group(GroupId::None);
+        if !additional.is_empty()
+            && (self.first_group().is_none() || self.transforms.iter().any(|one| one.id == none))
+        {
+            return Err(OfferError::NoFirst);
+        }
+        self.transforms.extend(additional_transforms(additional)?);
+        Ok(self)
+    }
+
     /// The offer as it goes out; in IKE_AUTH without key exchanges (RFC 7296 1.2).
     pub(crate) fn proposal(&self, number: u8, spi: u32, with_groups: bool) -> Proposal {
-        let keep = |transform: &&Transform| with_groups || !matches!(transform.id, TransformId::Group(_));
+        let keep = |transform: &&Transform| with_groups || !is_key_exchange(transform);
         let transforms = self.transforms.iter().filter(keep).cloned().collect();
         Proposal { number, protocol: ProtocolId::Esp, spi: ProposalSpi::Child(spi), transforms }
     }
@@ -153,6 +161,23 @@ impl EspOffer {
         let first = self.transforms.iter().find(|transform| matches!(transform.id, TransformId::Group(_)))?;
         Group::from_transform(first)
     }
+}
+
+/// Whether a transform names a key exchange, of whatever place.
+pub(crate) fn is_key_exchange(transform: &Transform) -> bool {
+    matches!(transform.id, TransformId::Group(_) | TransformId::AdditionalGroup(..))
+}
+
+fn additional_transforms(additional: &[Vec<Option<Group>>]) -> Result<Vec<Transform>, OfferError> {
+    if additional.len() > Slot::ALL.len() {
+        return Err(OfferError::TooManyAdditional);
+    }
+    let in_slot = |slot: Slot, choice: &Option<Group>| match choice {
+        Some(group) => group.additional_transform(slot),
+        None => Transform::new(TransformId::AdditionalGroup(slot, GroupId::None)),
+    };
+    let slots = Slot::ALL.into_iter().zip(additional);
+    Ok(slots.flat_map(|(slot, choices)| choices.iter().map(move |choice| in_slot(slot, choice))).collect())
 }
 
 fn groups_of(transforms: &[Transform]) -> impl Iterator<Item = Group> + '_ {

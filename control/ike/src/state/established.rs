@@ -16,13 +16,15 @@ use crate::context::{Context, Effect};
 use crate::event::Code;
 use crate::exchange::child::{NONCE, Parties, Want};
 use crate::exchange::create_child::ChildInFlight;
+use crate::exchange::followup::{Chain, Next, Pending};
 use crate::exchange::rekey_ike::IkeInFlight;
 use crate::exchange::view::View;
-use crate::exchange::{create_child, forgotten, informational, mobike, rekey_ike};
+use crate::exchange::{create_child, followup, forgotten, informational, mobike, rekey_ike};
 use crate::input::IkeId;
 use crate::policy::{Identity, Peer};
 use crate::random;
 use crate::sa::{IkeSa, Incoming};
+use crate::sealed::Plain;
 use crate::time::Time;
 use crate::window::Tick;
 use crate::wire::{ExchangeType, Message, Notify, NotifyType, Payload};
@@ -96,6 +98,11 @@ pub(crate) enum Doing {
 }
 
 impl Doing {
+    /// Whether the answer makes keys.
+    pub(crate) fn makes_keys(&self) -> bool {
+        matches!(self, Self::NewChild(_) | Self::RekeyChild { .. } | Self::RekeyIke { .. })
+    }
+
     /// Whether the answer may make a child, or end one.
     pub(crate) fn is_about_children(&self) -> bool {
         match self {
@@ -127,6 +134,10 @@ pub(crate) struct Established {
     pub(crate) children: Vec<Child>,
     pub(crate) tasks: VecDeque<Task>,
     pub(crate) doing: Option<Doing>,
+    /// What is on the way goes on in further key exchanges.
+    pub(crate) chain: Option<Box<Chain>>,
+    /// What the peer asked for goes on in further key exchanges.
+    pub(crate) pending: Option<Box<Pending>>,
     /// Addresses that the peer's pool gave us.
     pub(crate) assigned: Vec<IpAddr>,
     /// Addresses that our pool gave the peer.
@@ -175,6 +186,8 @@ impl Established {
             children: Vec::new(),
             tasks: VecDeque::new(),
             doing: None,
+            chain: None,
+            pending: None,
             assigned: Vec::new(),
             leased: Vec::new(),
             awaits: false,
@@ -212,7 +225,7 @@ impl Established {
                 self.clock.heard = ctx.now;
                 self.follow(ctx, before);
                 match plain.payloads() {
-                    Ok(payloads) => self.response(ctx, View(&payloads)),
+                    Ok(payloads) => self.response(ctx, View(&payloads), &plain),
                     Err(error) => self.disagreed(ctx, &error.to_string(), "the peer's answer makes no sense"),
                 }
             }
@@ -274,8 +287,11 @@ impl Established {
     fn request(mut self, ctx: &mut Context<'_>, exchange: ExchangeType, id: u32, view: View<'_>) -> State {
         self.peer_has_answers(ctx);
         match exchange {
-            ExchangeType::CreateChildSa => {
-                let (payloads, outcome) = create_child::respond(&mut self, ctx, view);
+            ExchangeType::CreateChildSa | ExchangeType::FollowupKe => {
+                let (payloads, outcome) = match exchange {
+                    ExchangeType::FollowupKe => followup::respond(&mut self, ctx, view),
+                    _ => create_child::respond(&mut self, ctx, view),
+                };
                 self.sa.respond(ctx, exchange, id, &payloads);
                 match outcome {
                     create_child::Outcome::Stays => self.go_on(ctx),
@@ -307,11 +323,20 @@ impl Established {
         }
     }
 
-    fn response(mut self, ctx: &mut Context<'_>, view: View<'_>) -> State {
+    fn response(mut self, ctx: &mut Context<'_>, view: View<'_>, plain: &Plain) -> State {
         if view.error() == Some(NotifyType::InvalidSyntax) {
             let why = "our request makes no sense to the peer";
             return self.disagreed(ctx, "the peer answers INVALID_SYNTAX", why);
         }
+        let held = match followup::take(&mut self, ctx, view, plain) {
+            Next::Read => None,
+            Next::Whole(answer) => Some(answer),
+            Next::Waits => return State::Established(Box::new(self)),
+            Next::Broken(text) => return self.disagreed(ctx, &text, "the peer's answer makes no sense"),
+        };
+        // It was read when it came.
+        let payloads = held.as_ref().map(|answer| answer.payloads().unwrap_or_default());
+        let view = payloads.as_deref().map_or(view, View);
         match self.doing.take() {
             None => self.go_on(ctx),
             Some(Doing::Probe) => self.go_on(ctx),
@@ -408,6 +433,8 @@ impl Established {
 
     /// Gives back numbers that the request on the way had taken.
     pub(crate) fn abandon(&mut self, ctx: &mut Context<'_>) {
+        followup::forget(self, ctx);
+        self.chain = None;
         if let Some(Doing::NewChild(ask) | Doing::RekeyChild { ask, .. }) = self.doing.take() {
             ctx.shared.release_spi(ask.ask.inbound);
         }
@@ -511,6 +538,9 @@ impl Established {
         if self.clock.proof.is_some_and(|end| end <= ctx.now) {
             self.clock.proof = None;
             return self.close(ctx, "a certificate has ended that it rests on");
+        }
+        if self.pending.as_ref().is_some_and(|pending| pending.until <= ctx.now) {
+            followup::forget(&mut self, ctx);
         }
         self.renew_ike(ctx);
         self.renew_children(ctx);

@@ -85,6 +85,7 @@ impl Established {
             self.clock.reauthenticate,
             self.clock.proof,
             liveness,
+            self.pending.as_ref().map(|pending| pending.until),
         ];
         own.into_iter().flatten().chain(self.children.iter().filter_map(Child::deadline)).min()
     }

@@ -14,7 +14,8 @@ use crate::context::{Context, Effect};
 use crate::crypto::{Group, SignedOctets};
 use crate::event::Code;
 use crate::exchange::auth::{self, Intermediate, OurProof, Shown, TheirProof};
-use crate::exchange::child::{self, Failure, Within};
+use crate::exchange::child::Failure;
+use crate::exchange::child_answer;
 use crate::exchange::configuration::Given;
 use crate::exchange::sa_init::{self, Agreed};
 use crate::exchange::view::View;
@@ -136,7 +137,7 @@ impl Responding {
     fn add_secret(mut self, ctx: &mut Context<'_>, id: u32, plain: &Plain, header: &[u8; 28]) -> State {
         let payloads = plain.payloads().unwrap_or_default();
         let answered = match self.more.front() {
-            Some(group) => child::key_exchange(ctx, *group, View(&payloads).ke()),
+            Some(group) => child_answer::key_exchange(ctx, *group, View(&payloads).ke()),
             None => Err(Failure::new(NotifyType::InvalidSyntax, "no key exchange is left")),
         };
         let (share, secret) = match answered {
@@ -524,8 +525,8 @@ fn first_child(
     ni: &[u8],
     nr: &[u8],
 ) -> Vec<Payload<'static>> {
-    match child::answer(ctx, &this.sa, &this.parties(), view, None, (Within::Auth, ni, nr)) {
-        Ok((payloads, sa, child, _)) => {
+    match child_answer::in_auth(ctx, &this.sa, &this.parties(), view, (ni, nr)) {
+        Ok((payloads, sa, child)) => {
             this.install(ctx, sa, child);
             payloads
         }

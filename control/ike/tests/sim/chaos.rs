@@ -39,6 +39,11 @@ fn hasty(seed: u64) -> (Policy, Policy) {
         if seed.is_multiple_of(2) {
             child.offers = vec![esp(&[Some(Group::Curve25519), None])];
         }
+        if seed.is_multiple_of(10) {
+            let first = esp(&[Some(Group::Curve25519)]);
+            child.offers =
+                vec![first.with_additional(&[vec![Some(Group::MlKem768)]]).expect("a sound offer")];
+        }
     });
     first_child(peer(&mut east)).start = Start::AtOnce;
     if seed.is_multiple_of(7) {

@@ -3,6 +3,7 @@
 mod chaos;
 mod controls;
 mod features;
+mod followups;
 mod network;
 mod policies;
 mod regressions;

@@ -64,6 +64,7 @@ pub(crate) fn label(bytes: &[u8]) -> String {
         35 => "IKE_AUTH",
         36 => "CREATE_CHILD_SA",
         43 => "IKE_INTERMEDIATE",
+        44 => "IKE_FOLLOWUP_KE",
         _ => "INFORMATIONAL",
     };
     let kind = if bytes[19] & 0x20 == 0 { "request" } else { "response" };
