@@ -7,6 +7,7 @@ use ravelin_ike::wire::{
     Payload, ProposalSpi, SecurityAssociation,
 };
 
+use super::rules::Proofs;
 use super::states::{Effects, Row, what};
 use super::{EXCHANGES, Stage, mallory};
 
@@ -18,7 +19,7 @@ const SPI: u64 = 0x5374_7261_6e67_6572;
 
 /// The endpoint in a state, with its SPI and its nonce if it has begun.
 fn stage(state: &str) -> (Stage, Option<(IkeSpi, Vec<u8>)>) {
-    let mut stage = Stage::new(false);
+    let mut stage = Stage::new(false, Proofs::Shared);
     if state != "initiated" {
         return (stage, None);
     }

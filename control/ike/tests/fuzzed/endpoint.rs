@@ -2,29 +2,26 @@
 //! panic, nothing that is not sealed may touch a child, memory stays bounded, and everything ends.
 
 pub(crate) mod clear;
+mod login;
 mod mallory;
+mod rules;
 pub(crate) mod states;
 
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use mallory::{CHILD, Mallory, SHARED_KEY};
-use ravelin_contract::address::AddressRange;
-use ravelin_contract::name::Name;
+use mallory::{CHILD, Mallory, PASSWORD};
 use ravelin_contract::sa::Spi;
 use ravelin_contract::secret::Secret;
-use ravelin_ike::crypto::{ChildCipher, Cipher, Group, KeySize, Prf, Random};
-use ravelin_ike::policy::{
-    Child, Demand, Encapsulation, EspOffer, Identity, IdentityPattern, IkeOffer, Lease, Lifetime, Narrowing,
-    Peer, PerResource, Policy, Proof, Start, Traffic,
-};
+use ravelin_ike::crypto::{Group, Random};
 use ravelin_ike::sealed::Plain;
 use ravelin_ike::wire::{
-    Delete, ExchangeType, Notify, NotifyType, Payload, PayloadType, ProtocolId, write_chain,
+    Delete, Eap, ExchangeType, Notify, NotifyType, Payload, PayloadType, ProtocolId, write_chain,
 };
-use ravelin_ike::{Action, Answer, Command, Endpoint, Input, Path, Time};
+use ravelin_ike::{Action, Answer, Ask, Command, Endpoint, IkeId, Input, Path, Time};
+use rules::{Proofs, name, policy};
 
 /// Every exchange, and one that does not exist.
 const EXCHANGES: [ExchangeType; 8] = [
@@ -48,72 +45,6 @@ impl Random for Dice {
             *octet = (self.0 >> 33) as u8;
         }
     }
-}
-
-fn name(text: &str) -> Name {
-    Name::new(text).expect("a name")
-}
-
-fn net(octet: u8) -> Traffic {
-    Traffic::of(AddressRange::prefix([10, octet, 0, 0].into(), 16).expect("a prefix"))
-}
-
-/// Whoever begins may ask for an address, and only who comes to us gets one of ours.
-fn policy(ours: SocketAddr, theirs: SocketAddr, theirs_begins: bool) -> Policy {
-    let groups = [Some(Group::Curve25519), None];
-    let esp = EspOffer::new(&[ChildCipher::AesGcm16(KeySize::Bits128)], &[], &groups, &[true, false]);
-    let ike = IkeOffer::new(
-        &[Cipher::AesGcm16(KeySize::Bits128)],
-        &[],
-        &[Prf::HmacSha256],
-        &[Group::Curve25519],
-        &[vec![Some(Group::MlKem768), None]],
-    );
-    let child = Child {
-        name: name("net"),
-        local: vec![net(1)],
-        remote: vec![net(2)],
-        offers: vec![esp.expect("sound")],
-        encapsulation: Encapsulation::Either,
-        lifetime: Lifetime { soft: Some(Duration::from_secs(40)), ..Lifetime::default() },
-        start: Start::OnCommand,
-        narrowing: Narrowing::Rule,
-        per_resource: PerResource { count: 2, required: false },
-    };
-    let key = || Secret::new(SHARED_KEY.to_vec());
-    let range = AddressRange::prefix([10, 2, 0, 0].into(), 29).expect("a prefix");
-    let lease = Lease {
-        pool: name("pool"),
-        addresses: vec![range],
-        dns: vec![[10, 1, 0, 53].into()],
-        domains: vec!["corp.example".into()],
-        subnets: Vec::new(),
-    };
-    let peer = Peer {
-        name: name("mallory"),
-        local_addresses: Vec::new(),
-        remote_addresses: Vec::new(),
-        initiate: Some((ours, theirs)),
-        local_identity: Identity::Fqdn("gate.example".into()),
-        proof: Proof::SharedKey(key()),
-        remote_identity: IdentityPattern::Exactly(Identity::Fqdn("mallory.example".into())),
-        demand: Demand::SharedKey(key()),
-        ppk: None,
-        offers: vec![ike.expect("sound")],
-        lifetime: Lifetime { soft: Some(Duration::from_secs(90)), ..Lifetime::default() },
-        reauthenticate: None,
-        liveness: Some(Duration::from_secs(20)),
-        allow_nat: true,
-        force_udp: false,
-        mobike: true,
-        fragment_above: 400,
-        request_address: !theirs_begins,
-        lease: theirs_begins.then_some(lease),
-        redirect_to: None,
-        unique: true,
-        children: vec![Arc::new(child)],
-    };
-    Policy { peers: vec![Arc::new(peer)], ..Policy::default() }
 }
 
 /// The octets of one input, taken from the front; beyond the end are zeros.
@@ -145,14 +76,18 @@ struct Stage {
     children: HashSet<Spi>,
     /// Datagrams that went either way.
     seen: Vec<Vec<u8>>,
+    proofs: Proofs,
+    /// Whether questions wait here; otherwise they are answered at once.
+    world_waits: bool,
+    questions: VecDeque<(IkeId, u64, Ask)>,
 }
 
 impl Stage {
-    fn new(initiator: bool) -> Self {
+    fn new(initiator: bool, proofs: Proofs) -> Self {
         let ours: SocketAddr = ([192, 0, 2, 1], 500).into();
         let theirs: SocketAddr = ([198, 51, 100, 1], 500).into();
         let mut dice = Dice(7);
-        let policy = Arc::new(policy(ours, theirs, initiator));
+        let policy = Arc::new(policy(ours, theirs, initiator, proofs));
         Self {
             endpoint: Endpoint::new(Time::default(), policy, &mut dice),
             mallory: Mallory::new(theirs, initiator),
@@ -162,6 +97,9 @@ impl Stage {
             dice,
             children: HashSet::new(),
             seen: Vec::new(),
+            proofs,
+            world_waits: false,
+            questions: VecDeque::new(),
         }
     }
 
@@ -186,8 +124,11 @@ impl Stage {
                     assert!(trusted, "a stranger changed a child");
                     assert!(self.children.contains(&inbound), "what is not there is changed");
                 }
-                Action::Ask { question, ike, .. } => {
-                    let answer = Answer::Refused("nobody knows".into());
+                Action::Ask { question, ike, ask } if self.world_waits => {
+                    self.questions.push_back((ike, question, ask));
+                }
+                Action::Ask { question, ike, ask } => {
+                    let answer = known(&ask);
                     sent.extend(self.input(Input::Answer { ike, question, answer }, trusted));
                 }
                 Action::SetTimer(timer) => self.timer = timer,
@@ -257,7 +198,7 @@ impl Stage {
             let answers = self.datagram(first, self.mallory.at, false);
             answers.first().map(|answer| self.mallory.meet(answer, &mut self.dice));
             if how_far > 1 {
-                let proof = self.mallory.proof();
+                let proof = self.mallory.first_auth(self.proofs, &mut self.dice);
                 self.request(ExchangeType::IkeAuth, &proof);
             }
             return;
@@ -268,8 +209,17 @@ impl Stage {
             self.datagram(answer, self.mallory.at, false);
         }
         if how_far > 1 {
-            let proof = self.mallory.proof();
+            let proof = self.mallory.first_auth(self.proofs, &mut self.dice);
             self.respond(&proof);
+        }
+    }
+
+    /// The peer's next message of a log-in by EAP.
+    fn log_in(&mut self, initiator: bool) {
+        let payloads = self.mallory.log_in(&mut self.dice);
+        match initiator {
+            true => drop(self.request(ExchangeType::IkeAuth, &payloads)),
+            false => self.respond(&payloads),
         }
     }
 
@@ -317,6 +267,11 @@ impl Stage {
                     .push(Payload::SecurityAssociation(ravelin_ike::wire::SecurityAssociation { proposals }));
             }
             9 => payloads.push(self.mallory.configuration()),
+            10 => payloads = self.mallory.first_auth(self.proofs, &mut self.dice),
+            11 => payloads = self.mallory.log_in(&mut self.dice),
+            12 => payloads.extend(Eap::parse(script.octets()).ok().map(|eap| Payload::Eap(eap.into_owned()))),
+            13 => payloads = self.mallory.child_that_goes_on(spi, kind & 1 != 0, &mut self.dice),
+            14 => payloads = self.mallory.share_that_follows(&mut self.dice),
             _ => {}
         }
         if kind & 2 != 0 {
@@ -386,7 +341,7 @@ impl Stage {
         let ike = self.endpoint.states().first().map(|(ike, _)| *ike);
         let child = self.children.iter().min().copied();
         let peer = name("mallory");
-        let command = match (which % 10, ike, child) {
+        let command = match (which % 12, ike, child) {
             (0, ..) => Command::Up { peer },
             (1, Some(ike), _) => Command::Rekey { ike },
             (2, _, Some(inbound)) => Command::RekeyChild { inbound },
@@ -400,9 +355,17 @@ impl Stage {
                 Command::AddressChanged { old: self.ours.ip(), new: [192, 0, 2, 2].into(), remote }
             }
             (9, Some(ike), _) => Command::Down { ike },
+            (10 | 11, ..) => return self.world_answers(which % 12 == 10),
             _ => return Vec::new(),
         };
         self.input(Input::Command(command), true)
+    }
+
+    /// The oldest question is answered.
+    fn world_answers(&mut self, knows: bool) -> Vec<Vec<u8>> {
+        let Some((ike, question, ask)) = self.questions.pop_front() else { return Vec::new() };
+        let answer = if knows { known(&ask) } else { Answer::Refused("nobody knows".into()) };
+        self.input(Input::Answer { ike, question, answer }, true)
     }
 
     fn pass(&mut self, span: Duration) {
@@ -428,13 +391,35 @@ impl Stage {
     }
 }
 
+/// What is known outside. The certificate is believed; that its signature is wrong shows later.
+fn known(ask: &Ask) -> Answer {
+    let good_for = None;
+    match ask {
+        Ask::Password { .. } => Answer::Password(Secret::new(PASSWORD.into())),
+        Ask::Verify { .. } => {
+            // SubjectPublicKeyInfo of an Ed25519 key (RFC 8410 4).
+            let prefix = [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];
+            Answer::Trusted { public_key: [&prefix[..], &[9; 32]].concat(), good_for }
+        }
+        Ask::Sign { schemes, .. } => Answer::Signature {
+            scheme: schemes[0],
+            signature: vec![7; 64],
+            chain: vec![vec![0x30, 1, 0]],
+            good_for,
+        },
+        Ask::Tls { .. } | Ask::TlsLogIn { .. } => Answer::Refused("nobody knows".into()),
+    }
+}
+
 /// One life of an endpoint, as the octets say.
 pub(crate) fn ike_endpoint(data: &[u8]) {
     let mut script = Script(data);
     let first = script.octet();
     let initiator = first & 1 == 0;
-    let mut stage = Stage::new(initiator);
-    stage.begin((first >> 1) % 3, initiator);
+    let proofs = Proofs::ALL[usize::from(first >> 3 & 15) % Proofs::ALL.len()];
+    let mut stage = Stage::new(initiator, proofs);
+    stage.world_waits = first & 0x80 != 0;
+    stage.begin((first >> 1 & 3).min(2), initiator);
     for _ in 0..24 {
         if script.0.is_empty() {
             break;

@@ -3,21 +3,29 @@
 use std::net::SocketAddr;
 
 use ravelin_contract::address::{AddressRange, NumberRange};
-use ravelin_ike::crypto::auth::shared_key_payload;
+use ravelin_ike::crypto::auth::{shared_key_payload, signature_payload};
 use ravelin_ike::crypto::{
     AdditionalGroups, ChildCipher, ChildSuite, Cipher, Group, IkeSuite, KeyPair, KeySize, Prf, Random,
-    Secret, SignedOctets,
+    Secret, SignatureScheme, SignedOctets,
 };
 use ravelin_ike::keymat::{IkeKeys, Nonces, Spis};
 use ravelin_ike::sealed::{OpeningKey, Plain, SealingKey, Side};
 use ravelin_ike::wire::{
-    AttributeType, Configuration, ConfigurationAttribute, ConfigurationType, ConfigurationValue,
-    ExchangeType, Header, Identity, IkeSpi, KeyExchange, Message, Nonce, Notify, NotifyType, Payload,
-    PayloadType, Ports, ProposalSpi, SecurityAssociation, TrafficSelector, TrafficSelectors,
+    AttributeType, Authentication, Certificate, Configuration, ConfigurationAttribute, ConfigurationType,
+    ConfigurationValue, Content, ExchangeType, Header, Identity, IkeSpi, KeyExchange, Message, Nonce, Notify,
+    NotifyType, Payload, PayloadType, Ports, Proposal, ProposalSpi, SecurityAssociation, SignatureHash, Slot,
+    TrafficSelector, TrafficSelectors,
 };
+
+use super::login::Talk;
+use super::rules::Proofs;
 
 /// What both sides prove themselves with.
 pub(crate) const SHARED_KEY: &[u8] = b"correct horse battery staple";
+/// What whoever logs in by EAP knows.
+pub(crate) const PASSWORD: &str = "Tr0ub4dor & 3";
+/// How it wants further key exchanges to go on.
+const LINK: [u8; 5] = *b"chain";
 /// The peer's nonces.
 const NONCE: [u8; 32] = [0x5a; 32];
 /// Its SPI of the IKE SA.
@@ -52,6 +60,9 @@ pub(crate) struct Mallory {
     pub(crate) next_id: u32,
     /// Number and exchange of the last request that came.
     pub(crate) asked: Option<(u32, ExchangeType)>,
+    talk: Talk,
+    /// How the endpoint wants further key exchanges to go on.
+    link: Vec<u8>,
 }
 
 /// The algorithms of the first IKE SA.
@@ -108,6 +119,8 @@ impl Mallory {
             keys: None,
             next_id: u32::from(initiator),
             asked: None,
+            talk: Talk::new(initiator),
+            link: LINK.to_vec(),
         }
     }
 
@@ -129,6 +142,7 @@ impl Mallory {
             Payload::SecurityAssociation(SecurityAssociation { proposals }),
             Payload::KeyExchange(ke),
             Payload::Nonce(Nonce::new(NONCE.to_vec()).expect("a nonce")),
+            Payload::Notify(Content::SignatureHashes(vec![SignatureHash::Identity]).notify()),
         ];
         if !self.suite.additional.is_empty() {
             let kind = NotifyType::IntermediateExchangeSupported;
@@ -190,18 +204,63 @@ impl Mallory {
 
     /// IKE_AUTH as an honest side sends it: identity, proof and a child.
     pub(crate) fn proof(&self) -> Vec<Payload<'static>> {
-        let Some(keys) = &self.keys else { return Vec::new() };
-        let id = Identity::Fqdn(b"mallory.example".as_slice().into());
+        let auth = self.auth(&Secret::new(SHARED_KEY.to_vec()));
+        self.identity(auth.into_iter().map(Payload::Authentication).collect())
+    }
+
+    /// The first IKE_AUTH, by how both prove themselves. Signatures are not worth more than their form.
+    pub(crate) fn first_auth(&mut self, proofs: Proofs, random: &mut dyn Random) -> Vec<Payload<'static>> {
+        match proofs {
+            Proofs::TheySign => {
+                let certificate = Payload::Certificate(Certificate::x509(vec![0x30, 1, 0]));
+                let auth = signature_payload(SignatureScheme::Ed25519, &[7; 64]).expect("fits");
+                self.identity(vec![certificate, Payload::Authentication(auth)])
+            }
+            _ if proofs.by_eap() && self.initiator => self.identity(Vec::new()),
+            _ if proofs.by_eap() => [self.proof(), self.log_in(random)].concat(),
+            _ => self.proof(),
+        }
+    }
+
+    /// The next IKE_AUTH of a log-in: an EAP packet, or at its end the proof by the key that EAP left.
+    pub(crate) fn log_in(&mut self, random: &mut dyn Random) -> Vec<Payload<'static>> {
+        if let Some(packet) = self.talk.next(random) {
+            return vec![Payload::Eap(packet)];
+        }
+        let Some(auth) = self.talk.key().and_then(|key| self.auth(key)) else { return Vec::new() };
+        let mut payloads = vec![Payload::Authentication(auth)];
+        if !self.initiator {
+            payloads.push(self.configuration());
+            payloads.extend(self.child(CHILD, None, false));
+        }
+        payloads
+    }
+
+    fn id(&self) -> Identity<'static> {
+        Identity::Fqdn(b"mallory.example".as_slice().into())
+    }
+
+    /// Identity, what proves it, and a child.
+    fn identity(&self, proof: Vec<Payload<'static>>) -> Vec<Payload<'static>> {
+        if self.keys.is_none() {
+            return Vec::new();
+        }
+        let id = self.id();
+        let id = if self.initiator { Payload::IdInitiator(id) } else { Payload::IdResponder(id) };
+        let mut payloads = [vec![id], proof, vec![self.configuration()]].concat();
+        payloads.extend(self.child(CHILD, None, false));
+        payloads
+    }
+
+    fn auth(&self, secret: &Secret) -> Option<Authentication<'static>> {
+        let keys = self.keys.as_ref()?;
         let (message, sk_p) = match self.initiator {
             true => (&self.request, &keys.all.pi),
             false => (&self.response, &keys.all.pr),
         };
-        let octets = SignedOctets::new(self.suite.prf, message, &self.their_nonce, sk_p.expose(), &id.body());
-        let auth = shared_key_payload(self.suite.prf, &Secret::new(SHARED_KEY.to_vec()), &octets);
-        let id = if self.initiator { Payload::IdInitiator(id) } else { Payload::IdResponder(id) };
-        let mut payloads = vec![id, Payload::Authentication(auth), self.configuration()];
-        payloads.extend(self.child(CHILD, None, false));
-        payloads
+        let (prf, id) = (self.suite.prf, self.id().body());
+        let octets = SignedOctets::new(prf, message, &self.their_nonce, sk_p.expose(), &id);
+        Some(shared_key_payload(prf, secret, &octets))
     }
 
     /// What asks for an address as an initiator does, or gives one as a responder does.
@@ -222,7 +281,34 @@ impl Mallory {
     /// What asks for a child, or gives one: traffic is 10.1.0.0/16, or the address that was given, on the endpoint's side,
     /// 10.2.0.0/16 here.
     pub(crate) fn child(&self, spi: u32, group: Option<Group>, answer: bool) -> Vec<Payload<'static>> {
-        let proposals = vec![child_suite(group).to_proposal(1, spi)];
+        self.child_by(child_suite(group).to_proposal(1, spi), answer)
+    }
+
+    /// The same with a key exchange that is to follow, with what comes with it and says how (RFC 9370).
+    pub(crate) fn child_that_goes_on(
+        &self,
+        spi: u32,
+        answer: bool,
+        random: &mut dyn Random,
+    ) -> Vec<Payload<'static>> {
+        let additional = AdditionalGroups::NONE.with(Slot::ALL[0], Group::MlKem768);
+        let suite = ChildSuite { additional, ..child_suite(Some(Group::Curve25519)) };
+        let child = self.child_by(suite.to_proposal(2, spi), answer);
+        let link = answer.then(|| Payload::Notify(Content::AdditionalKeyExchange(&LINK).notify()));
+        [child, self.exchange(Group::Curve25519, random), link.into_iter().collect()].concat()
+    }
+
+    /// The key exchange that follows.
+    pub(crate) fn share_that_follows(&self, random: &mut dyn Random) -> Vec<Payload<'static>> {
+        let link = Payload::Notify(Content::AdditionalKeyExchange(&self.link).notify());
+        let mut payloads = self.exchange(Group::MlKem768, random);
+        payloads.retain(|payload| matches!(payload, Payload::KeyExchange(_)));
+        payloads.push(link);
+        payloads
+    }
+
+    fn child_by(&self, proposal: Proposal, answer: bool) -> Vec<Payload<'static>> {
+        let proposals = vec![proposal];
         // The initiator of the exchange stands first.
         let ours_first = self.initiator != answer;
         let endpoint = if self.initiator { selectors(1) } else { of(AddressRange::single(GIVEN.into())) };
@@ -252,6 +338,19 @@ impl Mallory {
             self.asked = Some((message.header.message_id, message.header.exchange));
         }
         let plain = self.keys.as_ref()?.opening.open(&message.sealed?).ok()?;
+        let payloads = plain.payloads().unwrap_or_default();
+        for payload in &payloads {
+            match payload {
+                Payload::Eap(packet) => self.talk.hear(packet),
+                Payload::Notify(notify) => {
+                    if let Ok(Content::AdditionalKeyExchange(link)) = notify.content() {
+                        self.link = link.to_vec();
+                    }
+                }
+                _ => {}
+            }
+        }
+        drop(payloads);
         Some((message.header, plain))
     }
 

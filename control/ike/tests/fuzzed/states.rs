@@ -3,22 +3,39 @@
 use ravelin_ike::crypto::{AdditionalGroups, Group};
 use ravelin_ike::sealed::Plain;
 use ravelin_ike::wire::{
-    Content, Delete, ExchangeType, Gateway, Notify, NotifyType, Payload, PayloadType, ProtocolId, Slot,
+    Content, Delete, Eap, EapType, ExchangeType, Gateway, Notify, NotifyType, Payload, PayloadType,
+    ProtocolId, Slot,
 };
 
 use super::mallory::{self, CHILD};
+use super::rules::Proofs;
 use super::{EXCHANGES, Stage};
 
 /// States in which there are keys, by name. Before there are any, nothing can be sealed: see [`super::clear`].
-pub(crate) const STATES: [&str; 18] = [
+pub(crate) const STATES: [&str; 33] = [
     "responding",
     "responding, awaits an additional key exchange",
+    "responding, asks whether a certificate is good",
+    "responding, asks for a signature",
+    "responding, awaits a user's name",
+    "responding, challenges a user",
+    "responding, asks for a user's password",
+    "responding, tells a user of success",
+    "responding, awaits a user's proof",
+    "responding, asks what to show by TLS",
     "authenticating",
     "authenticating, makes an additional key exchange",
+    "authenticating, asks for a signature",
+    "authenticating, asks whether a certificate is good",
+    "authenticating, logs in",
+    "authenticating, has logged in",
+    "authenticating, asks what to log in with",
     "established as responder",
     "established as initiator",
     "established, asks whether the peer lives",
     "established, makes a child",
+    "established, makes a child in further exchanges",
+    "established, awaits a further key exchange",
     "established, rekeys a child",
     "established, rekeys the IKE SA",
     "established, deletes a child",
@@ -31,22 +48,53 @@ pub(crate) const STATES: [&str; 18] = [
     "closing, refused",
 ];
 
-/// The states that a peer meets which began itself.
-const CALLED: [&str; 5] = [
-    "responding",
-    "responding, awaits an additional key exchange",
+/// The states that a peer meets which began itself, beside those that respond.
+const CALLED: [&str; 4] = [
     "established as responder",
+    "established, awaits a further key exchange",
     "established, checks where the peer is",
     "closing, refused",
 ];
 
+/// States in which a question of ours to the world outside is not answered yet.
+fn world_waits(state: &str) -> bool {
+    !state.starts_with("established") && state.contains(", asks ")
+}
+
+/// How both prove themselves, and the steps of a log-in that are made.
+fn proofs(state: &str) -> (Proofs, usize) {
+    match state {
+        "responding, asks whether a certificate is good"
+        | "authenticating, asks whether a certificate is good" => (Proofs::TheySign, 0),
+        "responding, asks for a signature" | "authenticating, asks for a signature" => (Proofs::WeSign, 0),
+        "responding, awaits a user's name" | "authenticating, logs in" => (Proofs::Password, 0),
+        "responding, challenges a user" => (Proofs::Password, 1),
+        "responding, asks for a user's password" | "responding, tells a user of success" => {
+            (Proofs::Password, 2)
+        }
+        "responding, awaits a user's proof" | "authenticating, has logged in" => (Proofs::Password, 3),
+        "responding, asks what to show by TLS" => (Proofs::Certificate, 1),
+        "authenticating, asks what to log in with" => (Proofs::Certificate, 0),
+        _ => (Proofs::Shared, 0),
+    }
+}
+
 fn stage(state: &str) -> Stage {
-    let initiator = CALLED.contains(&state);
-    let mut stage = Stage::new(initiator);
+    let initiator = state.starts_with("responding") || CALLED.contains(&state);
+    let (proofs, steps) = proofs(state);
+    let mut stage = Stage::new(initiator, proofs);
+    stage.world_waits = world_waits(state);
     if state.ends_with("additional key exchange") {
         stage.mallory.suite.additional = AdditionalGroups::NONE.with(Slot::ALL[0], Group::MlKem768);
     }
-    if state.starts_with("responding") || state.starts_with("authenticating") || state == "closing, refused" {
+    if state == "authenticating, asks for a signature" {
+        stage.begin(1, initiator);
+    } else if proofs != Proofs::Shared {
+        stage.begin(2, initiator);
+        (0..steps).for_each(|_| stage.log_in(initiator));
+    } else if !state.starts_with("established") && !state.starts_with("closing")
+        || state == "closing, refused"
+    {
         stage.begin(1, initiator);
     } else if state.ends_with(" is") {
         stage.begin_mobile(initiator);
@@ -55,10 +103,19 @@ fn stage(state: &str) -> Stage {
     }
     match state {
         "established, asks whether the peer lives" => drop(stage.command(4)),
-        "established, makes a child" => {
+        "established, makes a child" | "established, makes a child in further exchanges" => {
             let delete = Delete::Children { protocol: ProtocolId::Esp, spis: vec![CHILD] };
             stage.request(ExchangeType::Informational, &[Payload::Delete(delete)]);
             stage.command(0);
+            if state.ends_with("exchanges") {
+                let answer = stage.mallory.child_that_goes_on(CHILD + 7, true, &mut stage.dice);
+                stage.respond(&answer);
+                assert_eq!(stage.mallory.asked.map(|(_, kind)| kind), Some(ExchangeType::FollowupKe));
+            }
+        }
+        "established, awaits a further key exchange" => {
+            let ask = stage.mallory.child_that_goes_on(CHILD + 7, false, &mut stage.dice);
+            stage.request(ExchangeType::CreateChildSa, &ask);
         }
         "established, rekeys a child" => drop(stage.command(2)),
         "established, rekeys the IKE SA" => drop(stage.command(1)),
@@ -84,7 +141,18 @@ fn stage(state: &str) -> Stage {
         "closing, refused" => drop(stage.request(ExchangeType::IkeAuth, &[])),
         _ => {}
     }
+    stage.assert_is(state);
     stage
+}
+
+impl Stage {
+    /// The table is of the states that it names.
+    fn assert_is(&self, state: &str) {
+        let found = self.endpoint.states();
+        let first = state.split([',', ' ']).next();
+        assert!(found.iter().any(|(_, name)| Some(*name) == first), "not {state}, but {found:?}");
+        assert_eq!(self.questions.len(), usize::from(world_waits(state)), "{state}");
+    }
 }
 
 /// What asks for the IKE SA's successor, or gives one.
@@ -106,6 +174,11 @@ fn contents(stage: &mut Stage) -> Vec<(&'static str, Plain)> {
     let kem = stage.mallory.exchange(Group::MlKem768, &mut stage.dice);
     let elsewhere = Content::Redirect { gateway: Gateway::Address([203, 0, 113, 9].into()), nonce: &[] };
     let cookie = Content::Cookie2(&[5; 16]).notify();
+    let goes_on = stage.mallory.child_that_goes_on(CHILD + 1, false, &mut stage.dice);
+    let goes_on_as_answer = stage.mallory.child_that_goes_on(CHILD + 1, true, &mut stage.dice);
+    let follows = stage.mallory.share_that_follows(&mut stage.dice);
+    let log_in = stage.mallory.log_in(&mut stage.dice);
+    let eap = |packet| vec![Payload::Eap(packet)];
     let delete = |spis| vec![Payload::Delete(Delete::Children { protocol: ProtocolId::Esp, spis })];
     let payloads = [
         ("nothing", Vec::new()),
@@ -130,6 +203,16 @@ fn contents(stage: &mut Stage) -> Vec<(&'static str, Plain)> {
         ("COOKIE2", vec![Payload::Notify(cookie)]),
         ("INITIAL_CONTACT", notify(NotifyType::InitialContact)),
         ("UPDATE_SA_ADDRESSES", notify(NotifyType::UpdateSaAddresses)),
+        ("a child that goes on", goes_on),
+        ("a child that goes on as answer", goes_on_as_answer),
+        ("a share that follows", follows),
+        ("the log-in's next step", log_in),
+        (
+            "another EAP response",
+            eap(Eap::Response { identifier: 99, kind: EapType::Nak, data: (&[26]).into() }),
+        ),
+        ("EAP Success", eap(Eap::Success { identifier: 0 })),
+        ("EAP Failure", eap(Eap::Failure { identifier: 0 })),
     ];
     let written = payloads.map(|(name, payloads)| (name, Plain::write(&payloads).expect("fits")));
     let broken = Plain::of_chain(PayloadType::SecurityAssociation, vec![0, 0, 0, 7, 1, 2, 3]);
