@@ -148,7 +148,7 @@ fn delete_half_made(this: &mut Established, ctx: &mut Context<'_>, view: View<'_
     }
 }
 
-type Accepted = (crate::child::ChildSa, crate::child::Child, [u8; NONCE]);
+type Accepted = (crate::child::ChildSa, Child, [u8; NONCE]);
 
 /// Reads the answer; with the lower nonce of the exchange, or the group to begin again with.
 fn accept(
@@ -392,7 +392,7 @@ fn respond_rekey(
 
 /// The peer deleted the old child of a rekey that it began: it is ready for the new one (RFC 7296 2.8).
 pub(crate) fn successor_ready(this: &mut Established, ctx: &mut Context<'_>, old: Spi) {
-    let replaced = |child: &&crate::child::Child| child.inbound == old && child.life != Life::Standing;
+    let replaced = |child: &&Child| child.inbound == old && child.life != Life::Standing;
     let Some(gone) = this.children.iter().find(replaced) else { return };
     let (name, resource) = (gone.policy.name.clone(), gone.resource);
     let successors = this.children.iter_mut().filter(|child| {
