@@ -67,6 +67,10 @@ fn sa(name: &str, direction: Direction, packets: u64) -> SaStatus {
 }
 
 fn text(workers: u32, ports: Vec<PortStatus>, sas: Vec<SaStatus>) -> String {
+    text_with(workers, ports, sas, tls(1))
+}
+
+fn text_with(workers: u32, ports: Vec<PortStatus>, sas: Vec<SaStatus>, tls: ledger::Report) -> String {
     let status = Status {
         version: "1.2.3".to_owned(),
         pid: 1,
@@ -101,22 +105,28 @@ fn text(workers: u32, ports: Vec<PortStatus>, sas: Vec<SaStatus>) -> String {
         expiries: vec![],
         ike,
         tunnels,
-        tls: tls(),
+        tls,
     };
     String::from_utf8(scrape.encode().unwrap_or_default()).unwrap_or_default()
 }
 
-/// One rule at which something happened.
-fn tls() -> ledger::Report {
-    let rule = Name::new("tn").expect("a name");
-    let (result, version, suite) = ("done".to_owned(), "TLSv1.3", "TLS_AES_128_GCM_SHA256");
-    let done = ledger::Kind { rule: rule.clone(), result, version, suite, resumed: true };
-    let failed =
-        ledger::Kind { result: "silent".to_owned(), version: "", suite: "", resumed: false, ..done.clone() };
-    let mut counts = ledger::Counts { handshaking: 2, running: 3, octets: [4, 5], ..Default::default() };
-    (counts.durations[1], counts.took) = (9, std::time::Duration::from_millis(18));
-    counts.endings.insert("reset".to_owned(), 6);
-    ledger::Report { handshakes: [(done, 9), (failed, 7)].into(), rules: [(rule, counts)].into() }
+/// Rules at which something happened, the first by the name of `tn`.
+fn tls(count: usize) -> ledger::Report {
+    let mut report = ledger::Report::default();
+    for number in 0..count {
+        let name = if number == 0 { "tn".to_owned() } else { format!("tn{number}") };
+        let rule = Name::new(name).expect("a name");
+        let (result, version, suite) = ("done".to_owned(), "TLSv1.3", "TLS_AES_128_GCM_SHA256");
+        let done = ledger::Kind { rule: rule.clone(), result, version, suite, resumed: true };
+        let result = "silent".to_owned();
+        let failed = ledger::Kind { result, version: "", suite: "", resumed: false, ..done.clone() };
+        let mut counts = ledger::Counts { handshaking: 2, running: 3, octets: [4, 5], ..Default::default() };
+        (counts.durations[1], counts.took) = (9, std::time::Duration::from_millis(18));
+        counts.endings.insert("reset".to_owned(), 6);
+        report.handshakes.extend([(done, 9), (failed, 7)]);
+        report.rules.insert(rule, counts);
+    }
+    report
 }
 
 fn series(text: &str) -> Vec<&str> {
@@ -205,9 +215,11 @@ fn no_gateway_has_more_series_than_the_bound() {
         .collect();
     let ports = |count| (0..count).map(|number| port(&format!("port{number}"))).collect();
     for (workers, count, omitted) in [(2, 2, Some(1500)), (16, 16, None), (64, 32, None)] {
+        let crowded = text_with(workers, ports(count), many.clone(), tls(500));
         let text = text(workers, ports(count), many.clone());
-        let have = series(&text).len();
-        assert!(have <= SERIES, "{have} series for {workers} workers and {count} ports");
+        let have = [&text, &crowded].map(|text| series(text).len());
+        assert!(have.iter().all(|have| *have <= SERIES), "{have:?} series, {workers} workers, {count} ports");
+        assert!(crowded.contains("ravelin_tls_rules_omitted 4"), "hundreds of rules are left out");
         if let Some(omitted) = omitted {
             assert_has(&text, &format!("ravelin_sas_omitted {omitted}"));
         }

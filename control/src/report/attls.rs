@@ -13,10 +13,11 @@ const SERIES: usize = 1000;
 /// Series that each rule has beside those of its results: its histogram, states, octets and endings.
 const EACH: usize = BOUNDS.len() + 3 + 2 + 2 + 6;
 
-/// Handshakes by result, what they took, and connections, by rule.
-pub(super) fn families(report: &Report) -> Vec<Family> {
+/// Handshakes by result, what they took, and connections, by rule; at most `room` series beside the one that tells of those left
+/// out.
+pub(super) fn families(report: &Report, room: usize) -> Vec<Family> {
     let kinds = by_rule(&report.handshakes);
-    let most = fitting(&kinds, &report.rules);
+    let most = fitting(&kinds, &report.rules, SERIES.min(room));
     let mut handshakes = Family::counter("ravelin_tls_handshakes_total", "Handshakes that ended, by result.");
     let shown = report.rules.keys().take(most).filter_map(|rule| kinds.get(rule));
     for (kind, count) in shown.flatten() {
@@ -69,12 +70,12 @@ fn by_rule(handshakes: &BTreeMap<Kind, u64>) -> Kinds<'_> {
     found
 }
 
-/// How many rules may have series.
-fn fitting(kinds: &Kinds<'_>, rules: &BTreeMap<Name, Counts>) -> usize {
+/// How many rules may have series, where all together have `most`.
+fn fitting(kinds: &Kinds<'_>, rules: &BTreeMap<Name, Counts>, most: usize) -> usize {
     let results = |rule: &Name| kinds.get(rule).map_or(0, Vec::len);
     let sums = rules.keys().scan(0, |sum, rule| {
         *sum += EACH + results(rule);
         Some(*sum)
     });
-    sums.take_while(|sum| *sum <= SERIES).count()
+    sums.take_while(|sum| *sum <= most).count()
 }

@@ -92,21 +92,22 @@ impl Scrape {
                 .filter_map(Family::finish)
                 .collect();
         families.extend(ike::families(&self.ike).into_iter().filter_map(Family::finish));
-        families.extend(attls::families(&self.tls).into_iter().filter_map(Family::finish));
-        // Four more tell how many names were left out.
+        // Five more tell how many names were left out.
         let room =
-            |families: &[MetricFamily]| SERIES.saturating_sub(families.iter().map(series).sum::<usize>() + 4);
+            |families: &[MetricFamily]| SERIES.saturating_sub(families.iter().map(series).sum::<usize>() + 5);
         if let Some(dataplane) = &self.dataplane {
             let parts = [
                 state(&dataplane.status),
                 workers(&dataplane.status),
                 ports(&dataplane.ports),
-                verdicts(&dataplane.ports),
+                vec![verdicts(&dataplane.ports)],
             ];
             families.extend(parts.into_iter().flatten().filter_map(Family::finish));
+            families.extend(octets(&dataplane.ports, room(&families)).finish());
             let shown = room(&families) / SERIES_AN_INTERFACE;
             families.extend(interfaces(&dataplane.interfaces, shown).into_iter().filter_map(Family::finish));
         }
+        families.extend(attls::families(&self.tls, room(&families)).into_iter().filter_map(Family::finish));
         let names = NAMES.min(room(&families) / SERIES_A_NAME);
         let held = self.dataplane.as_ref().map_or(&[][..], |dataplane| &dataplane.sas);
         let mut named = ike::tunnels(&self.tunnels, held, names);
@@ -207,22 +208,35 @@ fn ports(ports: &[PortStatus]) -> Vec<Family> {
     vec![received, received_bytes, sent, sent_bytes, fill, size, info]
 }
 
-fn verdicts(ports: &[PortStatus]) -> Vec<Family> {
-    let mut packets =
-        Family::counter("ravelin_packets_total", "Packets by the verdict that ended their way.");
-    let mut bytes = Family::counter("ravelin_packet_bytes_total", "Octets by verdict.");
+fn verdicts(ports: &[PortStatus]) -> Family {
+    let packets = Family::counter("ravelin_packets_total", "Packets by the verdict that ended their way.");
+    by_verdict(packets, ports, Verdict::ALL, |(packets, _)| packets)
+}
+
+/// Of drops only where there is room for those of all ports, so that it does not hang on what has been dropped.
+fn octets(ports: &[PortStatus], room: usize) -> Family {
+    let bytes = Family::counter("ravelin_packet_bytes_total", "Octets by verdict.");
+    let fits = ports.len() * Verdict::ALL.len() <= room;
+    let told: Vec<_> = Verdict::ALL.iter().copied().filter(|verdict| fits || !verdict.is_drop()).collect();
+    by_verdict(bytes, ports, &told, |(_, octets)| octets)
+}
+
+fn by_verdict(
+    mut family: Family,
+    ports: &[PortStatus],
+    verdicts: &[Verdict],
+    value: impl Fn((u64, u64)) -> u64,
+) -> Family {
     for port in ports {
         let counted: BTreeMap<Verdict, (u64, u64)> =
             port.verdicts.iter().map(|&(verdict, packets, octets)| (verdict, (packets, octets))).collect();
-        for &verdict in Verdict::ALL {
-            let (count, octets) = counted.get(&verdict).copied().unwrap_or_default();
+        for verdict in verdicts {
             let drop = if verdict.is_drop() { "true" } else { "false" };
             let labels = [("port", port.name.as_str()), ("verdict", verdict.name()), ("drop", drop)];
-            packets.add(&labels, count as f64);
-            bytes.add(&labels, octets as f64);
+            family.add(&labels, value(counted.get(verdict).copied().unwrap_or_default()) as f64);
         }
     }
-    vec![packets, bytes]
+    family
 }
 
 fn interfaces(interfaces: &[InterfaceStatus], most: usize) -> Vec<Family> {
