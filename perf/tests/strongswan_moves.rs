@@ -35,21 +35,48 @@ fn a_silent_peer_ends_cleanly_and_comes_back() {
     watch.ensure_nothing_else().unwrap();
 }
 
+/// The gateway has this address in place of that one. Routes that lead by the wan's router stay or come back.
+fn renumber(gateway: &Namespace, old: &str, new: &str) {
+    gateway.set(&[("net/ipv4/conf/all/promote_secondaries", "1")]).unwrap();
+    let router = format!("{}.2", new.rsplit_once('.').unwrap().0);
+    gateway.run(&format!("ip address add {new}/24 dev wan0")).unwrap();
+    gateway.run(&format!("ip address del {old}/24 dev wan0")).unwrap();
+    gateway.run(&format!("ip route replace default via {router}")).unwrap();
+}
+
+/// We begin, and our own address goes: to another, and back.
+fn we_move(stand: &GatewayAndSwan) {
+    stand.open().unwrap();
+    stand.ensure_carries(50).unwrap();
+    let before = stand.a.ike_sas().unwrap()[0]["id"].clone();
+    for (old, new) in [("192.0.2.1", "192.0.2.3"), ("192.0.2.3", "192.0.2.1")] {
+        let ping = stand.sites.start_ping(stand.sites.b.site_v4, 600, Duration::from_millis(5)).unwrap();
+        renumber(&stand.sites.a.gateway, old, new);
+        let seen = || stand.b.sas().unwrap().contains(&format!("@ {new}[4500]"));
+        wait_until("strongSwan to know the new address", PATIENCE, seen)
+            .unwrap_or_else(|e| panic!("{e}\n{}", stand.told()));
+        let report = ping.report().unwrap();
+        println!("from {old} to {new}: {} of {} pings answered", report.received, report.sent);
+        stand.ensure_carries(50).unwrap();
+        let after = stand.a.ike_sas().unwrap();
+        assert_eq!((after.len(), &after[0]["id"]), (1, &before), "the same IKE SA");
+        assert_eq!(after[0]["local"], format!("{new}:4500"));
+    }
+    stand.end().unwrap();
+}
+
 #[test]
-fn strongswan_moves_under_mobike_and_traffic_goes_on() {
+fn either_side_moves_under_mobike_and_traffic_goes_on() {
     let connection =
         Connection { local: "%any".to_owned(), more: "mobike = yes".to_owned(), ..Connection::default() };
     let stand = GatewayAndSwan::start("swanmoves", &connection).unwrap();
     let watch = Watch::start(&stand.sites).unwrap();
+    we_move(&stand);
     stand.called().unwrap();
     stand.ensure_carries(50).unwrap();
     let before = stand.a.ike_sas().unwrap()[0]["id"].clone();
 
-    let gateway = &stand.sites.b.gateway;
-    gateway.set(&[("net/ipv4/conf/all/promote_secondaries", "1")]).unwrap();
-    gateway.run("ip address add 198.51.100.3/24 dev wan0").unwrap();
-    gateway.run("ip address del 198.51.100.1/24 dev wan0").unwrap();
-    gateway.run("ip route replace default via 198.51.100.2").unwrap();
+    renumber(&stand.sites.b.gateway, "198.51.100.1", "198.51.100.3");
     let seen = || stand.a.ike_sas().unwrap().first().is_some_and(|ike| ike["remote"] == "198.51.100.3:4500");
     wait_until("the new address", PATIENCE, seen).unwrap_or_else(|e| panic!("{e}\n{}", stand.told()));
     stand.open().unwrap();

@@ -14,6 +14,7 @@ use ravelin_ike::crypto::SystemRandom;
 use ravelin_ike::{Begun, Command, Done, Endpoint, IkeId, Input, Installed, Time};
 use tracing::warn;
 
+use super::addresses;
 use super::authority::{Authority, Hashes};
 use super::deeds::Deeds;
 use super::key_log::KeyLog;
@@ -160,6 +161,7 @@ impl Driver {
             Knock::Changed(outcomes) => self.changed(outcomes),
             Knock::Answered { ike, question, answer } => self.handle(Input::Answer { ike, question, answer }),
             Knock::Authorities(authorities) => self.take_authorities(authorities),
+            Knock::Addresses => self.move_away(),
             Knock::Asked(question, answer) => {
                 self.settle();
                 let result = self.obey(question);
@@ -203,6 +205,8 @@ impl Driver {
             .flat_map(|peer| &peer.local_addresses)
             .map(|range| range.first())
             .collect();
+        // Whoever has moved goes on from there.
+        addresses.extend(self.endpoint.statuses().map(|ike| ike.path.local.ip()));
         addresses.sort_unstable();
         addresses.dedup();
         self.sockets.serve(&addresses);
@@ -220,6 +224,7 @@ impl Driver {
         self.put_out_former_users();
         if met {
             self.call_for_left_over();
+            self.move_away();
         }
     }
 
@@ -235,6 +240,8 @@ impl Driver {
         self.endpoint.keep_records();
         let actions = self.endpoint.restore(now(), &self.ike.policy, records, &installed);
         self.take_stock(children);
+        let homes: Vec<IpAddr> = self.endpoint.statuses().map(|ike| ike.path.local.ip()).collect();
+        homes.into_iter().for_each(|home| self.sockets.serve_also(home));
         self.carry_out(None, actions);
     }
 
@@ -246,6 +253,27 @@ impl Driver {
         let can_call = |peer: &Name| self.ike.policy.peer(peer).is_some_and(|peer| peer.initiate.is_some());
         peers.retain(can_call);
         peers.into_iter().for_each(|peer| self.command(Command::Up { peer }));
+    }
+
+    /// IKE SAs whose address this host does not have any more go on from the one that now leads to the peer.
+    fn move_away(&mut self) {
+        let gone: Vec<IpAddr> =
+            self.sockets.addresses().filter(|address| !addresses::is_here(*address)).collect();
+        if gone.is_empty() {
+            return;
+        }
+        self.settle();
+        let ends = self.endpoint.statuses().map(|ike| (ike.path.local.ip(), ike.path.remote.ip()));
+        let mut lost: Vec<_> = ends.filter(|(local, _)| gone.contains(local)).collect();
+        lost.sort_unstable();
+        lost.dedup();
+        for (old, remote) in lost {
+            // Without a way to the peer there may be one after the next change.
+            if let Some(new) = addresses::toward(remote) {
+                self.sockets.serve_also(new);
+                self.command(Command::AddressChanged { old, new, remote });
+            }
+        }
     }
 
     /// Who peers are believed by is found out beside the policy: rings change when they do.

@@ -29,13 +29,18 @@ struct LeftOver {
 }
 
 /// Where a pair runs, and what lies beyond it.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 struct Reach {
     path: Path,
     leads_to: Vec<AddressRange>,
 }
 
 impl Reach {
+    /// Whether both are for the same. Of what may be cut off nobody knows.
+    fn is(&self, other: &Self) -> bool {
+        self == other && self.leads_to.len() < limits::LEADS_TO
+    }
+
     /// Whether both cannot be of different clients.
     fn meets(&self, other: &Self) -> bool {
         let beyond = |list: &[AddressRange]| list.len() >= limits::LEADS_TO;
@@ -66,6 +71,19 @@ impl LeftOvers {
             }
         }
         self.clean();
+    }
+
+    /// What only received any more when the earlier run ended: something that stands sends for just the same.
+    fn replaced(&mut self, sends: impl Fn(Spi) -> bool) -> Vec<Spi> {
+        let mut gone = Vec::new();
+        for (_, (tunnel, reach)) in self.successors.iter().filter(|(child, _)| sends(**child)) {
+            let list = self.of.get_mut(tunnel).into_iter();
+            gone.extend(
+                list.flat_map(|list| list.extract_if(.., |old| old.reach.is(reach))).map(|old| old.spi),
+            );
+        }
+        self.clean();
+        gone
     }
 
     /// Tunnels of which something is left.
@@ -125,6 +143,8 @@ impl Driver {
             (child, sends)
         }));
         self.deeds.left_over.take_stock(|spi| served.stands(spi), children);
+        let replaced = self.deeds.left_over.replaced(|spi| sends.contains(&spi));
+        replaced.into_iter().for_each(|old| self.remove(old));
         for (tunnel, list) in &self.deeds.left_over.of {
             let Some(lease) = self.lease(tunnel) else { continue };
             list.iter().for_each(|old| self.endpoint.orphan(lease, &old.reach.leased(lease)));
@@ -213,6 +233,23 @@ mod tests {
         assert_eq!(left.tunnels().count(), 1);
         assert!(left.end(spi(2003)).is_some() && left.end(spi(2003)).is_none());
         assert!(left.of.is_empty() && left.successors.is_empty(), "nothing is remembered for nothing");
+    }
+
+    #[test]
+    fn what_was_about_to_go_goes_where_another_stands_and_sends_for_the_same() {
+        let mut left = LeftOvers::default();
+        // 2001 was replaced by 1001. 1002 does not send yet, and 2003 is for another client of the same host.
+        let children = vec![
+            pair(1001, 1, 11),
+            pair(1002, 2, 12),
+            pair(2001, 1, 11),
+            pair(2002, 2, 12),
+            pair(2003, 1, 13),
+        ];
+        left.take_stock(|one| [spi(1001), spi(1002)].contains(&one), children);
+        assert_eq!(left.replaced(|one| one == spi(1001)), [spi(2001)]);
+        assert_eq!(given_way(&mut left, 1002), [2002]);
+        assert!(left.end(spi(2003)).is_some());
     }
 
     #[test]

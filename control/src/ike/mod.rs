@@ -4,6 +4,7 @@
 //! its [`sockets`] and its [`Door`]: a [`pool`] of threads does what takes long, the [`link`] hands SAs to the
 //! packet process, [`authority`] asks the key rings. What came of each comes back by the door. [`children`] makes contract messages of what the core negotiated.
 
+mod addresses;
 mod advice;
 mod authority;
 mod bell;
@@ -54,6 +55,8 @@ enum Knock {
     Answered { ike: ravelin_ike::IkeId, question: u64, answer: ravelin_ike::Answer },
     /// Who peers are believed by has changed.
     Authorities(authority::Hashes),
+    /// This host's addresses or routes have changed.
+    Addresses,
     /// The operator asks.
     Asked(Question, oneshot::Sender<Result<Vec<view::IkeSa>, String>>),
 }
@@ -145,6 +148,7 @@ pub fn start(
     let authority = authority::Authority::new(rings, pool.threads(), runtime, door.clone());
     let link = link::Link::start(dataplane, door.clone())?;
     let door = door.clone();
+    addresses::watch(door.clone())?;
     let life = move || driver::Driver::new((door, doorway.0), link, pool, authority, places).run();
     std::thread::Builder::new().name("ike".to_owned()).spawn(life).map(drop)
 }

@@ -68,14 +68,25 @@ impl Sockets {
             .flat_map(|address| [PORT, FLOATED].map(|port| SocketAddr::new(*address, port)))
             .collect();
         self.open.retain(|local, _| wanted.contains(local));
-        for local in wanted {
-            if let Entry::Vacant(place) = self.open.entry(local) {
-                match open(local) {
-                    Ok(open) => drop(place.insert(open)),
-                    Err(error) => {
-                        warn!(code = "RVL-IKE-SOCKET", %local, %error, "peers cannot reach us here; is another IKE program running?")
-                    }
-                }
+        wanted.into_iter().for_each(|local| self.ensure_open(local));
+    }
+
+    /// Opens what this address needs beside the others.
+    pub(super) fn serve_also(&mut self, address: IpAddr) {
+        [PORT, FLOATED].into_iter().for_each(|port| self.ensure_open(SocketAddr::new(address, port)));
+    }
+
+    /// Addresses that are served.
+    pub(super) fn addresses(&self) -> impl Iterator<Item = IpAddr> {
+        self.open.keys().filter(|local| local.port() == PORT).map(SocketAddr::ip)
+    }
+
+    fn ensure_open(&mut self, local: SocketAddr) {
+        let Entry::Vacant(place) = self.open.entry(local) else { return };
+        match open(local) {
+            Ok(open) => drop(place.insert(open)),
+            Err(error) => {
+                warn!(code = "RVL-IKE-SOCKET", %local, %error, "peers cannot reach us here; is another IKE program running?")
             }
         }
     }

@@ -50,7 +50,8 @@ const PPK_KEYS: &[&str] = &["id", "key", "required"];
 const REKEY_KEYS: &[&str] = &["seconds", "octets", "packets"];
 const REKEY_IKE_KEYS: &[&str] = &["seconds"];
 /// Keys of a tunnel that only mean something beside `peer`.
-const NEGOTIATED_KEYS: [&str; 6] = ["algorithms", "pfs", "start", "narrowing", "rekey", "per_core"];
+const NEGOTIATED_KEYS: [&str; 7] =
+    ["algorithms", "pfs", "additional_groups", "start", "narrowing", "rekey", "per_core"];
 const PER_CORE_KEYS: &[&str] = &["count", "required"];
 /// More workers than any packet process has.
 const MOST_CORES: u64 = 256;

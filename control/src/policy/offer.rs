@@ -75,12 +75,17 @@ pub fn ike(table: &Table<'_>) -> Option<IkeOffer> {
     let prfs = words(table, "prfs", PRFS, &[Prf::HmacSha384, Prf::HmacSha256, Prf::HmacSha512]);
     let groups =
         words(table, "groups", GROUPS, &[Group::Curve25519, Group::Ecp256, Group::Ecp384, Group::Modp3072]);
-    let additional = words(table, "additional_groups", ADDITIONAL, &[]);
-    let additional: Vec<_> = Some(additional?).filter(|list| !list.is_empty()).into_iter().collect();
+    let additional = additional(table)?;
     let offer = IkeOffer::new(&ciphers?, &integrity?, &prfs?, &groups?, &additional);
     offer
         .map_err(|error| table.error(error.to_string(), "mend `ciphers`, `integrity`, `prfs` or `groups`"))
         .ok()
+}
+
+/// Key exchanges on top of the first: the choices of one, or none.
+fn additional(table: &Table<'_>) -> Option<Vec<Vec<Option<Group>>>> {
+    let choices = words(table, "additional_groups", ADDITIONAL, &[])?;
+    Some(Some(choices).filter(|list| !list.is_empty()).into_iter().collect())
 }
 
 /// Algorithms of a tunnel's children.
@@ -96,8 +101,14 @@ pub fn esp(table: &Table<'_>) -> Option<EspOffer> {
     let integrity = once_each(suites.iter().filter_map(|(_, integrity)| *integrity));
     // Nothing written: what the peer can.
     let extended = extended?.map_or(vec![true, false], |only| vec![only]);
-    let offer = EspOffer::new(&ciphers, &integrity, &groups?, &extended);
-    offer.map_err(|error| table.error(error.to_string(), "list suites of one kind in `algorithms`")).ok()
+    let offer = EspOffer::new(&ciphers, &integrity, &groups?, &extended)
+        .map_err(|error| table.error(error.to_string(), "list suites of one kind in `algorithms`"));
+    let offer = offer.ok()?.with_additional(&additional(table)?);
+    offer
+        .map_err(|error| {
+            table.error(error.to_string(), "take \"none\" out of `pfs`, or leave `additional_groups` out")
+        })
+        .ok()
 }
 
 fn once_each<T: PartialEq>(items: impl Iterator<Item = T>) -> Vec<T> {

@@ -31,6 +31,7 @@ const TUNNEL_KEYS: &[&str] = &[
     "peer",
     "algorithms",
     "pfs",
+    "additional_groups",
     "start",
     "narrowing",
     "per_core",
