@@ -1,4 +1,4 @@
-//! No policy and no file of keys makes the compiler panic, and no finding shows a key.
+//! No policy, no rules for TLS and no file of keys make the compiler panic, and no finding shows a key.
 #![expect(clippy::unwrap_used, reason = "a helper that fails fails its test")]
 
 use proptest::prelude::*;
@@ -8,6 +8,8 @@ use ravelin_control::policy::management::Site;
 
 const POLICY: &str = include_str!("../../configs/site-to-site/gw-a/ipsec.toml");
 const KEYS: &str = include_str!("../../configs/site-to-site/gw-a/keys.toml");
+const BESIDE_TLS: &str = include_str!("../../configs/tls/ipsec.toml");
+const TLS: &str = include_str!("../../configs/tls/attls.toml");
 
 /// A file with a few of its parts removed, doubled, exchanged or replaced.
 fn damaged(text: &'static str) -> impl Strategy<Value = String> {
@@ -23,6 +25,18 @@ fn damaged(text: &'static str) -> impl Strategy<Value = String> {
         }
         text
     })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2000))]
+    #[test]
+    fn any_rules_for_tls_are_compiled_or_refused(tls in damaged(TLS)) {
+        let (policy, tls) = (Source::from_text("p", BESIDE_TLS), Source::from_text("t", tls));
+        match policy::load_with_tls(&[policy], None, Some(&tls), &Site::default()) {
+            Ok(compiled) => prop_assert_eq!(compiled.snapshot.check(), Ok(())),
+            Err(findings) => prop_assert!(findings.has_errors() && !findings.render(true).is_empty()),
+        }
+    }
 }
 
 proptest! {

@@ -25,6 +25,7 @@ fn corpora_are_written() {
         write(&Path::new(&place).join(target.name), &(target.seeds)());
     }
     write(&Path::new(&place).join("policy_text"), &texts("ipsec.toml"));
+    write(&Path::new(&place).join("attls_text"), &texts("attls.toml"));
     write(&Path::new(&place).join("keys_text"), &texts("keys.toml"));
 }
 
