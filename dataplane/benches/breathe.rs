@@ -33,6 +33,7 @@ use ravelin_dataplane::table::policy::{Policy, PolicySource};
 use ravelin_dataplane::table::sa_table::{InboundEntry, OutboundEntry};
 use ravelin_dataplane::table::{PortInfo, SaTable, Tables, publish};
 use ravelin_dataplane::tls::Tls;
+use ravelin_dataplane::tls::standing::Standing;
 use ravelin_dataplane::wiring::Wiring;
 use ravelin_dataplane::worker::desk::Desk;
 use ravelin_dataplane::worker::handoff::Post;
@@ -104,7 +105,7 @@ impl Gateway {
         let ((lan_port, lan), (wan_port, wan)) = (plugged(256, 2048), plugged(256, 2048));
         let counters = Arc::new(WorkerCounters::new(0, 2));
         let (clock, pool) = (Clock::start(), Pool::in_memory(1024, 2048));
-        let tls = Tls::new((0, 1), 16, &pool, clock.read()).expect("limits that fit");
+        let tls = Tls::new((0, 1), &Standing::new(), 16, &pool, clock.read()).expect("limits that fit");
         let worker = Worker::new(Parts {
             index: 0,
             workers: 1,

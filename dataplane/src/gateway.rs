@@ -40,6 +40,7 @@ use crate::table::policy::{Policy, PolicySource};
 use crate::table::publish::{self, Reader};
 use crate::table::{PortInfo, Tables};
 use crate::tls::Tls;
+use crate::tls::standing::Standing;
 use crate::wiring::{Place, TrunkIndex, Wiring};
 use crate::worker::desk::Desk;
 use crate::worker::handoff::Post;
@@ -280,10 +281,11 @@ impl Crew {
         let workers = self.places.len();
         let post = Arc::new(Post::new(workers, usize::from(FRAME)).ringing(self.bells.clone()));
         let Self { places, wiring, counters, bells, clock, events, idle } = self;
+        let standing = Standing::new();
         let mut threads = Vec::with_capacity(workers);
         let seats = places.into_iter().zip(readers).zip(counters.into_iter().zip(bells));
         for (index, (((core, place), reader), (counters, bell))) in seats.enumerate() {
-            let tls = Tls::new((index, workers), TLS_CONNECTIONS, &place.pool, clock.read());
+            let tls = Tls::new((index, workers), &standing, TLS_CONNECTIONS, &place.pool, clock.read());
             let mut worker = Worker::new(worker::Parts {
                 index,
                 workers,

@@ -109,3 +109,38 @@ fn both_legs_meet_on_one_worker() {
     }
     assert!((1..16).contains(&handed), "{handed} of 16 belonged to the other worker");
 }
+
+/// Its rule is gone, but the connection runs: no worker lets its segments pass in clear.
+#[test]
+fn a_connection_outlives_its_rule_at_every_worker() {
+    for client_port in 4000..4008 {
+        let mut rig = rig(2, Some(served()));
+        let give = |rig: &mut Rig, worker: usize, port: usize, packet: &[u8]| {
+            let frame = framed(&rig.setup, port, packet);
+            assert!(rig.plugs[worker][port].feed(&frame));
+            (0..3).for_each(|_| rig.breathe());
+        };
+        give(&mut rig, 0, LAN, &out(client_port, 443, SYN));
+        give(&mut rig, 0, WAN, &back(client_port, 443, SYN | ACK));
+        let mut last = out(client_port, 443, ACK);
+        advance(&mut last);
+        give(&mut rig, 0, LAN, &last);
+        let permit = both("10.1.0.0/24", &format!("{INTERNET}/32"), Action::Permit);
+        rig.install(Plan::of(1).rules(permit).done()).unwrap();
+        assert!(!rig.sent(LAN).is_empty() && !rig.sent(WAN).is_empty(), "it did not open");
+        for worker in [0, 1] {
+            let counts = rig.counted(|rig| give(rig, worker, LAN, &last));
+            assert_eq!(counts.get(&Verdict::Spliced), Some(&1), "{counts:?}");
+            assert!(rig.sent(WAN).is_empty(), "it passed in clear");
+        }
+    }
+}
+
+/// The number after the SYN.
+fn advance(packet: &mut [u8]) {
+    let segment = &mut packet[20..];
+    segment[7] += 1;
+    let checksum = u16::from_be_bytes([segment[16], segment[17]]);
+    let (less, borrow) = checksum.overflowing_sub(1);
+    segment[16..18].copy_from_slice(&less.wrapping_sub(borrow.into()).to_be_bytes());
+}

@@ -10,6 +10,7 @@ use ravelin_splice::{Finish, Passed, Side};
 
 use super::buffers::Buffers;
 use super::inward::{Inward, Means, send_alert};
+use super::standing::Stay;
 use crate::clock::Now;
 
 /// One connection.
@@ -27,6 +28,8 @@ pub(super) struct Connection {
     finished: [bool; 2],
     /// Why it is to be reset, once that is so.
     pub(super) doom: Option<Ending>,
+    /// Lets other workers know of it.
+    _stay: Stay,
 }
 
 enum Phase {
@@ -59,11 +62,11 @@ pub(super) struct Desk<'a> {
 }
 
 impl Connection {
-    pub(super) fn new(id: ConnectionId, secure: Secure, now: Now) -> Self {
+    pub(super) fn new(id: ConnectionId, secure: Secure, now: Now, stay: Stay) -> Self {
         let keys_until = now.plus_ms(secure.patience_ms.into());
         let phase = Phase::Handshake { under_way: 0, ended: false };
         let (octets, finished) = ([0; 2], [false; 2]);
-        Self { id, secure, keys_until, outbox: Vec::new(), phase, octets, finished, doom: None }
+        Self { id, secure, keys_until, outbox: Vec::new(), phase, octets, finished, doom: None, _stay: stay }
     }
 
     /// Which end speaks TLS: the one in whose name we do not.

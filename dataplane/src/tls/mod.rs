@@ -11,7 +11,8 @@
 //! Filters come first: what they deny never comes here. Nothing that a rule speaks of goes on in clear: a fragment that may
 //! belong to such a connection ends here, and a segment of a connection that is not known is answered with a reset.
 //!
-//! Read on in this order: `segment`, `memory`, [`order`], `buffers`, `inward`, `connection`, `relay`.
+//! Read on in this order: `segment`, `memory`, [`order`], `buffers`, `inward`, `connection`, `relay`,
+//! [`standing`].
 
 mod buffers;
 mod connection;
@@ -20,11 +21,13 @@ mod memory;
 pub mod order;
 mod relay;
 mod segment;
+pub mod standing;
 #[cfg(test)]
 mod tests;
 
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 use ravelin_contract::rule::ZoneId;
 use ravelin_contract::selector::protocol;
@@ -42,9 +45,12 @@ use connection::Connection;
 use memory::{Slot, Slots};
 use order::{Command, Deed};
 use relay::Records;
+use standing::{Standing, Stay};
 
 /// Nanoseconds between two looks at handshakes that take too long.
 const LOOK: u64 = 100_000_000;
+/// Notices that wait for control, beyond which no connection begins: nobody would do its handshake.
+const BACKLOG: usize = 4096;
 /// One buffer for so many connections; two for each that has a long record in work.
 const SHARE: u32 = 16;
 /// Least buffers.
@@ -67,6 +73,7 @@ pub struct Tls {
     splice: Splice<Slot, Records>,
     worker: u16,
     workers: usize,
+    standing: Arc<Standing>,
     /// For the next connection.
     serial: u32,
     /// Connections without keys.
@@ -76,12 +83,13 @@ pub struct Tls {
 }
 
 impl Tls {
-    /// Of one of so many workers, for at most `connections` at a time, over its frames.
+    /// Of one of so many workers, all with one `standing`, for at most `connections` at a time, over its frames.
     ///
     /// # Errors
     /// There can be no such number.
     pub fn new(
         (worker, workers): (usize, usize),
+        standing: &Arc<Standing>,
         connections: u32,
         pool: &Pool,
         now: Now,
@@ -102,6 +110,7 @@ impl Tls {
             splice: Splice::new(limits, records, pool.total(), at(now))?,
             worker: worker as u16,
             workers,
+            standing: Arc::clone(standing),
             serial: first as u32,
             handshakes: Vec::new(),
             looked: now,
@@ -115,7 +124,7 @@ impl Tls {
     /// In the place of what was taken stay empty frames, ended with `Spliced`. Others end with `TlsRefused` or
     /// `TlsFragment`.
     pub fn carry(&mut self, batch: &mut Batch, means: &mut Means<'_>) -> bool {
-        if means.tables.policy.tls().is_empty() && self.is_idle() {
+        if means.tables.policy.tls().is_empty() && self.standing.is_empty() && self.is_idle() {
             return false;
         }
         self.take(batch, means);
@@ -136,23 +145,25 @@ impl Tls {
     fn consider(&mut self, packet: &mut Packet, means: &mut Means<'_>) {
         let Means { tables, now, pool, hand } = means;
         let ends = segment::ends(&packet.ip.flow);
-        let is_known = ends.is_some_and(|(from, to)| self.splice.has(from, to));
+        let hash = ends.map(|(from, to)| segment::hash(from, to));
+        let may_stand = hash.is_some_and(|hash| self.standing.may_hold(hash));
         if packet.ip.fragment != Fragment::Whole {
-            if is_known || tables.policy.tls().may_concern(&packet.ip.flow) {
+            if may_stand || tables.policy.tls().may_concern(&packet.ip.flow) {
                 packet.end(Verdict::TlsFragment);
             }
             return;
         }
-        let Some((from, to)) = ends else { return };
-        let action = match is_known {
+        let (Some((from, to)), Some(hash)) = (ends, hash) else { return };
+        let (owner, is_known) = (hash as usize % self.workers, self.splice.has(from, to));
+        let is_ours = owner == usize::from(self.worker);
+        let action = match is_known || (may_stand && !is_ours) {
             true => None,
             false => match action(packet.ip.opens_tcp, from, to, tables) {
                 Some(TlsAction::Pass) | None => return,
                 decided => decided,
             },
         };
-        let owner = segment::owner(from, to, self.workers);
-        if owner != usize::from(self.worker) {
+        if !is_ours {
             let handed = hand(owner, packet);
             return packet.end(if handed { Verdict::HandedOff } else { Verdict::HandOffFull });
         }
@@ -228,14 +239,17 @@ impl Tls {
         for (flow, [client, server]) in std::mem::take(&mut self.splice.relay().opened) {
             let table = tables.policy.tls();
             let rule = find(client, server, tables);
-            let Some((rule, secure)) = rule.and_then(|rule| Some((rule, secures(rule)?))) else {
+            let secured = rule.and_then(|rule| Some((rule, secures(rule)?)));
+            let heard = self.splice.relay().notices.len() < BACKLOG;
+            let Some((rule, secure)) = secured.filter(|_| heard) else {
                 self.splice.relay().doomed.push(flow);
                 continue;
             };
             self.serial = self.serial.wrapping_add(1);
             let id = ConnectionId { worker: self.worker, slot: flow, serial: self.serial };
             let records = self.splice.relay();
-            records.admit(flow, Connection::new(id, secure, now));
+            let stay = Stay::begin(&self.standing, segment::hash(client, server));
+            records.admit(flow, Connection::new(id, secure, now, stay));
             records.notices.push_back(Notice::Opened {
                 connection: id,
                 rule: TlsTable::label(rule),

@@ -21,11 +21,8 @@ pub(super) fn ends(flow: &FlowKey) -> Option<(Endpoint, Endpoint)> {
     Some(((flow.source, source), (flow.destination, destination)))
 }
 
-/// The worker that owns a connection, seen from either end. Every worker says the same.
-pub(super) fn owner(from: Endpoint, to: Endpoint, workers: usize) -> usize {
-    if workers == 1 {
-        return 0;
-    }
+/// A number of a connection that is the same for every worker, and seen from either end.
+pub(super) fn hash(from: Endpoint, to: Endpoint) -> u64 {
     // Odd, with half of its bits set, so that all bits of an end count.
     const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
     let mix = |(address, port): Endpoint| {
@@ -36,7 +33,7 @@ pub(super) fn owner(from: Endpoint, to: Endpoint, workers: usize) -> usize {
         let word = (address >> 64) as u64 ^ (address as u64).rotate_left(16) ^ u64::from(port);
         word.wrapping_mul(SPREAD).rotate_left(31).wrapping_mul(SPREAD)
     };
-    (mix(from).wrapping_add(mix(to)) >> 32) as usize % workers
+    mix(from).wrapping_add(mix(to)) >> 32
 }
 
 /// The flow of packets from one end to the other.

@@ -39,6 +39,7 @@ use ravelin_dataplane::table::forwarding::view::View;
 use ravelin_dataplane::table::policy::{Policy, PolicySource};
 use ravelin_dataplane::table::publish;
 use ravelin_dataplane::tls::Tls;
+use ravelin_dataplane::tls::standing::Standing;
 use ravelin_dataplane::wiring::{Place, TrunkIndex, Wiring};
 use ravelin_dataplane::worker::desk::Desk;
 use ravelin_dataplane::worker::handoff::Post;
@@ -208,13 +209,15 @@ impl Rig {
             if setup.stack { Host::open(setup.frame_size.into(), None) } else { Host::closed() }.unwrap();
         let wiring = Arc::new(Wiring::new(setup.places));
         let (mut workers, mut plugs) = (Vec::new(), Vec::new());
+        let standing = Standing::new();
         for (index, (reader, counters)) in readers.into_iter().zip(counters).enumerate() {
             let cable = || plugged(setup.slots, setup.frame_size);
             let ((lan, lan_plug), (wan, wan_plug)) = (cable(), cable());
             plugs.push([lan_plug, wan_plug]);
             let trunks: Vec<Box<dyn Port>> = vec![Box::new(lan), Box::new(wan)];
             let pool = Pool::in_memory(setup.frames, setup.frame_size);
-            let tls = Tls::new((index, setup.workers), TLS_CONNECTIONS, &pool, clock.read()).unwrap();
+            let tls =
+                Tls::new((index, setup.workers), &standing, TLS_CONNECTIONS, &pool, clock.read()).unwrap();
             workers.push(Worker::new(worker::Parts {
                 index,
                 workers: setup.workers,
