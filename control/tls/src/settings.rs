@@ -8,6 +8,23 @@ use ravelin_rings::name::{Label, RingName};
 use ravelin_rings::revocation::RevocationPolicy;
 use ravelin_rings::scheme::Scheme;
 
+/// Versions of the preset `modern`.
+pub const VERSIONS: [Version; 2] = [Version::Tls13, Version::Tls12];
+
+/// How peers may sign by the preset `modern`.
+pub const SCHEMES: [Scheme; 10] = [
+    Scheme::EcdsaP256Sha256,
+    Scheme::EcdsaP384Sha384,
+    Scheme::EcdsaP521Sha512,
+    Scheme::Ed25519,
+    Scheme::RsaPssSha256,
+    Scheme::RsaPssSha384,
+    Scheme::RsaPssSha512,
+    Scheme::RsaPkcs1Sha256,
+    Scheme::RsaPkcs1Sha384,
+    Scheme::RsaPkcs1Sha512,
+];
+
 /// One kind of handshake.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Settings {
@@ -158,24 +175,12 @@ pub struct Timeouts {
 impl Settings {
     /// The preset `modern` for a role: both versions, all suites, X25519MLKEM768 first.
     pub fn modern(role: Role) -> Self {
-        let schemes = [
-            Scheme::EcdsaP256Sha256,
-            Scheme::EcdsaP384Sha384,
-            Scheme::EcdsaP521Sha512,
-            Scheme::Ed25519,
-            Scheme::RsaPssSha256,
-            Scheme::RsaPssSha384,
-            Scheme::RsaPssSha512,
-            Scheme::RsaPkcs1Sha256,
-            Scheme::RsaPkcs1Sha384,
-            Scheme::RsaPkcs1Sha512,
-        ];
         Self {
             role,
-            versions: vec![Version::Tls13, Version::Tls12],
+            versions: VERSIONS.to_vec(),
             suites: Suite::ALL.to_vec(),
             groups: Group::ALL.to_vec(),
-            schemes: schemes.to_vec(),
+            schemes: SCHEMES.to_vec(),
             alpn: Vec::new(),
             resumption: Resumption::Tickets { count: 2, sessions: 256 },
             timeouts: Timeouts { first: Duration::from_secs(10), whole: Duration::from_secs(30) },

@@ -2,7 +2,7 @@
 
 use ravelin_contract::tls_session::{Suite, Version};
 use ravelin_rings::scheme::Scheme;
-use ravelin_tls::settings::Group;
+use ravelin_tls::settings::{Group, SCHEMES, VERSIONS};
 
 /// Lists in order of preference.
 #[derive(Debug, PartialEq)]
@@ -17,36 +17,21 @@ pub(super) struct Preset {
 pub(super) const PRESETS: [(&str, &Preset); 3] =
     [("modern", &MODERN), ("compatible", &COMPATIBLE), ("fips", &FIPS)];
 
-const VERSIONS: &[Version] = &[Version::Tls13, Version::Tls12];
-
-const SCHEMES: &[Scheme] = &[
-    Scheme::EcdsaP256Sha256,
-    Scheme::EcdsaP384Sha384,
-    Scheme::EcdsaP521Sha512,
-    Scheme::Ed25519,
-    Scheme::RsaPssSha256,
-    Scheme::RsaPssSha384,
-    Scheme::RsaPssSha512,
-    Scheme::RsaPkcs1Sha256,
-    Scheme::RsaPkcs1Sha384,
-    Scheme::RsaPkcs1Sha512,
-];
-
 /// Everything that is sound, what is secure against quantum computers first.
 pub(super) const MODERN: Preset =
-    Preset { versions: VERSIONS, suites: &Suite::ALL, groups: &Group::ALL, schemes: SCHEMES };
+    Preset { versions: &VERSIONS, suites: &Suite::ALL, groups: &Group::ALL, schemes: &SCHEMES };
 
 /// The same in an order that suits old peers: a first message that fits one packet.
 const COMPATIBLE: Preset = Preset {
     groups: &[Group::X25519, Group::Secp256r1, Group::Secp384r1, Group::X25519MlKem768],
-    versions: VERSIONS,
+    versions: &VERSIONS,
     suites: &Suite::ALL,
-    schemes: SCHEMES,
+    schemes: &SCHEMES,
 };
 
 /// What FIPS 140-3 approves of: AES-GCM and the curves of NIST.
 const FIPS: Preset = Preset {
-    versions: VERSIONS,
+    versions: &VERSIONS,
     suites: &[
         Suite::Aes256GcmSha384,
         Suite::Aes128GcmSha256,
