@@ -8,7 +8,7 @@ use ravelin_config::source::Source;
 use ravelin_contract::name::Name;
 use ravelin_contract::selector::FlowKey;
 use ravelin_contract::snapshot::Snapshot;
-use ravelin_contract::tls::{Secure, TlsAction, Truncation};
+use ravelin_contract::tls::{Answer, Secure, TlsAction, Truncation};
 use ravelin_contract::tls_session::{Role as End, Suite, Version};
 use ravelin_control::policy::attls::{Expects, Plan};
 use ravelin_control::policy::diff::diff;
@@ -69,7 +69,8 @@ fn what_is_not_written_is_secure() {
     assert_eq!((plan.asks.host.as_deref(), &plan.asks.expects), (None, &Expects::Asked));
     let Role::Client { trust, identities } = &settings.role else { panic!("{settings:?}") };
     assert_eq!((trust.revocation.mode, identities.len(), trust.anchors.len()), (Mode::Soft, 0, 1));
-    let whole = Secure { role: End::Client, patience_ms: 35_000, truncation: Truncation::Reset };
+    let (patience_ms, truncation) = (35_000, Truncation::Reset);
+    let whole = Secure { role: End::Client, patience_ms, truncation, answer: Answer::AfterHandshake };
     let found = verdict(&compiled.snapshot, "10.1.0.1", "192.0.2.1", 443);
     assert_eq!(found, Some(("out", TlsAction::Secure(whole))));
     assert_eq!(verdict(&compiled.snapshot, "10.1.0.1", "192.0.2.1", 444), None);
@@ -107,6 +108,25 @@ fn the_innermost_level_that_says_something_decides() {
     assert_eq!(from("handshake_timeout"), ("group g", "2"));
     let lenient = compiled.snapshot.tls.iter().find(|rule| rule.name.as_str() == "own").unwrap();
     assert!(matches!(lenient.action, TlsAction::Secure(Secure { truncation: Truncation::Accept, .. })));
+}
+
+#[test]
+fn who_connects_waits_for_the_handshake_where_that_can_be() {
+    let client = "role = \"client\"\ntrust = \"roots\"\n";
+    let server = "role = \"server\"\ncertificate = \"web\"\n";
+    for (settings, expected) in [
+        (client.to_owned(), Answer::AfterHandshake),
+        (format!("{client}answer = \"at-once\"\n"), Answer::AtOnce),
+        (server.to_owned(), Answer::AtOnce),
+        (format!("{server}answer = \"at-once\"\n"), Answer::AtOnce),
+    ] {
+        let compiled = load(&format!("[[rule]]\nserver_port = 1\n{settings}"));
+        let action = compiled.snapshot.tls[0].action;
+        assert!(
+            matches!(action, TlsAction::Secure(Secure { answer, .. }) if answer == expected),
+            "{action:?}"
+        );
+    }
 }
 
 #[test]

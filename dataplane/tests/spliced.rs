@@ -3,12 +3,15 @@
 
 mod support;
 
+use ravelin_contract::message::Reply;
 use ravelin_contract::rule::Action;
+use ravelin_contract::secret::Secret;
 use ravelin_contract::snapshot::Snapshot;
-use ravelin_contract::tls::TlsAction;
+use ravelin_contract::tls::{Answer, ConnectionId, Ending, Notice, Order, TlsAction};
+use ravelin_contract::tls_session::{Role, Session, Shape, Suite, Traffic};
 use ravelin_contract::verdict::Verdict;
 use support::network::{INTERNET, framed, host};
-use support::plan::{Plan, both, served, tls_rule};
+use support::plan::{Plan, both, served, spoken_for, tls_rule};
 use support::samples::{Ip, internet_checksum, tcp};
 use support::{Counts, LAN, Rig, Setup, WAN};
 
@@ -134,6 +137,103 @@ fn a_connection_outlives_its_rule_at_every_worker() {
             assert!(rig.sent(WAN).is_empty(), "it passed in clear");
         }
     }
+}
+
+/// We speak for the client, whose SYN the server has answered; the client has not heard of it.
+fn half_open(patient: bool) -> (Rig, ConnectionId) {
+    let answer = if patient { Answer::AfterHandshake } else { Answer::AtOnce };
+    let mut rig = rig(1, Some(spoken_for(Role::Client, answer)));
+    rig.receive(LAN, &out(4000, 443, SYN));
+    rig.receive(WAN, &back(4000, 443, SYN | ACK));
+    let to_server: Vec<_> = rig.sent(WAN).iter().map(|packet| packet[33]).collect();
+    if !patient {
+        assert_eq!((to_server, flags(&rig.sent(LAN))), (vec![SYN], vec![SYN | ACK]));
+        let mut last = out(4000, 443, ACK);
+        advance(&mut last);
+        rig.receive(LAN, &last);
+        rig.sent(WAN);
+    } else {
+        assert_eq!((to_server, flags(&rig.sent(LAN))), (vec![SYN, ACK], vec![]));
+    }
+    let notices = notices(&rig);
+    let [Notice::Opened { connection, role: Role::Client, .. }] = notices[..] else { panic!("{notices:?}") };
+    (rig, connection)
+}
+
+fn flags(packets: &[Vec<u8>]) -> Vec<u8> {
+    packets.iter().map(|packet| packet[33]).collect()
+}
+
+fn notices(rig: &Rig) -> Vec<Notice> {
+    match rig.engine.take_tls_notices(1, 0) {
+        Reply::TlsNotices(notices) => notices,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn order(rig: &mut Rig, order: Order) {
+    rig.engine.order_tls(vec![order]).unwrap();
+    rig.breathe();
+}
+
+fn keys(connection: ConnectionId) -> Order {
+    let traffic =
+        |seed| Traffic { key: Secret::new(vec![seed; 16]), iv: Secret::new(vec![seed; 12]), next_number: 0 };
+    let (suite, sending, receiving) = (Suite::Aes128GcmSha256, traffic(1), traffic(2));
+    let session = Session { suite, role: Role::Client, sending, receiving, shape: Shape::default() };
+    Order::Run { connection, session: Box::new(session), preface: vec![] }
+}
+
+/// Row A5: `connect()` ends when the handshake has.
+#[test]
+fn a_client_is_answered_when_there_are_keys() {
+    let (mut rig, connection) = half_open(true);
+    rig.receive(LAN, &out(4000, 443, SYN));
+    assert_eq!(flags(&rig.sent(LAN)), [], "whoever asks again waits, too");
+    order(&mut rig, keys(connection));
+    assert_eq!(flags(&rig.sent(LAN)), [SYN | ACK]);
+    let mut last = out(4000, 443, ACK);
+    advance(&mut last);
+    rig.receive(LAN, &last);
+    assert_eq!((flags(&rig.sent(LAN)), flags(&rig.sent(WAN))), (vec![], vec![]));
+    assert_eq!(notices(&rig), []);
+    rig.assert_no_frame_lost();
+}
+
+/// By order of control, by the server, or because control is gone: the client sees a port at which nobody listens.
+#[test]
+fn a_handshake_that_fails_is_a_connection_that_is_refused() {
+    let end = |rig: &mut Rig, connection| order(rig, Order::End { connection });
+    let reset = |rig: &mut Rig, _| {
+        let mut reset = back(4000, 443, RST | ACK);
+        advance(&mut reset);
+        rig.receive(WAN, &reset);
+    };
+    let silence = |rig: &mut Rig, _| {
+        rig.hand.advance(1_200);
+        rig.breathe();
+    };
+    type Way = (fn(&mut Rig, ConnectionId), Ending);
+    let ways: [Way; 3] = [(end, Ending::Ordered), (reset, Ending::Reset), (silence, Ending::TimedOut)];
+    for (fail, expected) in ways {
+        let (mut rig, connection) = half_open(true);
+        fail(&mut rig, connection);
+        let refusal = rig.sent(LAN);
+        assert_eq!(flags(&refusal), [RST | ACK]);
+        assert_eq!(refusal[0][28..32], [0, 0, 0, 2], "it acknowledges the SYN");
+        let told = notices(&rig);
+        assert!(matches!(&told[..], [Notice::Ended { ending, .. }] if *ending == expected), "{told:?}");
+        rig.receive(LAN, &out(4000, 443, SYN));
+        assert!(flags(&rig.sent(WAN)).contains(&SYN), "the next attempt begins anew");
+        rig.assert_no_frame_lost();
+    }
+}
+
+#[test]
+fn a_client_that_is_answered_at_once_hears_of_a_failure_by_a_reset() {
+    let (mut rig, connection) = half_open(false);
+    order(&mut rig, Order::End { connection });
+    assert_eq!(flags(&rig.sent(LAN)), [RST | ACK]);
 }
 
 /// The number after the SYN.

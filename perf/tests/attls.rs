@@ -81,6 +81,28 @@ trust = "ca"
 server_name = "partner.example"
 "#;
 
+/// Connects and says how that ended; what comes after is not its business.
+const CONNECT: &str = "
+import errno, socket, sys
+s = socket.socket()
+s.settimeout(5)
+try:
+    s.connect((sys.argv[1], int(sys.argv[2])))
+    print(0)
+except TimeoutError:
+    print('timed out')
+except OSError as error:
+    print(errno.errorcode[error.errno])
+";
+
+/// How `connect()` ends.
+#[derive(Debug, PartialEq, Eq)]
+enum Connect {
+    Done,
+    Refused,
+    TimedOut,
+}
+
 /// Site a stands behind a gateway of ours that speaks TLS for it; the kernel of the other gateway forwards.
 struct Stand {
     gateway: Gateway,
@@ -152,6 +174,19 @@ impl Stand {
     fn ask_at(&self, host: &str) -> Output {
         let url = format!("http://{host}:{ASKED}/file");
         run(&mut curl(&self.sites.a.site, &self.lab().file("asked"), &url, &[]), 70 * SECOND).unwrap()
+    }
+
+    /// What becomes of `connect()` alone, called by an application at site a.
+    fn connect(&self) -> Connect {
+        let mut python = self.sites.a.site.command("python3");
+        python.args(["-c", CONNECT, &self.sites.b.site_v4.to_string(), &ASKED.to_string()]);
+        let output = run(&mut python, 70 * SECOND).unwrap();
+        match output.stdout.trim() {
+            "0" => Connect::Done,
+            "ECONNREFUSED" => Connect::Refused,
+            "timed out" => Connect::TimedOut,
+            _ => panic!("{output:?}"),
+        }
     }
 
     /// A client at site b that fetches from site a by TLS.
@@ -252,22 +287,29 @@ fn a_running_connection_needs_no_control_and_none_is_bared_without_the_packet_pr
 }
 
 #[test]
-fn a_partner_that_is_not_believed_gets_nothing_and_the_reason_is_told() {
+fn a_partner_that_is_not_believed_refuses_the_connection_and_the_reason_is_told() {
     let stand = Stand::build("attlsbad");
     let capture = stand.capture();
+    let partner = stand.partner(&[]);
+    assert_eq!(stand.connect(), Connect::Done, "{}", stand.gateway.control_log());
+    drop(partner);
     let folder = stand.gateway.file("ravelin.toml").parent().unwrap().to_owned();
     let own = "-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout partner.key -out partner.pem";
     let names = "-subj /CN=partner -addext subjectAltName=DNS:partner.example";
     openssl(&folder, &format!("req -x509 {own} {names} -days 30"));
     let partner = stand.partner(&[]);
+    assert_eq!(stand.connect(), Connect::Refused, "a certificate that is not believed");
     assert!(!stand.ask().status.success());
     let log = stand.gateway.control_log();
     assert!(log.contains("partner") && log.contains("RVL-TLS"), "{log}");
     wait_until("the alert to reach the partner", MOMENT, || partner.log().contains("SSL alert")).unwrap();
     drop(partner);
-    // Nobody listens any more: that looks as it does without a gateway.
-    let refused = stand.ask();
-    assert_eq!(refused.status.code(), Some(7), "{refused:?}");
+    // Nobody listens any more, then nobody answers: that looks as it does without a gateway.
+    assert_eq!(stand.connect(), Connect::Refused);
+    let silence = "add table ip quiet; add chain ip quiet in { type filter hook input priority 0; }; \
+                   add rule ip quiet in tcp dport 9443 drop";
+    check(stand.sites.b.site.command("nft").arg(silence), MOMENT).unwrap();
+    assert_eq!(stand.connect(), Connect::TimedOut);
     let captured = capture.stop().unwrap();
     assert_eq!(captured.packets.count_containing(b"GET /file"), 0, "the request went out in clear");
 }

@@ -21,4 +21,4 @@ pub mod tls_session;
 pub mod verdict;
 
 /// Version of the messages. Both sides refuse to talk when it differs.
-pub const VERSION: u16 = 5;
+pub const VERSION: u16 = 6;

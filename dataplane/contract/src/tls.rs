@@ -73,6 +73,18 @@ pub struct Secure {
     pub patience_ms: u32,
     /// What a stream of the peer means that ends without close_notify (RFC 8446 6.1).
     pub truncation: Truncation,
+    /// When who connects is told that the server has answered.
+    pub answer: Answer,
+}
+
+/// When who connects is told that the server has answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Answer {
+    /// As soon as it has.
+    AtOnce,
+    /// When the handshake with it is done, so that one that fails is a connection that was refused (row A5). Only where we
+    /// speak for who connects.
+    AfterHandshake,
 }
 
 /// A stream that ends without close_notify.
@@ -98,7 +110,7 @@ pub struct ConnectionId {
 /// From the packet process, in the order in which it came about.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Notice {
-    /// TCP stands at both ends; the handshake may begin.
+    /// TCP stands at the peer's end at least; the handshake may begin.
     Opened {
         /// The connection.
         connection: ConnectionId,

@@ -10,7 +10,7 @@ use ravelin_contract::sa::*;
 use ravelin_contract::secret::Secret;
 use ravelin_contract::selector::{Selector, Upper};
 use ravelin_contract::snapshot::Tunnel;
-use ravelin_contract::tls::{ConnectionId, Order};
+use ravelin_contract::tls::{Answer, ConnectionId, Order, Secure, TlsAction, Truncation};
 use ravelin_contract::tls_session as tls;
 
 fn hex(message: &impl serde::Serialize) -> String {
@@ -225,6 +225,10 @@ fn tls_sessions() {
         "80800180800101"
     );
     assert_eq!(hex(&session), octets);
+    let role = tls::Role::Client;
+    let (truncation, answer) = (Truncation::Accept, Answer::AfterHandshake);
+    let action = TlsAction::Secure(Secure { role, patience_ms: 300, truncation, answer });
+    assert_eq!(hex(&action), "0200ac020101");
     let change = tls::Change::SendUnder { traffic: traffic(1), ask_peer: true };
     assert_eq!(hex(&change), "0010010101010101010101010101010101010c0202020202020202020202020101");
     assert!(hex(&tls::Change::ReceiveUnder(traffic(1))).starts_with("01100101"));
@@ -236,7 +240,7 @@ fn tls_sessions() {
 
 #[test]
 fn the_version_goes_with_the_octets() {
-    assert_eq!(ravelin_contract::VERSION, 5);
+    assert_eq!(ravelin_contract::VERSION, 6);
 }
 
 #[test]

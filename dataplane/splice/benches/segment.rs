@@ -14,7 +14,7 @@ use std::time::Instant;
 use ravelin_splice::wire::build::{Header, Opening};
 use ravelin_splice::wire::segment::Flags;
 use ravelin_splice::wire::seq::Seq;
-use ravelin_splice::{Arrival, Clear, Endpoint, Event, Limits, Memory, Now, Splice};
+use ravelin_splice::{Answer, Arrival, Clear, Endpoint, Event, Limits, Memory, Now, Splice};
 use support::{Dice, Slot, Slots};
 
 const SERVER: Endpoint = (IpAddr::V4(std::net::Ipv4Addr::new(198, 51, 100, 7)), 443);
@@ -99,7 +99,7 @@ impl Bench {
         let sum = ravelin_splice::wire::checksum::update(sum, 0, len);
         octets[start + 16..start + 18].copy_from_slice(&sum.to_be_bytes());
         let len = (AT - start) as u16 + len;
-        Arrival { frame, at: start as u16, len, source: from.0, destination: to.0 }
+        Arrival { frame, at: start as u16, len, source: from.0, destination: to.0, answer: Answer::Mirrored }
     }
 
     fn feed(

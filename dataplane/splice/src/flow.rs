@@ -1,7 +1,7 @@
 //! One connection: two legs, and the relay between them.
 
 use crate::counters::Event;
-use crate::frame::{Frame, Memory};
+use crate::frame::{Frame, Memory, NONE};
 use crate::leg::Leg;
 use crate::relay::{Finish, Passed, Refused, Relay, Side, Way};
 use crate::table::Key;
@@ -21,11 +21,22 @@ pub(crate) struct Flow {
     pub(crate) dirty: bool,
     /// When TIME-WAIT ends; set when both legs have ended.
     pub(crate) linger_until: Option<Tick>,
+    /// The opening that goes on at the client's end, or none: its leg says and hears nothing until that is over.
+    pub(crate) opening: u32,
 }
 
 impl Flow {
     pub(crate) fn new(key: Key, client_low: bool, legs: [Leg; 2]) -> Self {
-        Self { legs, key, client_low, finished: [false; 2], dirty: false, linger_until: None }
+        let (finished, dirty, linger_until, opening) = ([false; 2], false, None, NONE);
+        Self { legs, key, client_low, finished, dirty, linger_until, opening }
+    }
+
+    /// The sides whose legs stand.
+    pub(crate) fn standing(&self) -> &'static [Side] {
+        match self.opening {
+            NONE => &[Side::Client, Side::Server],
+            _ => &[Side::Server],
+        }
     }
 
     /// Which side sent a segment whose source is the lower endpoint, or not.
@@ -53,7 +64,7 @@ impl Flow {
         for from in [Side::Client, Side::Server] {
             self.carry(Way { flow: index, from }, relay, turn)?;
         }
-        for side in [Side::Client, Side::Server] {
+        for &side in self.standing() {
             let backlog = self.legs[side.other() as usize].backlog();
             let ends = self.ends(side);
             let leg = &mut self.legs[side as usize];
@@ -112,9 +123,8 @@ impl Flow {
 
     /// The earliest moment at which something is to be done.
     pub(crate) fn deadline(&self, limits: &crate::limits::Limits) -> Option<Tick> {
-        let [client, server] = &self.legs;
-        [client.deadline(limits), server.deadline(limits), self.linger_until]
-            .into_iter()
+        let legs = self.standing().iter().map(|side| self.legs[*side as usize].deadline(limits));
+        legs.chain([self.linger_until])
             .flatten()
             .reduce(|first, second| if second.before(first) { second } else { first })
     }

@@ -28,6 +28,9 @@
 //! legs use the numbers of the ends. Until both are established every reset passes as it is, and an ICMP error may:
 //! [`Splice::is_open`] tells the caller whether octets are ours already.
 //!
+//! With [`Answer::OnWord`] the server's leg stands first, and the client waits until [`Splice::answer`]: what fails before
+//! is a connection that was refused.
+//!
 //! # The seam
 //!
 //! A [`Relay`] takes in-order octets of one leg and writes octets of the other straight into the frame that will be sent, so the
@@ -61,6 +64,7 @@ pub mod wire;
 pub use counters::{Counters, Event};
 pub use frame::{Frame, Memory};
 pub use limits::Limits;
+pub use opening::Answer;
 pub use relay::{Clear, Finish, Passed, Refused, Relay, Side, Way};
 pub use splice::{Arrival, Splice, Unfit};
 pub use time::Now;

@@ -2,15 +2,29 @@
 //!
 //! Nothing is answered before the far end has answered, so a refusal, an unreachable host and silence look as they do
 //! without us; retransmission is the ends' own. Only options are ours: those that a leg cannot carry are left out.
+//!
+//! With [`Answer::OnWord`] the server's answer stops here: its leg stands, and the client waits in its `connect()` until the
+//! owner of the splice gives the word. From then on the answer is ours, and so is its retransmission.
 
+use crate::frame::NONE;
 use crate::leg::Agreed;
 use crate::limits::Limits;
 use crate::relay::Side;
 use crate::table::Key;
-use crate::time::{Now, Stamp, Tick};
+use crate::time::{Now, Stamp, Tick, ticks};
 use crate::wire::build::Opening as Offer;
 use crate::wire::segment::{Flags, HEADER, Segment};
 use crate::wire::seq::Seq;
+
+/// When a client's SYN is answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Answer {
+    /// As soon as the server has answered it.
+    #[default]
+    Mirrored,
+    /// When [`crate::Splice::answer`] says so; the server's leg stands by then. A connection that ends before was refused.
+    OnWord,
+}
 
 /// What one end said in its SYN.
 #[derive(Debug, Clone, Copy, Default)]
@@ -39,7 +53,33 @@ pub(crate) struct Opening {
     /// Whether the client is the lower endpoint of the key.
     pub(crate) client_low: bool,
     pub(crate) heard_at: Tick,
+    answer: Answer,
+    /// The connection whose server's leg stands already, or none.
+    pub(crate) flow: u32,
+    /// An answer of ours that nobody has acknowledged yet.
+    pub(crate) repeat: Option<Repeat>,
     halves: [Half; 2],
+}
+
+/// A SYN that we send again until it is acknowledged (RFC 9293 MUST-20, RFC 6298 5.5).
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Repeat {
+    pub(crate) at: Tick,
+    times: u8,
+}
+
+impl Repeat {
+    /// It has been sent for the first time.
+    pub(crate) fn begin(now: Now) -> Self {
+        Self { at: now.tick().plus(ticks(FIRST_REPEAT_MS)), times: 0 }
+    }
+
+    /// It is sent again now; `None` when that was often enough.
+    pub(crate) fn next(self, now: Now) -> Option<Self> {
+        let times = self.times + 1;
+        let at = now.tick().plus(ticks(FIRST_REPEAT_MS << times));
+        (times <= REPEATS).then_some(Self { at, times })
+    }
 }
 
 /// What follows from a segment.
@@ -53,13 +93,21 @@ pub(crate) enum Step {
     CarryReset(Side),
     /// Answer with a reset of this number.
     Refuse(Seq),
-    /// Both ends have what they need.
+    /// The client has given up and begun anew.
+    BeginAnew,
+    /// Both ends have what they need; or the server has, and the client waits for the word.
     Establish,
 }
 
 impl Opening {
-    pub(crate) fn new(key: Key, client_low: bool, now: Now) -> Self {
-        Self { key, client_low, heard_at: now.tick(), halves: [Half::default(); 2] }
+    pub(crate) fn new(key: Key, client_low: bool, answer: Answer, now: Now) -> Self {
+        let (flow, repeat, halves) = (NONE, None, [Half::default(); 2]);
+        Self { key, client_low, heard_at: now.tick(), answer, flow, repeat, halves }
+    }
+
+    /// Whether the client has not been told yet that the server answered.
+    pub(crate) fn withholds(&self) -> bool {
+        self.flow != NONE && self.repeat.is_none()
     }
 
     /// Which side sent a segment whose source is the lower endpoint, or not.
@@ -72,7 +120,7 @@ impl Opening {
         let to = from.other();
         let answers = segment.flags.has(Flags::ACK);
         let other = self.halves[to as usize];
-        if answers && (!other.seen || segment.ack != other.first.plus(1)) {
+        if answers && (!other.seen || self.withholds_from(from) || segment.ack != other.first.plus(1)) {
             return if segment.flags.has(Flags::RST) { Step::Ignore } else { Step::Refuse(segment.ack) };
         }
         if segment.flags.has(Flags::RST) {
@@ -82,7 +130,10 @@ impl Opening {
         }
         self.heard_at = now.tick();
         if segment.flags.has(Flags::SYN) {
-            return self.take_syn(segment, from, answers, now);
+            return match self.flow {
+                NONE => self.take_syn(segment, from, answers, now),
+                _ => self.take_late_syn(segment),
+            };
         }
         let half = &self.halves[from as usize];
         if !answers || !half.seen || segment.seq.before(half.first.plus(1)) {
@@ -110,10 +161,36 @@ impl Opening {
         if answers {
             self.take_answer(segment, from, now);
         }
-        if self.halves.iter().all(|half| half.acknowledged) {
+        let waits = self.answer == Answer::OnWord && from == Side::Server;
+        if waits && !answers {
+            // Two SYNs have crossed: the client's is answered next, and ours is that answer's acknowledgment.
+            self.halves[from as usize].seen = false;
+            return Step::Ignore;
+        }
+        if waits || self.halves.iter().all(|half| half.acknowledged) {
             return Step::Establish;
         }
         Step::Carry(from.other(), if answers { Flags::SYN.and(Flags::ACK) } else { Flags::SYN })
+    }
+
+    /// A SYN of a client whose server stands already. To one that was answered we say the same again: whoever began anew
+    /// resets that (RFC 9293 figure 9).
+    fn take_late_syn(&mut self, segment: &Segment) -> Step {
+        let withholds = self.withholds();
+        let half = &mut self.halves[Side::Client as usize];
+        let same = half.first == segment.seq;
+        if same && half.stamp.is_some() {
+            half.stamp = segment.options.timestamps.map(|(value, _)| value).or(half.stamp);
+        }
+        match (withholds, same) {
+            (true, true) => Step::Ignore,
+            (true, false) => Step::BeginAnew,
+            (false, _) => Step::Carry(Side::Client, Flags::SYN.and(Flags::ACK)),
+        }
+    }
+
+    fn withholds_from(&self, side: Side) -> bool {
+        side == Side::Client && self.withholds()
     }
 
     /// `from` has acknowledged the other's SYN.
@@ -157,6 +234,16 @@ impl Opening {
         limits.budget.min(u16::MAX.into()) as u16
     }
 
+    /// Whether `side` has acknowledged the other's SYN.
+    pub(crate) fn has_acknowledged(&self, side: Side) -> bool {
+        self.halves[side as usize].acknowledged
+    }
+
+    /// Microseconds that the answer of `side` took, if that is known.
+    pub(crate) fn rtt(&self, side: Side) -> Option<u32> {
+        self.halves[side as usize].rtt
+    }
+
     /// What `side` and we have agreed on.
     pub(crate) fn agreed(&self, side: Side, stamp_offset: u32, limits: &Limits) -> Agreed {
         let (theirs, ours) = (self.halves[side as usize], self.halves[side.other() as usize]);
@@ -187,3 +274,9 @@ impl Opening {
 
 /// An MSS below this is taken for this: smaller segments are an attack on whoever must send them.
 const LEAST_MSS: u16 = 88;
+
+/// Milliseconds until a SYN of ours is sent again, doubled each time (RFC 6298 2.1).
+const FIRST_REPEAT_MS: u32 = 1_000;
+
+/// How often it is (RFC 9293 3.8.3 asks for three minutes of a SYN; who connects asks again by itself).
+const REPEATS: u8 = 5;

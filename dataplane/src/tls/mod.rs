@@ -31,7 +31,7 @@ use std::sync::Arc;
 
 use ravelin_contract::rule::ZoneId;
 use ravelin_contract::selector::protocol;
-use ravelin_contract::tls::{ConnectionId, Ending, Notice, Secure, TlsAction, TlsRule};
+use ravelin_contract::tls::{Answer, ConnectionId, Ending, Notice, Secure, TlsAction, TlsRule};
 use ravelin_contract::verdict::Verdict;
 use ravelin_splice::{self as splice, Endpoint, Limits, Splice};
 
@@ -168,7 +168,8 @@ impl Tls {
             return packet.end(if handed { Verdict::HandedOff } else { Verdict::HandOffFull });
         }
         let Some(stand_in) = pool.take() else { return packet.end(Verdict::NoFrame) };
-        let arrival = segment::arrival(packet, stand_in);
+        let answer = if packet.ip.opens_tcp { answer(from, to, tables) } else { splice::Answer::Mirrored };
+        let arrival = segment::arrival(packet, stand_in, answer);
         if action == Some(TlsAction::Refuse) {
             packet.end(Verdict::TlsRefused);
             self.splice.turn_away(at(*now), arrival, &mut Slots(pool));
@@ -186,6 +187,9 @@ impl Tls {
         self.look_at_handshakes(now);
         while let Some(flow) = self.splice.relay().next_waiting() {
             self.splice.wake(flow);
+        }
+        for flow in std::mem::take(&mut self.splice.relay().answered) {
+            self.splice.answer(at(now), flow, &mut Slots(pool));
         }
         self.splice.flush(at(now), &mut Slots(pool));
         for flow in std::mem::take(&mut self.splice.relay().doomed) {
@@ -218,14 +222,15 @@ impl Tls {
         match deed {
             Deed::Send(octets) => connection.send(&octets),
             Deed::Taken(count) => connection.taken(count),
-            Deed::Run(session, preface) => connection.run(*session, preface),
+            Deed::Run(session, preface) => {
+                connection.run(*session, preface);
+                records.answered.push(id.slot);
+            }
             Deed::TakeBack(octets) => connection.take_back(&octets),
             Deed::Change(change) => connection.change(&change),
             Deed::End => connection.end(Ending::Ordered),
         }
-        if connection.doom.is_some() && !records.doomed.contains(&id.slot) {
-            records.doomed.push(id.slot);
-        }
+        records.note_doom(id.slot);
         self.splice.wake(id.slot);
     }
 
@@ -249,6 +254,10 @@ impl Tls {
             let id = ConnectionId { worker: self.worker, slot: flow, serial: self.serial };
             let records = self.splice.relay();
             let stay = Stay::begin(&self.standing, segment::hash(client, server));
+            if secure.answer == Answer::AtOnce {
+                // The rule may have been another one when the client's SYN came.
+                records.answered.push(flow);
+            }
             records.admit(flow, Connection::new(id, secure, now, stay));
             records.notices.push_back(Notice::Opened {
                 connection: id,
@@ -323,6 +332,14 @@ fn action(opens: bool, from: Endpoint, to: Endpoint, tables: &Tables) -> Option<
 
 fn find(client: Endpoint, server: Endpoint, tables: &Tables) -> Option<&TlsRule> {
     tables.policy.tls().find(&segment::flow(client, server), zone_towards(client.0, tables))
+}
+
+/// When a SYN is answered that this rule speaks of.
+fn answer(client: Endpoint, server: Endpoint, tables: &Tables) -> splice::Answer {
+    match find(client, server, tables).and_then(secures) {
+        Some(Secure { answer: Answer::AfterHandshake, .. }) => splice::Answer::OnWord,
+        _ => splice::Answer::Mirrored,
+    }
 }
 
 fn secures(rule: &TlsRule) -> Option<Secure> {

@@ -19,6 +19,8 @@ pub(super) struct Records {
     pub(super) notices: VecDeque<Notice>,
     /// Connections that stand and have no rule yet.
     pub(super) opened: Vec<(u32, [Endpoint; 2])>,
+    /// Connections whose client may be told that its server has answered.
+    pub(super) answered: Vec<u32>,
     /// Connections that are to be reset, once what they owe has gone out.
     pub(super) doomed: Vec<u32>,
 }
@@ -30,6 +32,7 @@ impl Records {
             buffers: Buffers::new(buffers, connections),
             notices: VecDeque::new(),
             opened: Vec::new(),
+            answered: Vec::new(),
             doomed: Vec::new(),
         }
     }
@@ -71,10 +74,16 @@ impl Records {
         let mut say = |notice| notices.push_back(notice);
         let mut desk = Desk { flow, buffers: &mut self.buffers, say: &mut say };
         let result = act(connection, &mut desk);
-        if connection.doom.is_some() && !self.doomed.contains(&flow) {
+        self.note_doom(flow);
+        Some(result)
+    }
+
+    /// Puts a connection that is to be reset on the list of those.
+    pub(super) fn note_doom(&mut self, flow: u32) {
+        let is_doomed = self.connection(flow).is_some_and(|connection| connection.doom.is_some());
+        if is_doomed && !self.doomed.contains(&flow) {
             self.doomed.push(flow);
         }
-        Some(result)
     }
 
     fn is_outward(&self, way: Way) -> Option<bool> {
@@ -124,6 +133,7 @@ impl Relay for Records {
 
     fn close(&mut self, flow: u32) {
         self.opened.retain(|(opened, _)| *opened != flow);
+        self.answered.retain(|answered| *answered != flow);
         self.doomed.retain(|doomed| *doomed != flow);
         if let Some(connection) = self.connections[flow as usize].take() {
             let notice = connection.close(&mut self.buffers);

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use ravelin_contract::selector::{FlowKey, protocol};
-use ravelin_splice::{Arrival, Endpoint, Ends};
+use ravelin_splice::{Answer, Arrival, Endpoint, Ends};
 
 use super::memory::Slot;
 use crate::frame::{Frame, Pool};
@@ -42,13 +42,13 @@ pub(super) fn flow(from: Endpoint, to: Endpoint) -> FlowKey {
 }
 
 /// The segment of a packet, with the frame that it lies in; `packet` keeps `stand_in`.
-pub(super) fn arrival(packet: &mut Packet, stand_in: Frame) -> Arrival<Slot> {
+pub(super) fn arrival(packet: &mut Packet, stand_in: Frame, answer: Answer) -> Arrival<Slot> {
     let at = packet.frame.headroom() + usize::from(packet.ip.header_len);
     let len = packet.ip.total_len.saturating_sub(packet.ip.header_len);
     let frame = Slot(std::mem::replace(&mut packet.frame, stand_in));
     // Both lie within the slot, which is shorter than 65,536 octets.
     let FlowKey { source, destination, .. } = packet.ip.flow;
-    Arrival { frame, at: at as u16, len, source, destination }
+    Arrival { frame, at: at as u16, len, source, destination, answer }
 }
 
 /// A packet of its own for a segment. The segment is copied: its frame stays with the splice until it is acknowledged,

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use ravelin_contract::limits;
 use ravelin_contract::secret::Secret;
-use ravelin_contract::tls::{ConnectionId, Ending, Notice, Secure, Truncation};
+use ravelin_contract::tls::{Answer, ConnectionId, Ending, Notice, Secure, Truncation};
 use ravelin_contract::tls_session as handed;
 use ravelin_contract::tls_session::{Change, Happening, Role, Shape, Suite, Traffic};
 use ravelin_records::alert::Alert;
@@ -40,7 +40,7 @@ impl Bench {
     fn in_handshake(truncation: Truncation) -> Self {
         let mut records = Records::new(2, BUFFERS);
         let id = ConnectionId { worker: 0, slot: 1, serial: 9 };
-        let secure = Secure { role: Role::Server, patience_ms: 1_000, truncation };
+        let secure = Secure { role: Role::Server, patience_ms: 1_000, truncation, answer: Answer::AtOnce };
         records.admit(1, Connection::new(id, secure, Now(0), Stay::begin(&Standing::new(), 0)));
         Self { records, peer: session(Role::Client, 1, 2) }
     }

@@ -7,7 +7,7 @@ use ravelin_contract::sa::{Mode, Sa, Sending, Side, Spi, Transform};
 use ravelin_contract::secret::Secret;
 use ravelin_contract::selector::{Selector, Upper};
 use ravelin_contract::snapshot::{Snapshot, Tunnel};
-use ravelin_contract::tls::{Secure, TlsAction, TlsRule, Truncation};
+use ravelin_contract::tls::{Answer, Secure, TlsAction, TlsRule, Truncation};
 use ravelin_contract::tls_session::Role;
 
 use super::esp_support::{Kind, octets};
@@ -154,7 +154,12 @@ pub fn udp_to(port: u16) -> Upper {
 
 /// We speak TLS for a server.
 pub fn served() -> TlsAction {
-    TlsAction::Secure(Secure { role: Role::Server, patience_ms: 1_000, truncation: Truncation::Reset })
+    spoken_for(Role::Server, Answer::AtOnce)
+}
+
+/// We speak TLS in this role.
+pub fn spoken_for(role: Role, answer: Answer) -> TlsAction {
+    TlsAction::Secure(Secure { role, patience_ms: 1_000, truncation: Truncation::Reset, answer })
 }
 
 /// For connections to this port of the internet.

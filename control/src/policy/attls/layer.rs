@@ -6,7 +6,7 @@ use ravelin_config::document::Table;
 use ravelin_config::source::Place;
 use ravelin_config::value::Value;
 use ravelin_contract::limits;
-use ravelin_contract::tls::Truncation;
+use ravelin_contract::tls::{Answer, Truncation};
 use ravelin_contract::tls_session::{Suite, Version};
 use ravelin_rings::revocation::Mode;
 use ravelin_rings::scheme::Scheme;
@@ -19,7 +19,7 @@ use super::preset::{PRESETS, Preset};
 use crate::policy::credential::{Pick, pick};
 
 /// Keys of a layer.
-pub(super) const KEYS: [&str; 26] = [
+pub(super) const KEYS: [&str; 27] = [
     "enabled",
     "role",
     "certificate",
@@ -45,6 +45,7 @@ pub(super) const KEYS: [&str; 26] = [
     "record_size",
     "pad_to",
     "truncation",
+    "answer",
     "proxy_protocol",
 ];
 
@@ -115,6 +116,7 @@ pub(super) struct Layer {
     pub(super) record_size: Said<u16>,
     pub(super) pad_to: Said<u16>,
     pub(super) truncation: Said<Truncation>,
+    pub(super) answer: Said<Answer>,
     pub(super) proxy_protocol: Said<bool>,
     /// Each key that is written, with its value as it stands in the file.
     pub(super) written: Vec<(&'static str, String)>,
@@ -173,6 +175,9 @@ impl Layer {
             pad_to: small("pad_to", 1..=u64::from(limits::TLS_PADDING)),
             truncation: said(table, "truncation", |value| {
                 value.choice(&[("strict", Truncation::Reset), ("lenient", Truncation::Accept)])
+            }),
+            answer: said(table, "answer", |value| {
+                value.choice(&[("after-handshake", Answer::AfterHandshake), ("at-once", Answer::AtOnce)])
             }),
             proxy_protocol: said(table, "proxy_protocol", |value| {
                 value.choice(&[("v2", true), ("off", false)])

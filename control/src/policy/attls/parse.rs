@@ -28,7 +28,7 @@ const KEYS: &[&str] = &[
 ];
 /// What a rule may be about.
 const CONDITIONS: [&str; 5] = ["client", "server", "client_port", "server_port", "zone"];
-const RULE_KEYS: [&str; 36] = joined(
+const RULE_KEYS: [&str; 37] = joined(
     layer::KEYS,
     joined::<5, 5, 10>(CONDITIONS, ["name", "priority", "group", "environment", "connection"]),
 );

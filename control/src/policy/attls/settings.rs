@@ -5,7 +5,7 @@ use std::time::Duration;
 use ravelin_config::diagnostic::Collector;
 use ravelin_config::source::Place;
 use ravelin_contract::limits;
-use ravelin_contract::tls::{Secure, TlsAction, Truncation};
+use ravelin_contract::tls::{Answer, Secure, TlsAction, Truncation};
 use ravelin_contract::tls_session::{Shape, Suite, Version};
 use ravelin_rings::revocation::{Mode, RevocationPolicy};
 use ravelin_rings::scheme::Scheme;
@@ -45,11 +45,12 @@ impl Stack<'_> {
             Enabled::On => {
                 let plan = self.plan();
                 let truncation = self.or(|layer| &layer.truncation, Truncation::Reset);
+                let answer = self.answer();
                 let (plan, truncation) = (plan?, truncation?);
                 let patience = plan.settings.timeouts.whole + SLACK;
                 let patience_ms = patience.as_millis().try_into().unwrap_or(u32::MAX);
-                let role = plan.role();
-                Some((TlsAction::Secure(Secure { role, patience_ms, truncation }), Some(plan)))
+                let (role, answer) = (plan.role(), answer?);
+                Some((TlsAction::Secure(Secure { role, patience_ms, truncation, answer }), Some(plan)))
             }
         }
     }
@@ -200,6 +201,22 @@ impl Stack<'_> {
         let first = self.or(|layer| &layer.first_timeout, Duration::from_secs(10));
         let whole = self.or(|layer| &layer.handshake_timeout, Duration::from_secs(30));
         Some(Timeouts { first: first?, whole: whole? })
+    }
+
+    /// A client in clear may wait for the handshake with its server (row A5); in front of a server, who connects is the
+    /// other end of the handshake.
+    fn answer(&self) -> Option<Answer> {
+        let client = matches!(self.get(|layer| &layer.role)?, Some((End::Client, _)));
+        match self.get(|layer| &layer.answer)? {
+            Some((Answer::AfterHandshake, place)) if !client => {
+                let message = "`answer` cannot wait for a handshake with the one who is to be answered: we are the server";
+                self.notes.error(place, message, "write answer = \"at-once\", or leave the line out");
+                None
+            }
+            Some((answer, _)) => Some(answer),
+            None if client => Some(Answer::AfterHandshake),
+            None => Some(Answer::AtOnce),
+        }
     }
 
     fn shape(&self) -> Option<Shape> {

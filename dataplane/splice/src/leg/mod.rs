@@ -211,6 +211,11 @@ impl Leg {
         }
     }
 
+    /// How long our SYN took to be answered, for a leg that was made before it was.
+    pub(crate) fn took_to_open(&mut self, rtt: Option<u32>) {
+        rtt.into_iter().for_each(|micros| self.rtt.sample(micros));
+    }
+
     /// Whether the peer has ended, and everything that it sent is relayed.
     pub(crate) fn is_drained(&self) -> bool {
         self.ended && self.held.is_empty()

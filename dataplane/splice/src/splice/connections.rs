@@ -3,9 +3,9 @@
 use super::{Arrival, OPENING, Splice};
 use crate::counters::Event;
 use crate::flow::Flow;
-use crate::frame::{Frame, Memory};
+use crate::frame::{Frame, Memory, NONE};
 use crate::leg::{Leg, Outcome};
-use crate::opening::{Opening, Step};
+use crate::opening::{Opening, Repeat, Step};
 use crate::relay::{Relay, Side};
 use crate::time::Now;
 use crate::turn::{Endpoint, Ends};
@@ -25,9 +25,18 @@ impl<F: Frame, R: Relay> Splice<F, R> {
     ) {
         let Some(opening) = &mut self.openings[index as usize] else { return memory.give(arrival.frame) };
         let from = opening.side(from_low);
+        let flow = opening.flow;
         match opening.arrive(segment, from, now) {
+            Step::Establish if flow != NONE => return self.admit(now, index, segment, arrival, memory),
             Step::Establish => return self.establish(now, index, from, segment, arrival, memory),
             Step::Carry(to, flags) => self.carry_syn(now, index, to, flags, memory),
+            Step::BeginAnew => {
+                self.end(now, flow, Event::OpeningReset, Some(Side::Client), memory);
+                return self.receive(now, arrival, memory);
+            }
+            Step::CarryReset(_) if flow != NONE => {
+                self.end(now, flow, Event::OpeningReset, Some(Side::Client), memory);
+            }
             Step::CarryReset(_) => {
                 self.carry_reset(now, segment, &arrival, memory);
                 self.shared.counters.count(Event::OpeningReset);
@@ -72,7 +81,8 @@ impl<F: Frame, R: Relay> Splice<F, R> {
     }
 
     /// Both ends have answered: two legs. The end that spoke last is answered by what its segment leads to, the
-    /// other waits for the acknowledgment of its SYN.
+    /// other waits for the acknowledgment of its SYN. Where the client waits for the word it is the server that waits,
+    /// and the opening goes on.
     fn establish<M: Memory<Frame = F>>(
         &mut self,
         now: Now,
@@ -83,8 +93,9 @@ impl<F: Frame, R: Relay> Splice<F, R> {
         memory: &mut M,
     ) {
         let Some(opening) = self.openings[index as usize] else { return memory.give(arrival.frame) };
-        self.forget_opening(index);
+        let waits = !opening.has_acknowledged(Side::Client);
         let Some(number) = self.free_flows.pop() else {
+            self.forget_opening(index);
             self.shared.counters.count(Event::FlowsFull);
             self.carry_reset_of(now, &opening, memory);
             return memory.give(arrival.frame);
@@ -95,7 +106,7 @@ impl<F: Frame, R: Relay> Splice<F, R> {
             let agreed = opening.agreed(side, self.stamp_offset(ends), &self.shared.limits);
             Leg::new(&agreed, number * 2 + side as u32, now)
         });
-        legs[from.other() as usize].acknowledge_now();
+        legs[if waits { from } else { from.other() } as usize].acknowledge_now();
         let mut turn = self.shared.turn(now, memory);
         turn.counters.count(Event::Established);
         let outcome = if segment.flags.has(Flags::SYN) {
@@ -104,13 +115,65 @@ impl<F: Frame, R: Relay> Splice<F, R> {
         } else {
             legs[from as usize].arrive(segment, (arrival.frame, arrival.at), &mut turn)
         };
-        self.flows[number as usize] = Some(Flow::new(opening.key, opening.client_low, legs));
+        let mut flow = Flow::new(opening.key, opening.client_low, legs);
+        if waits {
+            flow.opening = index;
+            self.go_on_opening(index, number);
+        } else {
+            self.forget_opening(index);
+        }
+        self.flows[number as usize] = Some(flow);
         self.table.insert(opening.key.hash(self.shared.limits.secret), number);
         let ends = [opening.client_low, !opening.client_low].map(|low| opening.key.endpoint(low));
         self.relay.open(number, ends);
         match outcome {
             Outcome::Goes => self.mark(number),
             Outcome::Reset => self.end(now, number, Event::ResetByPeer, Some(from), memory),
+        }
+    }
+
+    /// From now on segments of this opening are found by its connection, whose owner decides how long it waits.
+    fn go_on_opening(&mut self, index: u32, flow: u32) {
+        let Some(opening) = &mut self.openings[index as usize] else { return };
+        opening.flow = flow;
+        self.table.remove(opening.key.hash(self.shared.limits.secret), index + OPENING);
+        self.opening_wheel.disarm(index);
+    }
+
+    /// Tells a client that its server has answered, where it waits for that word (see [`Answer::OnWord`]).
+    ///
+    /// [`Answer::OnWord`]: crate::Answer::OnWord
+    pub fn answer<M: Memory<Frame = F>>(&mut self, now: Now, flow: u32, memory: &mut M) {
+        let Some(Some(Flow { opening: index, .. })) = self.flows.get(flow as usize) else { return };
+        let index = *index;
+        let Some(Some(opening)) = self.openings.get_mut(index as usize) else { return };
+        if opening.withholds() {
+            let repeat = Repeat::begin(now);
+            opening.repeat = Some(repeat);
+            self.opening_wheel.arm(index, repeat.at);
+            self.carry_syn(now, index, Side::Client, Flags::SYN.and(Flags::ACK), memory);
+        }
+    }
+
+    /// A client that was answered has acknowledged it: its leg stands.
+    fn admit<M: Memory<Frame = F>>(
+        &mut self,
+        now: Now,
+        index: u32,
+        segment: &Segment,
+        arrival: Arrival<F>,
+        memory: &mut M,
+    ) {
+        let Some(opening) = self.openings[index as usize] else { return memory.give(arrival.frame) };
+        self.forget_opening(index);
+        let Some(flow) = &mut self.flows[opening.flow as usize] else { return memory.give(arrival.frame) };
+        flow.opening = NONE;
+        let leg = &mut flow.legs[Side::Client as usize];
+        leg.took_to_open(opening.rtt(Side::Client));
+        let mut turn = self.shared.turn(now, memory);
+        match leg.arrive(segment, (arrival.frame, arrival.at), &mut turn) {
+            Outcome::Goes => self.mark(opening.flow),
+            Outcome::Reset => self.end(now, opening.flow, Event::ResetByPeer, Some(Side::Client), memory),
         }
     }
 
@@ -198,14 +261,29 @@ impl<F: Frame, R: Relay> Splice<F, R> {
     pub(super) fn remove<M: Memory<Frame = F>>(&mut self, now: Now, index: u32, memory: &mut M) {
         let Some(mut flow) = self.flows[index as usize].take() else { return };
         flow.release(&mut self.shared.turn(now, memory));
+        if flow.opening != NONE {
+            self.forget_opening(flow.opening);
+        }
         self.table.remove(flow.key.hash(self.shared.limits.secret), index);
         self.wheel.disarm(index);
         self.relay.close(index);
         self.free_flows.push(index);
     }
 
-    pub(super) fn expire_opening(&mut self, now: Now, index: u32) {
-        let Some(opening) = &self.openings[index as usize] else { return };
+    pub(super) fn expire_opening<M: Memory<Frame = F>>(&mut self, now: Now, index: u32, memory: &mut M) {
+        let Some(opening) = &mut self.openings[index as usize] else { return };
+        if let Some(repeat) = opening.repeat {
+            if now.tick().before(repeat.at) {
+                return self.opening_wheel.arm(index, repeat.at);
+            }
+            let Some(next) = repeat.next(now) else {
+                let flow = opening.flow;
+                return self.end(now, flow, Event::TimedOut, None, memory);
+            };
+            opening.repeat = Some(next);
+            self.opening_wheel.arm(index, next.at);
+            return self.carry_syn(now, index, Side::Client, Flags::SYN.and(Flags::ACK), memory);
+        }
         let until = opening.heard_at.plus(self.shared.limits.opening_ticks());
         if now.tick().before(until) {
             return self.opening_wheel.arm(index, until);

@@ -7,10 +7,10 @@ use std::collections::VecDeque;
 
 use crate::counters::{Counters, Event};
 use crate::flow::Flow;
-use crate::frame::{Frame, Ledger, Memory};
+use crate::frame::{Frame, Ledger, Memory, NONE};
 use crate::leg::{Fired, Outcome};
 use crate::limits::Limits;
-use crate::opening::Opening;
+use crate::opening::{Answer, Opening};
 use crate::relay::{Relay, Side};
 use crate::table::{Key, Table};
 use crate::time::Now;
@@ -31,6 +31,8 @@ pub struct Arrival<F> {
     pub source: std::net::IpAddr,
     /// IP destination.
     pub destination: std::net::IpAddr,
+    /// When it is answered, if it opens a connection.
+    pub answer: Answer,
 }
 
 /// Numbers at and above this in the table are those of openings.
@@ -180,6 +182,10 @@ impl<F: Frame, R: Relay> Splice<F, R> {
     ) {
         let Some(flow) = &mut self.flows[index as usize] else { return memory.give(arrival.frame) };
         let side = flow.side(from_low);
+        let opening = flow.opening;
+        if side == Side::Client && opening != NONE {
+            return self.for_opening(now, opening, from_low, segment, arrival, memory);
+        }
         let leg = &mut flow.legs[side as usize];
         if flow.linger_until.is_some() {
             let opens = segment.flags.has(Flags::SYN) && !segment.flags.has(Flags::ACK);
@@ -208,7 +214,7 @@ impl<F: Frame, R: Relay> Splice<F, R> {
         }
         self.opening_wheel.advance(now.tick(), |index| due.push(index));
         for index in due.drain(..) {
-            self.expire_opening(now, index);
+            self.expire_opening(now, index, memory);
         }
         self.due = due;
     }
@@ -219,7 +225,7 @@ impl<F: Frame, R: Relay> Splice<F, R> {
             return self.remove(now, index, memory);
         }
         let mut turn = self.shared.turn(now, memory);
-        for side in [Side::Client, Side::Server] {
+        for &side in flow.standing() {
             let ends = flow.ends(side);
             if flow.legs[side as usize].expire(ends, &mut turn) == Fired::Dead {
                 return self.end(now, index, Event::TimedOut, None, memory);

@@ -3,7 +3,7 @@
 use super::{Arrival, OPENING, Splice, endpoints};
 use crate::counters::Event;
 use crate::frame::{Frame, Memory};
-use crate::opening::Opening;
+use crate::opening::{Answer, Opening};
 use crate::relay::{Relay, Side};
 use crate::table::Key;
 use crate::time::Now;
@@ -24,7 +24,7 @@ impl<F: Frame, R: Relay> Splice<F, R> {
         if segment.flags.has(Flags::RST) {
             self.shared.counters.count(Event::NoFlow);
         } else if segment.flags.has(Flags::SYN) && !segment.flags.has(Flags::ACK) {
-            self.open(now, key, from_low, segment, memory);
+            self.open(now, (key, from_low), segment, arrival.answer, memory);
         } else {
             self.shared.counters.count(Event::NoFlow);
             // RFC 9293 3.10.7.1.
@@ -49,9 +49,9 @@ impl<F: Frame, R: Relay> Splice<F, R> {
     fn open<M: Memory<Frame = F>>(
         &mut self,
         now: Now,
-        key: Key,
-        client_low: bool,
+        (key, client_low): (Key, bool),
         segment: &Segment,
+        answer: Answer,
         memory: &mut M,
     ) {
         if self.free_flows.is_empty() {
@@ -61,7 +61,7 @@ impl<F: Frame, R: Relay> Splice<F, R> {
             return self.shared.counters.count(Event::OpeningsFull);
         };
         self.shared.counters.count(Event::Opening);
-        let mut opening = Opening::new(key, client_low, now);
+        let mut opening = Opening::new(key, client_low, answer, now);
         opening.arrive(segment, Side::Client, now);
         self.openings[index as usize] = Some(opening);
         self.table.insert(key.hash(self.shared.limits.secret), index + OPENING);

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use ravelin_splice::wire::checksum::Sum;
-use ravelin_splice::{Arrival, Clear, Event, Frame, Limits, Memory, Now, Splice};
+use ravelin_splice::{Answer, Arrival, Clear, Event, Frame, Limits, Memory, Now, Splice};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::net::{
@@ -190,7 +190,8 @@ impl Path {
         let (Some(splice), Some(mut frame)) = (&mut self.splice, self.memory.take()) else { return };
         frame.octets_mut()[..segment.len()].copy_from_slice(segment);
         let len = segment.len() as u16;
-        let arrival = Arrival { frame, at: 0, len, source: address(12), destination: address(16) };
+        let (source, destination) = (address(12), address(16));
+        let arrival = Arrival { frame, at: 0, len, source, destination, answer: Answer::Mirrored };
         splice.receive(now, arrival, &mut self.memory);
     }
 

@@ -9,6 +9,7 @@
 //! count challenge 1                     a counter stands so
 //! mtu server 1300 1                     ICMP tells the path MTU towards the server, about the segment with that number
 //! hold / free                           frames stay in the ring / come back
+//! answer                                the client of the first connection may be answered; its SYN was `onword`
 //! ```
 //!
 //! Numbers count from the first number of whoever sends them; `ack` counts from the other's.
@@ -18,7 +19,7 @@ use std::collections::VecDeque;
 use ravelin_splice::wire::build::{Header, Opening};
 use ravelin_splice::wire::segment::{Flags, Segment, intact};
 use ravelin_splice::wire::seq::Seq;
-use ravelin_splice::{Arrival, Clear, Endpoint, Frame, Limits, Memory, Now, Splice};
+use ravelin_splice::{Answer, Arrival, Clear, Endpoint, Frame, Limits, Memory, Now, Splice};
 
 use super::support::{Slot, Slots};
 
@@ -60,6 +61,7 @@ struct Said {
     stamps: Option<(u32, u32)>,
     blocks: Vec<(u32, u32)>,
     bad_sum: bool,
+    on_word: bool,
     raw: Option<u32>,
 }
 
@@ -93,6 +95,10 @@ impl Player {
                 Ok(())
             }
             ["free"] => self.free(),
+            ["answer"] => {
+                self.splice.answer(Now(self.now), 0, &mut self.memory);
+                self.turn()
+            }
             [side, ">", ref words @ ..] => self.send(index(side)?, &read(words)?),
             [side, "<", "nothing"] => match self.got[index(side)?].front() {
                 None => Ok(()),
@@ -190,6 +196,7 @@ impl Player {
             len: (at + len - start) as u16,
             source: ends.0.0,
             destination: ends.1.0,
+            answer: if said.on_word { Answer::OnWord } else { Answer::Mirrored },
         };
         self.splice.receive(Now(self.now), arrival, &mut self.memory);
         self.turn()
@@ -286,6 +293,10 @@ fn read(words: &[&str]) -> Result<Said, String> {
         }
         if name == "badsum" {
             said.bad_sum = true;
+            continue;
+        }
+        if name == "onword" {
+            said.on_word = true;
             continue;
         }
         let value = words.next().ok_or_else(|| format!("a value of {name}"))?;

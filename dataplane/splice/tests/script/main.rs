@@ -2,6 +2,7 @@
 
 mod language;
 mod lifecycle;
+mod on_word;
 mod recovery;
 mod rfc5961;
 mod rfc7323;

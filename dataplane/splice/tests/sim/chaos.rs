@@ -64,6 +64,7 @@ fn life(seed: u64) -> World {
     let narrows =
         dice.in_ten_thousand(1_500).then(|| (dice.below(3_000_000), dice.one_of(&[1_400, 1_280, 600])));
     let mut world = World::new(seed, limits, links, [client, server]);
+    world.word = dice.in_ten_thousand(3_000).then(|| dice.one_of(&[0, 20_000, 500_000, 5_000_000]));
     if let Some((at, mtu)) = narrows {
         world.narrow_at(at, mtu);
     }

@@ -20,10 +20,14 @@ pub(crate) enum Fault {
 pub(crate) struct Wire {
     /// The fault, and how many octets pass before it.
     pub(crate) fault: Option<(Fault, usize)>,
+    /// Connections that stand, and whose client may wait for the word.
+    pub(crate) opened: Vec<u32>,
 }
 
 impl Relay for Wire {
-    fn open(&mut self, _: u32, _: [Endpoint; 2]) {}
+    fn open(&mut self, flow: u32, _: [Endpoint; 2]) {
+        self.opened.push(flow);
+    }
 
     fn pass(&mut self, way: Way, input: &[u8], output: &mut [u8]) -> Result<Passed, Refused> {
         let mut passed = Clear.pass(way, input, output)?;

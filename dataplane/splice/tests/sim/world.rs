@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
 use ravelin_splice::wire::segment::Segment;
-use ravelin_splice::{Arrival, Endpoint, Frame, Limits, Memory, Now, Splice};
+use ravelin_splice::{Answer, Arrival, Endpoint, Frame, Limits, Memory, Now, Splice};
 
 use super::faults::Wire;
 use super::host::{Habits, Host, State};
@@ -33,6 +33,8 @@ enum Event {
     Narrows(u16),
     /// The client connects.
     Connects,
+    /// The client may be answered.
+    Answers(u32),
 }
 
 pub(crate) struct World {
@@ -46,6 +48,8 @@ pub(crate) struct World {
     waiting: std::collections::BTreeMap<u64, Event>,
     counter: u64,
     mtu: u16,
+    /// Microseconds after which a client is answered that waits for the word, if it does.
+    pub(crate) word: Option<u64>,
 }
 
 pub(crate) const CLIENT: Endpoint = (std::net::IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1)), 40_000);
@@ -72,6 +76,7 @@ impl World {
             waiting: Default::default(),
             counter: 0,
             mtu: 1_500,
+            word: None,
         };
         world.at(1_000, Event::Connects);
         world
@@ -117,6 +122,9 @@ impl World {
         }
         self.splice.expire(Now(self.now), &mut self.memory);
         self.splice.flush(Now(self.now), &mut self.memory);
+        for flow in std::mem::take(&mut self.splice.relay().opened) {
+            self.at(self.now + self.word.unwrap_or(0), Event::Answers(flow));
+        }
         self.send_all();
     }
 
@@ -124,6 +132,7 @@ impl World {
         match event {
             Event::Connects => self.hosts[0].connect(self.now),
             Event::Narrows(mtu) => self.mtu = mtu,
+            Event::Answers(flow) => self.splice.answer(Now(self.now), flow, &mut self.memory),
             Event::Completed(frame) => self.splice.complete(frame, &mut self.memory),
             Event::Arrives { at_splice: false, to, octets, .. } => {
                 self.hosts[usize::from(to == SERVER)].arrive(self.now, &octets);
@@ -132,7 +141,8 @@ impl World {
                 let Some(mut frame) = self.memory.take() else { return };
                 frame.octets_mut()[40..40 + octets.len()].copy_from_slice(&octets);
                 let (at, len) = (40, octets.len() as u16);
-                let arrival = Arrival { frame, at, len, source: from.0, destination: to.0 };
+                let answer = if self.word.is_some() { Answer::OnWord } else { Answer::Mirrored };
+                let arrival = Arrival { frame, at, len, source: from.0, destination: to.0, answer };
                 self.splice.receive(Now(self.now), arrival, &mut self.memory);
             }
         }
