@@ -48,6 +48,11 @@ want_file /usr/lib/ipsec/plugins/libstrongswan-kernel-libipsec.so libcharon-extr
 want_file /usr/lib/ipsec/plugins/libstrongswan-openssl.so libstrongswan-standard-plugins
 want_file /usr/lib/ipsec/plugins/libstrongswan-eap-mschapv2.so libcharon-extauth-plugins
 want_command swanctl strongswan-swanctl
+want_command s3270 s3270
+want_command hercules hercules
+want_command sslscan sslscan
+want_command redis-cli redis-tools
+want_command ab apache2-utils
 /usr/bin/python3 -c 'import ensurepip, venv' 2>/dev/null || missing="$missing python3-venv"
 
 # The tests start what they need by themselves, in namespaces: nothing may start on this machine because it was installed.
@@ -94,21 +99,23 @@ if ! command -v pebble >/dev/null || ! command -v pebble-challtestsrv >/dev/null
     [ -x "$tools/pebble/usr/bin/pebble" ] || unpack pebble
 fi
 
+command -v nginx >/dev/null || [ -x "$tools/nginx/usr/sbin/nginx" ] || unpack nginx
+
 # --- Python ----------------------------------------------------------------------------------------------------------
 
 # The stamp holds the requirements that the environment was made from; the import shows that it still works.
 python_stands() {
     cmp -s perf/requirements.txt .venv/requirements.txt &&
-        .venv/bin/python -c 'import scapy.layers.ipsec, cryptography' >/dev/null 2>&1
+        .venv/bin/python -c 'import scapy.layers.ipsec, cryptography, OpenSSL' >/dev/null 2>&1
 }
 make_venv() {
-    echo "provision: making .venv with scapy and cryptography"
+    echo "provision: making .venv with scapy, cryptography and pyOpenSSL"
     rm -rf .venv
     /usr/bin/python3 -m venv .venv
     .venv/bin/pip install --quiet --disable-pip-version-check --only-binary :all: --requirement perf/requirements.txt ||
         fail "pip could not install perf/requirements.txt: is this machine online?"
     cp perf/requirements.txt .venv/requirements.txt
-    python_stands || fail "the Python environment in .venv does not import scapy and cryptography"
+    python_stands || fail "the Python environment in .venv does not import scapy, cryptography and pyOpenSSL"
 }
 python_stands || make_venv
 

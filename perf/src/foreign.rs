@@ -30,11 +30,11 @@ pub fn script(command: impl FnOnce(&Path) -> Command, name: &str) -> Result<Comm
 
 /// A foreign program such as `promtool`: one that is installed, or the one that provisioning unpacked into `target/tools`.
 pub fn tool(package: &str, program: &str) -> Result<PathBuf> {
-    let unpacked = workspace().join("target/tools").join(package).join("usr/bin").join(program);
+    let unpacked = |folder| workspace().join("target/tools").join(package).join(folder).join(program);
     let installed = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&installed)
         .map(|directory| directory.join(program))
-        .chain([unpacked])
+        .chain(["usr/bin", "usr/sbin"].map(unpacked))
         .find(|path| path.exists())
         .with_context(|| format!("{program} is missing; `make ready` brings it"))
 }

@@ -1,8 +1,8 @@
 //! Running a command to its end, always within a time.
 
 use std::fs::File;
-use std::io::{Read, Seek};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::io::{Read, Seek, Write};
+use std::process::{Child, Command, ExitStatus};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
@@ -25,10 +25,18 @@ pub struct Output {
 
 /// Runs a command to its end. An error when it cannot start or is not done within `limit`; it is killed then.
 pub fn run(command: &mut Command, limit: Duration) -> Result<Output> {
+    run_with_input(command, &[], limit)
+}
+
+/// Like [`run`], with these octets as its input.
+pub fn run_with_input(command: &mut Command, input: &[u8], limit: Duration) -> Result<Output> {
     // Files and not pipes: a full pipe would stop the command, and a grandchild could hold it open for ever.
+    let mut stdin = tempfile::tempfile()?;
+    stdin.write_all(input)?;
+    stdin.rewind()?;
     let mut stdout = tempfile::tempfile()?;
     let mut stderr = tempfile::tempfile()?;
-    command.stdin(Stdio::null()).stdout(stdout.try_clone()?).stderr(stderr.try_clone()?);
+    command.stdin(stdin).stdout(stdout.try_clone()?).stderr(stderr.try_clone()?);
     let mut child = command.spawn().with_context(|| format!("starting {command:?}"))?;
     let status = wait_for_exit(&mut child, limit).with_context(|| format!("running {command:?}"))?;
     Ok(Output { status, stdout: read_all(&mut stdout)?, stderr: read_all(&mut stderr)? })

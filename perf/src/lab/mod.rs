@@ -25,7 +25,7 @@ mod two_sites;
 mod watch;
 
 pub use capture::{Capture, Captured, NOT_IPSEC};
-pub use command::{MOMENT, Output, check, run, wait_until};
+pub use command::{MOMENT, Output, check, run, run_with_input, wait_until};
 pub use http::{Download, Fetch, FileServer, MARK, marked_file, sha256};
 pub use link::{End, Link};
 pub use namespace::Namespace;
