@@ -4,6 +4,7 @@
 pub(crate) mod clear;
 mod login;
 mod mallory;
+mod papers;
 mod rules;
 pub(crate) mod states;
 
@@ -90,7 +91,7 @@ impl Stage {
         let policy = Arc::new(policy(ours, theirs, initiator, proofs));
         Self {
             endpoint: Endpoint::new(Time::default(), policy, &mut dice),
-            mallory: Mallory::new(theirs, initiator),
+            mallory: Mallory::new(theirs, initiator, proofs),
             ours,
             now: Time::default(),
             timer: None,
@@ -391,23 +392,19 @@ impl Stage {
     }
 }
 
-/// What is known outside. The certificate is believed; that its signature is wrong shows later.
+/// What is known outside.
 fn known(ask: &Ask) -> Answer {
-    let good_for = None;
     match ask {
         Ask::Password { .. } => Answer::Password(Secret::new(PASSWORD.into())),
-        Ask::Verify { .. } => {
-            // SubjectPublicKeyInfo of an Ed25519 key (RFC 8410 4).
-            let prefix = [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];
-            Answer::Trusted { public_key: [&prefix[..], &[9; 32]].concat(), good_for }
-        }
+        Ask::Verify { .. } => papers::believed(),
         Ask::Sign { schemes, .. } => Answer::Signature {
             scheme: schemes[0],
             signature: vec![7; 64],
             chain: vec![vec![0x30, 1, 0]],
-            good_for,
+            good_for: None,
         },
-        Ask::Tls { .. } | Ask::TlsLogIn { .. } => Answer::Refused("nobody knows".into()),
+        Ask::Tls { .. } => Answer::Tls(papers::server()),
+        Ask::TlsLogIn { .. } => Answer::TlsLogIn(papers::client()),
     }
 }
 

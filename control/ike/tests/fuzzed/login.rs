@@ -1,19 +1,24 @@
-//! The peer's part of a log-in by EAP with a password, on either side.
+//! The peer's part of a log-in by EAP, with a password or a certificate, on either side.
 
 use ravelin_ike::Answer;
 use ravelin_ike::crypto::{Random, Secret};
 use ravelin_ike::eap::client::{Client, ClientStep};
-use ravelin_ike::eap::mschapv2::{NtHash, peer::Peer};
-use ravelin_ike::eap::server::{Server, Turn};
+use ravelin_ike::eap::mschapv2::{self, NtHash};
+use ravelin_ike::eap::server::{Need, Server, Turn};
+use ravelin_ike::eap::tls;
 use ravelin_ike::policy::EapMethod;
 use ravelin_ike::wire::{Eap, EapType};
 
 use super::mallory::PASSWORD;
+use super::papers;
+use super::rules::{Proofs, trust};
 
 /// How far it has come.
 pub(crate) struct Talk {
     heard: Option<Eap<'static>>,
     side: Side,
+    /// The method that a server insists on.
+    method: EapMethod,
 }
 
 enum Side {
@@ -27,10 +32,19 @@ enum Side {
 }
 
 impl Talk {
-    pub(crate) fn new(client: bool) -> Self {
-        let peer = || Peer::new(b"mallory".to_vec(), NtHash::of_password(PASSWORD));
-        let side = if client { Side::Client(Client::Password(peer())) } else { Side::Asks };
-        Self { heard: None, side }
+    pub(crate) fn new(client: bool, proofs: Proofs) -> Self {
+        let certificate = proofs == Proofs::Certificate;
+        let name = || b"mallory".to_vec();
+        let log_in = || match certificate {
+            true => {
+                let peer = tls::peer::Peer::new(name(), papers::client()).expect("TLS begins");
+                Client::Certificate(Box::new(peer))
+            }
+            false => Client::Password(mschapv2::peer::Peer::new(name(), NtHash::of_password(PASSWORD))),
+        };
+        let side = if client { Side::Client(log_in()) } else { Side::Asks };
+        let method = if certificate { EapMethod::Tls(trust()) } else { EapMethod::MsChapV2 };
+        Self { heard: None, side, method }
     }
 
     /// What the endpoint said.
@@ -61,7 +75,7 @@ impl Talk {
                 ClientStep::Refused(_) => None,
             },
             (Side::Asks, _) => {
-                let (server, packet) = Server::start("gate".into(), vec![EapMethod::MsChapV2], random);
+                let (server, packet) = Server::start("gate".into(), vec![self.method.clone()], random);
                 self.side = Side::Server(Box::new(server));
                 Some(packet)
             }
@@ -88,9 +102,8 @@ impl Talk {
                 self.side = Side::Server(server);
                 packet
             }
-            Turn::Need(waiting, _) => {
-                let password = Answer::Password(Secret::new(PASSWORD.into()));
-                let turn = waiting.answer(password, random);
+            Turn::Need(waiting, need) => {
+                let turn = waiting.answer(outside(&need), random);
                 self.turn(turn, random)
             }
             Turn::Accepted { packet, msk, .. } => {
@@ -99,5 +112,14 @@ impl Talk {
             }
             Turn::Refused { packet, .. } => packet,
         }
+    }
+}
+
+/// What is known outside, for the peer as for the endpoint.
+fn outside(need: &Need) -> Answer {
+    match need {
+        Need::Password(_) => Answer::Password(Secret::new(PASSWORD.into())),
+        Need::Tls => Answer::Tls(papers::server()),
+        Need::Judgement { .. } => papers::believed(),
     }
 }

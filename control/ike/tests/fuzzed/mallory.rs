@@ -101,7 +101,7 @@ fn of(addresses: AddressRange) -> TrafficSelectors {
 }
 
 impl Mallory {
-    pub(crate) fn new(at: SocketAddr, initiator: bool) -> Self {
+    pub(crate) fn new(at: SocketAddr, initiator: bool, proofs: Proofs) -> Self {
         let own = IkeSpi(SPI);
         let spis = match initiator {
             true => Spis { initiator: own, responder: IkeSpi::ZERO },
@@ -119,7 +119,7 @@ impl Mallory {
             keys: None,
             next_id: u32::from(initiator),
             asked: None,
-            talk: Talk::new(initiator),
+            talk: Talk::new(initiator, proofs),
             link: LINK.to_vec(),
         }
     }

@@ -40,7 +40,8 @@ impl Proofs {
     }
 }
 
-fn trust() -> Trust {
+/// Whose certificates are believed.
+pub(crate) fn trust() -> Trust {
     let schemes = vec![SignatureScheme::Ed25519];
     Trust { authorities: vec!["ca".into()], revocation: Revocation::Off, schemes }
 }

@@ -1,5 +1,6 @@
 //! Every state that an endpoint can be in, and what each message of a peer with the right keys does there.
 
+use ravelin_ike::Ask;
 use ravelin_ike::crypto::{AdditionalGroups, Group};
 use ravelin_ike::sealed::Plain;
 use ravelin_ike::wire::{
@@ -12,7 +13,7 @@ use super::rules::Proofs;
 use super::{EXCHANGES, Stage};
 
 /// States in which there are keys, by name. Before there are any, nothing can be sealed: see [`super::clear`].
-pub(crate) const STATES: [&str; 33] = [
+pub(crate) const STATES: [&str; 38] = [
     "responding",
     "responding, awaits an additional key exchange",
     "responding, asks whether a certificate is good",
@@ -23,6 +24,9 @@ pub(crate) const STATES: [&str; 33] = [
     "responding, tells a user of success",
     "responding, awaits a user's proof",
     "responding, asks what to show by TLS",
+    "responding, speaks TLS with a user",
+    "responding, asks whether a user's certificate is good",
+    "responding, tells a user of success after TLS",
     "authenticating",
     "authenticating, makes an additional key exchange",
     "authenticating, asks for a signature",
@@ -30,6 +34,8 @@ pub(crate) const STATES: [&str; 33] = [
     "authenticating, logs in",
     "authenticating, has logged in",
     "authenticating, asks what to log in with",
+    "authenticating, speaks TLS",
+    "authenticating, asks whether the certificate of a log-in is good",
     "established as responder",
     "established as initiator",
     "established, asks whether the peer lives",
@@ -56,6 +62,13 @@ const CALLED: [&str; 4] = [
     "closing, refused",
 ];
 
+/// Whether the certificate of a log-in has been shown.
+fn judged_in_tls(state: &str) -> bool {
+    state.ends_with("user's certificate is good")
+        || state.ends_with("log-in is good")
+        || state.ends_with("after TLS")
+}
+
 /// States in which a question of ours to the world outside is not answered yet.
 fn world_waits(state: &str) -> bool {
     !state.starts_with("established") && state.contains(", asks ")
@@ -74,7 +87,10 @@ fn proofs(state: &str) -> (Proofs, usize) {
         }
         "responding, awaits a user's proof" | "authenticating, has logged in" => (Proofs::Password, 3),
         "responding, asks what to show by TLS" => (Proofs::Certificate, 1),
+        "responding, speaks TLS with a user" => (Proofs::Certificate, 2),
+        "authenticating, speaks TLS" => (Proofs::Certificate, 1),
         "authenticating, asks what to log in with" => (Proofs::Certificate, 0),
+        _ if judged_in_tls(state) => (Proofs::Certificate, 0),
         _ => (Proofs::Shared, 0),
     }
 }
@@ -92,6 +108,9 @@ fn stage(state: &str) -> Stage {
     } else if proofs != Proofs::Shared {
         stage.begin(2, initiator);
         (0..steps).for_each(|_| stage.log_in(initiator));
+        if judged_in_tls(state) {
+            stage.speak_tls(initiator);
+        }
     } else if !state.starts_with("established") && !state.starts_with("closing")
         || state == "closing, refused"
     {
@@ -139,6 +158,7 @@ fn stage(state: &str) -> Stage {
             stage.request(ExchangeType::Informational, &[Payload::Delete(Delete::Ike)]);
         }
         "closing, refused" => drop(stage.request(ExchangeType::IkeAuth, &[])),
+        "responding, tells a user of success after TLS" => drop(stage.world_answers(true)),
         _ => {}
     }
     stage.assert_is(state);
@@ -146,6 +166,19 @@ fn stage(state: &str) -> Stage {
 }
 
 impl Stage {
+    /// A log-in by TLS, until the certificate that was shown is to be judged.
+    fn speak_tls(&mut self, initiator: bool) {
+        self.world_waits = true;
+        for _ in 0..20 {
+            match self.questions.front() {
+                Some((_, _, Ask::Verify { .. })) => return,
+                Some(_) => drop(self.world_answers(true)),
+                None => self.log_in(initiator),
+            }
+        }
+        panic!("TLS comes to no end");
+    }
+
     /// The table is of the states that it names.
     fn assert_is(&self, state: &str) {
         let found = self.endpoint.states();
