@@ -16,13 +16,13 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const CAROL: &str = "EXAMPLE correct horse battery";
 const DAVE: &str = "EXAMPLE staple gun";
 
-/// A connection of a client at this address: a user that asks for an address.
-fn connection(at: &str, name: &str, user: &str, method: &str) -> String {
+/// A connection of a client at this address: a user that asks for an address, and how the gateway has to prove itself.
+fn connection(at: &str, name: &str, user: &str, method: &str, gateway: &str) -> String {
     format!(
         "{name} {{\n  version = 2\n  local_addrs = {at}\n  remote_addrs = 192.0.2.1\n  vips = 0.0.0.0\n\
          \x20 proposals = aes256gcm16-prfsha384-x25519\n\
          \x20 local {{ auth = {method}\n    id = {user}\n    eap_id = {user} }}\n\
-         \x20 remote {{ auth = pubkey\n    id = gw-a.example }}\n\
+         \x20 remote {{ auth = {gateway}\n    id = gw-a.example }}\n\
          \x20 children {{ {name} {{ remote_ts = 10.1.0.0/24\n      esp_proposals = aes256gcm16-x25519 }} }} }}\n"
     )
 }
@@ -125,10 +125,13 @@ impl Stand {
             fs::copy(gateway.file("root.pem"), folder.join("x509ca/root.pem")).unwrap();
         }
         certify_users(&gateway, &folders[1]);
-        let by_word = |(name, user)| connection("198.51.100.1", name, user, "eap-mschapv2");
+        let by_word = |(name, user)| connection("198.51.100.1", name, user, "eap-mschapv2", "pubkey");
         let words = [("carol", "carol"), ("dave", "dave@corp.example"), ("nobody", "nobody")].map(by_word);
-        let by_card = |name| connection("203.0.113.1", name, &format!("{name}.example"), "eap-tls");
-        let cards = ["erin", "mallory"].map(by_card);
+        let by_card = |(name, user, gateway)| connection("203.0.113.1", name, user, "eap-tls", gateway);
+        let erin = "erin.example";
+        let cards =
+            [("erin", erin, "pubkey"), ("mallory", "mallory.example", "pubkey"), ("alone", erin, "eap-tls")]
+                .map(by_card);
         let start = |at: &Namespace, connections: String| {
             let configuration = format!("connections {{ {connections} }}\n{}", secrets(CAROL, DAVE));
             let swan = StrongSwan::start(&sites.lab, at, &configuration, "install_virtual_ip = yes").unwrap();
@@ -320,6 +323,21 @@ fn share_two_addresses(stand: &Stand, erin: IpAddr) {
     stand.assert_both_ways(&stand.words, carol);
 }
 
+/// Nothing but EAP-TLS proves either side (RFC 5998), and only where policy lets clients do with that.
+fn do_with_eap_alone(stand: &Stand) {
+    stand.log_out(&stand.cards, "erin", "erin.example");
+    let gave_up = ("ike.authentication_failed", &["the client gave up"][..]);
+    stand.is_refused(&stand.cards, "alone", "constraint requires EAP_TLS", gave_up);
+    let policy = stand.gateway.policy_text().unwrap();
+    let alone = policy.replace("\neap = ", "\neap_only = true\neap = ");
+    assert_ne!(policy, alone);
+    stand.gateway.apply_text(&alone).unwrap();
+    let erin = stand.log_in(&stand.cards, "alone", "erin.example");
+    let proved = "authentication of 'gw-a.example' with EAP successful";
+    assert!(stand.cards.swan.log().contains(proved), "{}", stand.told());
+    stand.assert_both_ways(&stand.cards, erin);
+}
+
 #[test]
 fn users_log_in_get_addresses_and_reach_the_site_and_strangers_do_not() {
     let mut stand = Stand::start();
@@ -331,6 +349,7 @@ fn users_log_in_get_addresses_and_reach_the_site_and_strangers_do_not() {
     are_refused(&stand);
     let erin = outlive_control(&mut stand, both);
     share_two_addresses(&stand, erin);
+    do_with_eap_alone(&stand);
     for capture in captures {
         let seen = capture.stop().unwrap();
         assert_eq!(seen.packets.frames().count(), 0, "{}", seen.file.display());
