@@ -81,7 +81,8 @@ pub struct Packet {
     pub decision: Decision,
     /// Whether an SA sealed it.
     pub sealed: bool,
-    /// Largest packet that the path of its SA carries; `None` when only the next link counts.
+    /// Largest packet that the path of its SA carries; `None` when only the next link counts. Of a packet that ended as
+    /// too big: the largest that would have passed.
     pub outer_mtu: Option<u16>,
     /// How it ended; `None` while it travels.
     pub verdict: Option<Verdict>,

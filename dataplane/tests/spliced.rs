@@ -28,7 +28,8 @@ fn rig(workers: usize, action: Option<TlsAction>) -> Rig {
 
 /// A segment without data and with a right checksum, as an IP packet.
 fn segment(source: (&str, u16), destination: (&str, u16), flags: u8) -> Vec<u8> {
-    let mut segment = tcp(source.1, destination.1, flags, &[]);
+    let largest: &[u8] = if flags & SYN != 0 { &[2, 4, 5, 180] } else { &[] };
+    let mut segment = tcp(source.1, destination.1, flags, largest);
     if flags & ACK != 0 {
         segment[11] = 2;
     }
@@ -142,7 +143,10 @@ fn a_connection_outlives_its_rule_at_every_worker() {
 /// We speak for the client, whose SYN the server has answered; the client has not heard of it.
 fn half_open(patient: bool) -> (Rig, ConnectionId) {
     let answer = if patient { Answer::AfterHandshake } else { Answer::AtOnce };
-    let mut rig = rig(1, Some(spoken_for(Role::Client, answer)));
+    half_open_in(rig(1, Some(spoken_for(Role::Client, answer))), patient)
+}
+
+fn half_open_in(mut rig: Rig, patient: bool) -> (Rig, ConnectionId) {
     rig.receive(LAN, &out(4000, 443, SYN));
     rig.receive(WAN, &back(4000, 443, SYN | ACK));
     let to_server: Vec<_> = rig.sent(WAN).iter().map(|packet| packet[33]).collect();
@@ -158,6 +162,78 @@ fn half_open(patient: bool) -> (Rig, ConnectionId) {
     let notices = notices(&rig);
     let [Notice::Opened { connection, role: Role::Client, .. }] = notices[..] else { panic!("{notices:?}") };
     (rig, connection)
+}
+
+/// The application has sent so many octets, behind keys; what went out for them.
+fn application_says(rig: &mut Rig, connection: ConnectionId, count: usize) -> Vec<Vec<u8>> {
+    order(rig, keys(connection));
+    rig.sent(WAN);
+    let mut packet = out(4000, 443, ACK);
+    packet.extend(vec![7; count]);
+    advance(&mut packet);
+    let packet = sealed_anew(packet);
+    rig.receive(LAN, &packet);
+    rig.breathe();
+    let mut packets = rig.sent(WAN);
+    packets.retain(|packet| packet.len() > 60);
+    packets
+}
+
+/// Total length and checksums of an IPv4 packet with a TCP segment, made right.
+fn sealed_anew(mut packet: Vec<u8>) -> Vec<u8> {
+    let len = packet.len() as u16;
+    packet[2..4].copy_from_slice(&len.to_be_bytes());
+    packet[10..12].fill(0);
+    let sum = internet_checksum(&packet[..20]);
+    packet[10..12].copy_from_slice(&sum.to_be_bytes());
+    packet[36..38].fill(0);
+    let sum =
+        internet_checksum(&[&packet[12..20], &[0, 6], &(len - 20).to_be_bytes(), &packet[20..]].concat());
+    packet[36..38].copy_from_slice(&sum.to_be_bytes());
+    packet
+}
+
+/// A router on the way to the server found `packet` too large.
+fn too_big(packet: &[u8], mtu: u16) -> Vec<u8> {
+    let mut message = [&[3, 4, 0, 0, 0, 0], &mtu.to_be_bytes()[..], &packet[..28]].concat();
+    let sum = internet_checksum(&message);
+    message[2..4].copy_from_slice(&sum.to_be_bytes());
+    Ip::new("203.0.113.5", &host(1, false), 1, message).octets()
+}
+
+fn lengths(packets: &[Vec<u8>]) -> Vec<usize> {
+    packets.iter().map(Vec::len).collect()
+}
+
+/// Our segments must not be cut, so who cannot carry them says so, and that is for us (RFC 1191).
+#[test]
+fn a_router_that_carries_less_is_listened_to() {
+    let (mut rig, connection) = half_open(false);
+    let sent = application_says(&mut rig, connection, 1_300);
+    assert_eq!((sent.len(), sent[0][6] & 0x40), (1, 0x40), "it must not be cut");
+    let mut other = sent[0].clone();
+    other[24] ^= 0x40;
+    let counts = rig.counted(|rig| rig.receive(WAN, &too_big(&other, 1_000)));
+    assert_eq!(counts, [(Verdict::PathMtuLearned, 1)].into(), "it goes to nobody");
+    assert!(rig.sent(WAN).is_empty(), "it is not about a segment in flight");
+    rig.receive(WAN, &too_big(&sent[0], 1_000));
+    let again = rig.sent(WAN);
+    assert_eq!(lengths(&again), [1_000, sent[0].len() - 1_000 + 40], "{again:?}");
+    assert!(rig.sent(LAN).iter().all(|packet| packet[9] == 6), "the application hears nothing of it");
+    rig.assert_no_frame_lost();
+}
+
+#[test]
+fn links_of_our_own_may_be_narrow_too() {
+    let permit = both("10.1.0.0/24", &format!("{INTERNET}/32"), Action::Permit);
+    let action = spoken_for(Role::Client, Answer::AtOnce);
+    let snapshot = Snapshot { tls: vec![tls_rule(443, action)], ..Plan::of(1).rules(permit).done() };
+    let narrow = Rig::with(Setup { mtu: [1_500, 900], ..Setup::of(1) }, snapshot);
+    let (mut rig, connection) = half_open_in(narrow, false);
+    let sent = application_says(&mut rig, connection, 1_300);
+    assert_eq!(lengths(&sent)[0], 900);
+    assert_eq!(sent.len(), 2);
+    rig.assert_no_frame_lost();
 }
 
 fn flags(packets: &[Vec<u8>]) -> Vec<u8> {

@@ -56,10 +56,14 @@ pub enum Event {
     WindowProbe,
     /// A keepalive was sent.
     Keepalive,
+    /// A router said that a path is narrower than was thought.
+    PathNarrowed,
+    /// A path that loses large segments in silence got smaller ones.
+    BlackHole,
 }
 
 /// Number of events.
-const COUNT: usize = Event::Keepalive as usize + 1;
+const COUNT: usize = Event::BlackHole as usize + 1;
 
 /// Names of events in the order of the enumeration.
 const NAMES: [&str; COUNT] = [
@@ -89,6 +93,8 @@ const NAMES: [&str; COUNT] = [
     "tail_probe",
     "window_probe",
     "keepalive",
+    "path_narrowed",
+    "black_hole",
 ];
 
 /// How often each event happened.

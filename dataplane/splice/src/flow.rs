@@ -61,6 +61,7 @@ impl Flow {
         relay: &mut R,
         turn: &mut Turn<'_, M>,
     ) -> Result<(), Refused> {
+        self.legs.iter_mut().for_each(|leg| leg.forget_narrowness(turn.now));
         for from in [Side::Client, Side::Server] {
             self.carry(Way { flow: index, from }, relay, turn)?;
         }

@@ -64,6 +64,9 @@ pub fn fit(batch: &mut Batch, paths: &impl Paths, means: &mut Means<'_>) {
             Ok(()) => pass(batch, index, limit, means.pool),
             Err((verdict, error)) => {
                 packet.end(verdict);
+                if let Error::TooBig { mtu } = error {
+                    packet.outer_mtu = Some(mtu);
+                }
                 tell(batch, index, error, port, paths, means);
             }
         }

@@ -12,13 +12,14 @@
 //! belong to such a connection ends here, and a segment of a connection that is not known is answered with a reset.
 //!
 //! Read on in this order: `segment`, `memory`, [`order`], `buffers`, `inward`, `connection`, `relay`,
-//! [`standing`].
+//! [`standing`], `path`.
 
 mod buffers;
 mod connection;
 mod inward;
 mod memory;
 pub mod order;
+mod path;
 mod relay;
 mod segment;
 pub mod standing;

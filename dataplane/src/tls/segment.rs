@@ -12,6 +12,8 @@ use crate::port::HEADROOM;
 use crate::wire::ip::{self, Headers, IPV4_HEADER, IPV6_HEADER};
 use crate::wire::{ipv4, ipv6};
 
+/// Octets that every host takes, in one piece or several (RFC 791 3.1).
+const ANY_PATH: usize = 576;
 /// What hosts begin with.
 const HOP_LIMIT: u8 = 64;
 
@@ -79,8 +81,8 @@ fn write(frame: &mut Frame, segment: &[u8], ends: Ends, identification: u16) -> 
             traffic_class: 0,
             total_len: octets.len() as u16,
             identification,
-            // A tunnel on the way may be narrower than the link.
-            dont_fragment: false,
+            // Larger ones find out what the path takes (RFC 1191); what every path should take may be cut.
+            dont_fragment: octets.len() > ANY_PATH,
             hop_limit: HOP_LIMIT,
             protocol: protocol::TCP,
             source,

@@ -1,4 +1,4 @@
-//! ICMP errors (RFC 792, RFC 4443): writing ours, and reading "too big" about our ESP packets.
+//! ICMP errors (RFC 792, RFC 4443): writing ours, and reading "too big" about our ESP packets and TCP segments.
 
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -197,19 +197,50 @@ impl PathMtu {
     /// `None` for everything else: other messages, damaged ones, quotes too short to show the SPI, and MTUs that the
     /// quoted packet would have fitted or that no IPv6 link may have (RFC 8201 4).
     pub fn read(packet: &[u8], headers: &Headers) -> Option<Self> {
-        let message = packet.get(headers.header_len.into()..headers.total_len.into())?;
-        let fixed: &[u8; HEADER] = message.first_chunk()?;
-        let quoted = &message[HEADER..];
-        if headers.fragment != Fragment::Whole || !is_intact(message, &headers.flow) {
-            return None;
+        let (quoted, mtu) = too_big(packet, headers)?;
+        quoted.about_esp(mtu)
+    }
+}
+
+/// What a router says about a TCP segment that was too big for its next link. Anyone can write such a message: believe
+/// it only of a segment in flight (RFC 5927 7.2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SegmentTooBig {
+    /// Who sent the segment.
+    pub source: (IpAddr, u16),
+    /// For whom it was.
+    pub destination: (IpAddr, u16),
+    /// Its sequence number.
+    pub seq: u32,
+    /// Largest packet that passes: at least 576 for IPv4 and 1280 for IPv6.
+    pub mtu: u16,
+}
+
+impl SegmentTooBig {
+    /// Reads an ICMP error that quotes a TCP segment, as [`PathMtu::read`] does those about ESP.
+    pub fn read(packet: &[u8], headers: &Headers) -> Option<Self> {
+        let (quoted, mtu) = too_big(packet, headers)?;
+        let header: &[u8; 8] = quoted.upper.first_chunk()?;
+        let fits = quoted.protocol == protocol::TCP && u32::from(mtu) < quoted.total_len;
+        let [source, destination] = [(quoted.source, word(header, 0)), (quoted.destination, word(header, 2))];
+        fits.then_some(Self { source, destination, seq: super::ip::long(header, 4), mtu })
+    }
+}
+
+/// What an intact "too big" quotes, and the size that it tells.
+fn too_big<'a>(packet: &'a [u8], headers: &Headers) -> Option<(Quoted<'a>, u16)> {
+    let message = packet.get(headers.header_len.into()..headers.total_len.into())?;
+    let fixed: &[u8; HEADER] = message.first_chunk()?;
+    let quoted = &message[HEADER..];
+    if headers.fragment != Fragment::Whole || !is_intact(message, &headers.flow) {
+        return None;
+    }
+    match (headers.flow.protocol, (fixed[0], fixed[1])) {
+        (protocol::ICMP, IPV4_TOO_BIG) => Some((Quoted::ipv4(quoted)?, told_by_ipv4(fixed, quoted))),
+        (protocol::ICMPV6, (kind, _)) if kind == IPV6_TOO_BIG.0 => {
+            Some((Quoted::ipv6(quoted)?, told_by_ipv6(fixed)?))
         }
-        match (headers.flow.protocol, (fixed[0], fixed[1])) {
-            (protocol::ICMP, IPV4_TOO_BIG) => Quoted::ipv4(quoted)?.about(told_by_ipv4(fixed, quoted)),
-            (protocol::ICMPV6, (kind, _)) if kind == IPV6_TOO_BIG.0 => {
-                Quoted::ipv6(quoted)?.about(told_by_ipv6(fixed)?)
-            }
-            _ => None,
-        }
+        _ => None,
     }
 }
 
@@ -283,7 +314,7 @@ impl<'a> Quoted<'a> {
         })
     }
 
-    fn about(&self, mtu: u16) -> Option<PathMtu> {
+    fn about_esp(&self, mtu: u16) -> Option<PathMtu> {
         let (ports, packet) = match self.protocol {
             protocol::ESP => (None, self.upper),
             protocol::UDP => {
@@ -385,6 +416,23 @@ mod tests {
             let packet = error_about(&cause.octets(), Error::TooBig { mtu: 1300 });
             assert_eq!(read(&packet), Some(expected));
         }
+    }
+
+    #[test]
+    fn too_big_about_tcp_is_read() {
+        let segment = [&[0x12, 0x34, 0, 80, 1, 2, 3, 4][..], &[0; 1400]].concat();
+        for (from, to) in [("192.0.2.1", "198.51.100.2"), ("2001:db8::1", "2001:db8:1::2")] {
+            let cause = Ip::new(from, to, 6, segment.clone());
+            let packet = error_about(&cause.octets(), Error::TooBig { mtu: 1300 });
+            let found = SegmentTooBig::read(&packet, &parse(&packet).unwrap()).unwrap();
+            assert_eq!((found.source, found.destination), ((cause.source, 0x1234), (cause.destination, 80)));
+            assert_eq!((found.seq, found.mtu), (0x0102_0304, 1300));
+            assert_eq!(read(&packet), None, "it is not about ESP");
+            let fits = error_about(&cause.octets(), Error::TooBig { mtu: 1500 });
+            assert_eq!(SegmentTooBig::read(&fits, &parse(&fits).unwrap()), None);
+        }
+        let other = error_about(&sealed(false, true, 1400).octets(), Error::TooBig { mtu: 1300 });
+        assert_eq!(SegmentTooBig::read(&other, &parse(&other).unwrap()), None);
     }
 
     #[test]

@@ -171,19 +171,21 @@ impl Worker {
         stages.admit_sealed(batch, tables, events, &mut *pool, self.index, &view);
         esp::inbound::open(batch, &view);
         view.tell_unknown(batch);
-        route::find(batch, &tables.forwarding);
-        stages.decide(batch, tables, events, &mut *pool, (self.index, now));
         let hand = |owner: usize, packet: &Packet| {
             let opened = packet.opened_by.map(|sa| (sa, tables.generation));
             let passage = Passage { ingress: packet.ingress, opened };
             self.post.send(owner, passage, packet.frame.bytes())
         };
+        stages.tls.learn_path_mtu(batch, &mut tls::Means { tables, now, pool, hand: &hand });
+        route::find(batch, &tables.forwarding);
+        stages.decide(batch, tables, events, &mut *pool, (self.index, now));
         if stages.tls.carry(batch, &mut tls::Means { tables, now, pool, hand: &hand }) {
             route::find(batch, &tables.forwarding);
             stages.decide(batch, tables, events, &mut *pool, (self.index, now));
         }
         let mut means = size::Means { now, pool, limiter: &mut stages.limiter };
         size::fit(batch, &view, &mut means);
+        stages.tls.learn_own_mtu(batch, &mut tls::Means { tables, now, pool, hand: &hand });
         // What a stage has made, an ICMP error, is routed and judged like any other packet.
         route::find(batch, &tables.forwarding);
         stages.decide(batch, tables, events, &mut *pool, (self.index, now));

@@ -2,7 +2,9 @@
 
 use super::Leg;
 use super::recovery::Phase;
+use crate::counters::Event;
 use crate::frame::{Marks, Memory, NONE};
+use crate::time::{Now, ticks};
 use crate::turn::Turn;
 use crate::wire::build::TIMESTAMPS;
 use crate::wire::seq::Seq;
@@ -107,7 +109,8 @@ impl Leg {
         if mss >= self.mss || seq.before(self.una) || !seq.before(self.next) {
             return;
         }
-        self.mss = mss;
+        turn.counters.count(Event::PathNarrowed);
+        (self.mss, self.narrowed_at) = (mss, turn.now.tick());
         let mut index = self.queue.head;
         while index != NONE && index != self.unsent {
             let entry = turn.ledger.at(index);
@@ -118,6 +121,32 @@ impl Leg {
         }
     }
 }
+
+impl Leg {
+    /// Large segments that are lost again and again, and nobody says why: the path may be narrow and silent, so smaller ones
+    /// are tried (RFC 4821 7.7).
+    pub(super) fn suspect_black_hole<M: Memory>(&mut self, timeouts: u8, turn: &mut Turn<'_, M>) {
+        let head = self.queue.head;
+        let Some((_, mss)) = SMALLER.iter().find(|(after, _)| *after == timeouts) else { return };
+        if head != NONE && turn.ledger.at(head).len > *mss && self.mss > *mss {
+            turn.counters.count(Event::BlackHole);
+            (self.mss, self.narrowed_at) = (*mss, turn.now.tick());
+        }
+    }
+
+    /// A path may have become wider since (RFC 1191 6.3).
+    pub(crate) fn forget_narrowness(&mut self, now: Now) {
+        if self.mss < self.full_mss && now.tick().since(self.narrowed_at) > ticks(NARROW_MS) {
+            self.mss = self.full_mss;
+        }
+    }
+}
+
+/// Timeouts in a row, and the segment, less options, that is tried then: what fits every IPv6 path, and the least.
+const SMALLER: [(u8, u16); 2] = [(3, 1_208), (5, LEAST_PATH)];
+
+/// Milliseconds for which a path is taken to be narrow.
+const NARROW_MS: u32 = 600_000;
 
 /// No path is believed to be narrower than this, less options: below lie attacks on the number of segments.
 const LEAST_PATH: u16 = 512;

@@ -106,8 +106,9 @@ pub(crate) struct Leg {
     /// Received out of order, sorted, without overlap.
     strays: List,
     stray_count: u16,
-    /// Octets that one of our segments may carry.
+    /// Octets that one of our segments may carry, now and on a path without narrow links.
     mss: u16,
+    full_mss: u16,
     timers: timers::Timers,
     rtt: Rtt,
     recovery: Recovery,
@@ -146,6 +147,8 @@ pub(crate) struct Leg {
     recent_strays: [Seq; 3],
     /// A range that came twice, to be told once (RFC 2883).
     twice: Option<(Seq, Seq)>,
+    /// When the path was last found to be narrower.
+    narrowed_at: Tick,
     /// When the latest challenge was sent.
     challenged_at: Option<Tick>,
 }
@@ -183,6 +186,7 @@ impl Leg {
             strays: List::default(),
             stray_count: 0,
             mss,
+            full_mss: mss,
             timers: timers::Timers::new(now),
             rtt,
             recovery: Recovery::default(),
@@ -207,6 +211,7 @@ impl Leg {
             backlog: 0,
             recent_strays: [expected; 3],
             twice: None,
+            narrowed_at: now.tick(),
             challenged_at: None,
         }
     }

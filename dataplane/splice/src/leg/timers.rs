@@ -195,6 +195,7 @@ impl Leg {
         if self.flight() == 0 {
             self.probe_window(ends, turn);
         } else {
+            self.suspect_black_hole(self.timers.retries, turn);
             self.retransmit_all(turn);
         }
         self.rtt.backoff = self.rtt.backoff.saturating_add(1);

@@ -238,6 +238,52 @@ const PLAIN: &[Requirement] = &[
         server < A 1001:400",
     ),
     (
+        "1191-6.3",
+        "ten minutes later the path may be wider",
+        "
+        open mss 1400
+        client > A 1:1400 ack 1
+        server < A 1:1400
+        mtu server 1040 1
+        server < A 1:1000
+        server < A 1001:400
+        server > A 1:0 ack 1401
+        wait 500000
+        client > A 1401:1400 ack 1
+        server < A 1401:1000
+        server < A 2401:400
+        server > A 1:0 ack 2801
+        wait 110000
+        client > A 2801:1400 ack 1
+        server < A 2801:1400",
+    ),
+    (
+        "4821-7.7",
+        "large segments that vanish in silence get smaller",
+        "
+        open mss 1400
+        client > A 1:1400 ack 1
+        server < A 1:1400
+        wait 1000
+        server < A 1:1400
+        server < A 1:1400
+        wait 1000
+        server < A 1:1208
+        server > A 1:0 ack 1209
+        server < A 1209:192
+        count black_hole 1",
+    ),
+    (
+        "4821-small",
+        "small ones that vanish do not",
+        "
+        open mss 1400
+        client > A 1:500 ack 1
+        server < A 1:500
+        wait 20000
+        count black_hole 0",
+    ),
+    (
         "5927-7.2",
         "news about a segment that is not in flight is not believed",
         "

@@ -67,6 +67,7 @@ fn life(seed: u64) -> World {
     world.word = dice.in_ten_thousand(3_000).then(|| dice.one_of(&[0, 20_000, 500_000, 5_000_000]));
     if let Some((at, mtu)) = narrows {
         world.narrow_at(at, mtu);
+        world.mute = dice.in_ten_thousand(3_000);
     }
     world
 }

@@ -82,6 +82,33 @@ fn a_closed_window_is_probed_until_it_opens() {
     world.assert_nothing_leaks();
 }
 
+/// A link that has become narrow: nobody says so, or a router does.
+#[test]
+fn a_narrow_path_gets_smaller_segments() {
+    for (mute, mtu) in [(false, 1_300), (false, 600), (true, 1_300), (true, 600)] {
+        let client = Habits { send: 3_000_000, ..quiet() };
+        let mut world = world(client, Habits { closes_first: false, ..quiet() });
+        world.mute = mute;
+        world.narrow_at(100_000, mtu);
+        world.run(60_000_000);
+        assert_eq!(
+            (world.hosts[1].received, world.hosts[1].wrong_octets),
+            (3_000_000, false),
+            "{mute} {mtu}"
+        );
+        let counters = world.splice.counters();
+        let expected = if !mute {
+            [1, 0]
+        } else if mtu < 1_280 {
+            [0, 2]
+        } else {
+            [0, 1]
+        };
+        let found = [Event::PathNarrowed, Event::BlackHole].map(|event| counters.of(event));
+        assert_eq!(found, expected, "{mute} {mtu}");
+    }
+}
+
 /// Hours of nothing: keepalives on both legs, and a dead peer is noticed and told to the other.
 #[test]
 fn an_idle_connection_stays_until_a_peer_is_gone() {
