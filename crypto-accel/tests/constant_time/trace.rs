@@ -118,6 +118,7 @@ fn every_kernel_takes_the_same_way_whatever_the_secrets() {
     for (back_end, algorithm) in kernels() {
         check::<1>(back_end, algorithm, 300);
         check::<5>(back_end, algorithm, 77);
+        check::<2>(back_end, algorithm, 1420);
     }
 }
 

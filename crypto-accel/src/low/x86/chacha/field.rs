@@ -68,6 +68,18 @@ pub(super) fn add(a: Limbs, b: Limbs) -> Limbs {
     [_mm512_add_epi64(a[0], b[0]), _mm512_add_epi64(a[1], b[1]), _mm512_add_epi64(a[2], b[2])]
 }
 
+/// In every lane the sum over all lanes, not carried. It never leaves the vectors, where nothing can go by it.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512ifma,bmi2")]
+pub(super) fn total(limbs: Limbs) -> Limbs {
+    let halves = |v: V| _mm512_shuffle_i64x2::<0x4e>(v, v);
+    let quarters = |v: V| _mm512_shuffle_i64x2::<0xb1>(v, v);
+    let eighths = |v: V| _mm512_shuffle_epi32::<0x4e>(v);
+    let sums = add(limbs, [halves(limbs[0]), halves(limbs[1]), halves(limbs[2])]);
+    let sums = add(sums, [quarters(sums[0]), quarters(sums[1]), quarters(sums[2])]);
+    add(sums, [eighths(sums[0]), eighths(sums[1]), eighths(sums[2])])
+}
+
 /// `a` in the lanes of the mask, else `b`.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512ifma,bmi2")]

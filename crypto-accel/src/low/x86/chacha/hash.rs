@@ -48,10 +48,8 @@ impl Eight {
     /// Takes the hash of one text that was hashed alone.
     #[inline]
     #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512ifma,bmi2")]
-    pub(super) fn set(&mut self, lane: usize, sums: [u64; 3]) {
-        for (all, one) in self.sums.iter_mut().zip(sums) {
-            *all = _mm512_mask_set1_epi64(*all, 1 << lane, one as i64);
-        }
+    pub(super) fn set(&mut self, lane: usize, sums: Limbs) {
+        self.sums = field::choose(1 << lane, sums, self.sums);
     }
 
     /// The tags.
@@ -130,9 +128,12 @@ impl Powers {
     fn new(first: &[u8; 64]) -> Self {
         let (low, high) = first.split_first_chunk::<8>().expect("64 octets");
         let high = high.first_chunk::<8>().expect("56 octets");
-        let low = _mm512_set1_epi64(i64::from_le_bytes(*low) & CLAMP[0]);
-        let high = _mm512_set1_epi64(i64::from_le_bytes(*high) & CLAMP[1]);
-        let one = field::split(low, high);
+        let each = |half: &[u8; 8], kept: i64| {
+            (_mm512_set1_epi64(i64::from_le_bytes(*half)), _mm512_set1_epi64(kept))
+        };
+        let (low, low_kept) = each(low, CLAMP[0]);
+        let (high, high_kept) = each(high, CLAMP[1]);
+        let one = field::split(_mm512_and_si512(low, low_kept), _mm512_and_si512(high, high_kept));
         let two = Factor::new(one).times(one);
         let by_two = Factor::new(two);
         let four = by_two.times(two);
@@ -147,12 +148,12 @@ impl Powers {
     }
 }
 
-/// The hash of one text of [`ALONE_LEAST`] octets or more, by eight of its blocks at once.
+/// The hash of one text of [`ALONE_LEAST`] octets or more, by eight of its blocks at once; the same in every lane.
 ///
 /// The last eight blocks end in that of the lengths; what does not fill eight stands at the begin.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512ifma,bmi2")]
-pub(super) fn alone(first: &[u8; 64], aad: &[u8], text: &[u8]) -> [u64; 3] {
+pub(super) fn alone(first: &[u8; 64], aad: &[u8], text: &[u8]) -> Limbs {
     assert!(text.len() >= ALONE_LEAST && aad.len() <= ALONE_AAD_MOST);
     let split = (text.len().div_ceil(16) + 1) % 8 * 16;
     let (lead, text) = text.split_at(split);
@@ -196,6 +197,5 @@ pub(super) fn alone(first: &[u8; 64], aad: &[u8], text: &[u8]) -> [u64; 3] {
     let lengths = _mm_set_epi64x((split + text.len()) as i64, aad.len() as i64);
     let second = load_part(end.get(64..).unwrap_or_default());
     let last = eight_blocks(load_part(end), _mm512_inserti32x4::<3>(second, lengths), 0xff);
-    sums = powers.falling.times(field::add(powers.eighth.times(sums), last));
-    [0, 1, 2].map(|i| _mm512_reduce_add_epi64(sums[i]) as u64)
+    field::total(powers.falling.times(field::add(powers.eighth.times(sums), last)))
 }
