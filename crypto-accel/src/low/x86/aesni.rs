@@ -2,6 +2,7 @@
 #![expect(unsafe_code, reason = "vector instructions, and the entry that enables them")]
 
 use std::arch::x86_64::*;
+use std::ops::Range;
 
 use super::Level;
 use super::features::{Aesni, Vaes512};
@@ -198,16 +199,22 @@ impl Aesni {
     #[inline(always)]
     pub(super) fn octets(self, v: __m128i) -> [u8; 16] {
         let mut octets = [0; 16];
-        // SAFETY: the array has 16 octets.
-        unsafe { self.store(octets.as_mut_ptr(), v) };
+        self.write(&mut octets, v);
         octets
     }
 
-    /// Asks for the cache lines of a value that is needed soon, from the one on that holds this octet.
+    /// Writes a vector's octets there, by no general register.
     #[inline(always)]
-    pub(super) fn prefetch<T>(self, value: &T, from: usize) {
+    pub(super) fn write(self, to: &mut [u8; 16], v: __m128i) {
+        // SAFETY: the array has 16 octets.
+        unsafe { self.store(to.as_mut_ptr(), v) };
+    }
+
+    /// Asks for the cache lines with these octets of a value, which are needed soon. Lines begin where the value does.
+    #[inline(always)]
+    pub(super) fn prefetch<T>(self, value: &T, octets: Range<usize>) {
         let start: *const i8 = std::ptr::from_ref(value).cast();
-        for line in (from..size_of::<T>()).step_by(64) {
+        for line in (octets.start / 64 * 64..octets.end).step_by(64) {
             op!(_mm_prefetch::<_MM_HINT_T0>(start.wrapping_add(line)));
         }
     }

@@ -1,6 +1,7 @@
 //! The jobs of a batch, one after the other or four at once.
 
 use std::arch::x86_64::__m128i;
+use std::ops::Range;
 
 use super::features::{Aesni, Vaes512};
 use super::job::{Job, MadeTag};
@@ -36,8 +37,8 @@ struct InRegister(Aesni, __m128i);
 
 impl MadeTag for InRegister {
     #[inline(always)]
-    fn octets(self) -> [u8; TAG_LEN] {
-        self.0.octets(self.1)
+    fn write(self, to: &mut [u8; TAG_LEN]) {
+        self.0.write(to, self.1);
     }
 
     #[inline(always)]
@@ -58,43 +59,36 @@ pub(super) fn leading<'a, L: Lanes, J: Job<'a>>(l: L, jobs: &mut [J]) -> usize {
             && let Some(four) = rest.first_chunk()
             && let Some(alike) = short_alike(wide, long, four)
         {
-            if !alike.same_key
-                && let Some(next) = rest[4..].first_chunk::<4>()
-            {
-                prefetch_four(l, next, alike.vectors);
+            if !alike.same_key {
+                prefetch(l, rest, if done == 0 { 4..4 + AHEAD_SHORT } else { AHEAD_SHORT..4 + AHEAD_SHORT });
             }
             let Some(four) = rest.first_chunk_mut() else { break };
             done += do_four(wide, long, alike, four);
             continue;
         }
-        prefetch_next(l, rest);
+        prefetch(l, rest, if done == 0 { 1..AHEAD + 1 } else { AHEAD..AHEAD + 1 });
         done += do_one(l, long, &mut rest[0]);
     }
     done
 }
 
-/// Texts from this length on give the memory time to bring the next key; for shorter ones asking costs more than it
-/// saves.
-const WORTH_PREFETCH: usize = 512;
+/// How many jobs ahead a key is asked for. One would do for the near caches; main memory takes longer than one text of 512
+/// octets.
+const AHEAD: usize = 2;
+/// The same where texts go four at a time.
+const AHEAD_SHORT: usize = 4;
 
-/// Brings the second job's key if it is another one than the first's.
+/// Brings the keys of these later jobs, as far as their texts need them, if they are others than the first's.
 #[inline(always)]
-fn prefetch_next<'a, L: Lanes, J: Job<'a>>(l: L, jobs: &[J]) {
-    let [first, second, ..] = jobs else { return };
-    let long = second.work().is_fresh() && second.work().text.len() >= WORTH_PREFETCH;
-    if let (true, Some(first), Some(second)) = (long, key_for(l, first.work()), key_for(l, second.work()))
-        && !std::ptr::eq(first, second)
-    {
-        l.narrow().prefetch(&*second.record, 0);
-    }
-}
-
-/// Brings the keys of the next four jobs, as far as texts of so many vectors need them.
-#[inline(always)]
-fn prefetch_four<'a, L: Lanes, J: Job<'a>>(l: L, jobs: &[J; 4], vectors: usize) {
-    for job in jobs {
-        if let Some(key) = key_for(l, job.work()) {
-            l.narrow().prefetch(&*key.record, Record::begin(vectors * L::N + 2));
+fn prefetch<'a, L: Lanes, J: Job<'a>>(l: L, jobs: &[J], later: Range<usize>) {
+    for job in jobs.iter().take(later.end).skip(later.start) {
+        let work = job.work();
+        if let (Some(first), Some(key)) = (key_for(l, jobs[0].work()), key_for(l, work))
+            && !std::ptr::eq(first, key)
+        {
+            for octets in Record::parts_for(work.text.len().div_ceil(64), key.long) {
+                l.narrow().prefetch(&*key.record, octets);
+            }
         }
     }
 }
@@ -156,11 +150,12 @@ fn four_of<const R: usize, const SEAL: bool>(l: Vaes512, alike: Alike, items: [I
     match (alike.vectors, alike.same_key) {
         (1, true) => crypt_four::<R, 1, SEAL, true>(l, items),
         (2, true) => crypt_four::<R, 2, SEAL, true>(l, items),
-        (4, true) => crypt_four::<R, 4, SEAL, true>(l, items),
+        (3, true) => crypt_four::<R, 3, SEAL, true>(l, items),
+        (_, true) => crypt_four::<R, 4, SEAL, true>(l, items),
         (1, false) => crypt_four::<R, 1, SEAL, false>(l, items),
         (2, false) => crypt_four::<R, 2, SEAL, false>(l, items),
-        (3, _) => crypt_four::<R, 3, SEAL, false>(l, items),
-        _ => crypt_four::<R, 4, SEAL, false>(l, items),
+        (3, false) => crypt_four::<R, 3, SEAL, false>(l, items),
+        (_, false) => crypt_four::<R, 4, SEAL, false>(l, items),
     }
 }
 

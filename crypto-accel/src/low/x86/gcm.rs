@@ -6,18 +6,18 @@
 //! - *runs* of four vectors. Lane `j` of each vector holds every `N`-th block, so all lanes are multiplied by the
 //!   same power and the sums of the lanes stay apart until the end. Two runs share one reduction. When sealing,
 //!   the ciphertext of one run is hashed while the next is encrypted, for both then have enough to do.
-//! - a *rest* of at most `5 * N - 2` blocks, the last perhaps partial. Here lane `j` meets its own power, so that
-//!   the sum over the lanes is the hash.
+//! - a *rest* of at most `5 * N - 2` blocks, the last perhaps partial. All vectors but the last two are hashed like a
+//!   run; in those lane `j` meets its own power, so that the sum over the lanes is the hash.
 //!
-//! With a short text the associated data, if one block, and the block of lengths are one vector of the rest. All
-//! branches depend on lengths alone.
+//! With a text of at most two vectors the associated data, if one block, and the block of lengths are one vector more.
+//! All branches depend on lengths alone.
 
 use std::arch::x86_64::__m128i;
 
 use super::features::{Aesni, Vaes512};
 use super::here::here;
 use super::lanes::Lanes;
-use super::record::Record;
+use super::record::{NEAR_STRIDES, Record};
 use super::several::Item;
 use super::span::{HALF, RUN, Run, Span, halves};
 use crate::low::locked::Locked;
@@ -57,7 +57,7 @@ pub(super) fn crypt<L: Lanes, const R: usize, const SEAL: bool>(l: L, item: Item
     // Read apart from the wide keys: the compiler would else make those from these by shuffles.
     let mask = encrypt::<R>(l.narrow(), here(record), first(l, start));
     let mut sums = l.zero();
-    if halves == 0 && aad.len() <= 16 {
+    if halves == 0 && rest <= LANED * L::N && aad.len() <= 16 {
         end = End::with_early(l, aad, length);
     } else {
         sums = l.widen(hash(l, record, aad));
@@ -67,13 +67,12 @@ pub(super) fn crypt<L: Lanes, const R: usize, const SEAL: bool>(l: L, item: Item
     } else if halves > 0 {
         sums = walk.open_runs(&span, halves, sums);
     }
-    let hashed = match rest.div_ceil(L::N) {
-        0 => walk.rest::<0, SEAL>(span, rest, sums, end),
-        1 => walk.rest::<1, SEAL>(span, rest, sums, end),
-        2 => walk.rest::<2, SEAL>(span, rest, sums, end),
-        3 => walk.rest::<3, SEAL>(span, rest, sums, end),
-        4 => walk.rest::<4, SEAL>(span, rest, sums, end),
-        _ => walk.rest::<5, SEAL>(span, rest, sums, end),
+    let hashed = if halves == 0 || !SEAL {
+        walk.rest_of::<0, SEAL>(span, rest, sums, end)
+    } else if halves % 2 == 1 {
+        walk.rest_of::<HALF, SEAL>(span, rest, sums, end)
+    } else {
+        walk.rest_of::<RUN, SEAL>(span, rest, sums, end)
     };
     l.narrow().xor(l.narrow().reverse(hashed), mask)
 }
@@ -142,26 +141,25 @@ impl<'a, L: Lanes, const R: usize> Walk<'a, L, R> {
         states
     }
 
-    /// Seals `halves` halves of runs, at least one, after `sums`. Gives what the rest begins with.
+    /// Seals `halves` halves of runs, at least one, after `sums`. Gives what those written last, a run or a half, are
+    /// hashed after with the rest.
     ///
     /// What one run wrote is hashed while the next is encrypted.
     #[inline(always)]
     fn seal_runs(&mut self, span: &Span<'_>, halves: usize, sums: L::V) -> L::V {
-        let l = self.l;
-        let mut hash = Hash { product: Product::zero(l), sums };
+        let mut hash = Hash { product: Product::zero(self.l), sums };
         if halves == 1 {
             self.run::<HALF, 0, true>(span, &mut hash);
-            return self.hash_written::<HALF>(span, hash);
+            return hash.sums;
         }
         self.run::<RUN, 0, true>(span, &mut hash);
         for _ in 1..halves / 2 {
             self.run::<RUN, RUN, true>(span, &mut hash);
         }
-        if halves.is_multiple_of(2) {
-            return self.hash_written::<RUN>(span, hash);
+        if halves % 2 == 1 {
+            self.run::<HALF, RUN, true>(span, &mut hash);
         }
-        self.run::<HALF, RUN, true>(span, &mut hash);
-        self.hash_written::<HALF>(span, hash)
+        hash.sums
     }
 
     /// Opens `halves` halves of runs after `sums`. Gives what the rest begins with.
@@ -188,59 +186,86 @@ impl<'a, L: Lanes, const R: usize> Walk<'a, L, R> {
         let mut states = self.next::<K>();
         let powers = here(record);
         each_round!(ROUND of R => {
-            let key = l.splat(&record.rounds[ROUND]);
+            let key = l.splat(record.round(ROUND));
             for state in &mut states {
                 *state = l.hold(l.aes(*state, key));
             }
             if ROUND <= H {
-                hash.step::<H>(l, powers, &hashed, ROUND % H);
+                hash.add_vector(l, powers, &hashed, ROUND % H);
             }
         });
         if H > 0 {
             hash.reduce(l);
         }
-        let last = l.splat(&record.rounds[R]);
+        let last = l.splat(record.round(R));
         for (i, state) in states.into_iter().enumerate() {
             run.store(l, i, l.xor(l.aes_last(state, last), run.load(l, i)));
         }
     }
 
-    /// Hashes the `H` vectors written last. Gives what follows.
+    /// [`Walk::rest`] for any length.
     #[inline(always)]
-    fn hash_written<const H: usize>(&self, span: &Span<'_>, mut hash: Hash<L>) -> L::V {
-        let written = span.written::<L, H>(self.at() - H * L::OCTETS);
-        for i in 1..=H {
-            hash.step::<H>(self.l, here(self.record), &written, i % H);
-        }
-        hash.reduce(self.l);
-        hash.sums
-    }
-
-    /// The last `blocks` blocks in `T` vectors, the last of them perhaps partial, hashed after `sums` together with
-    /// `end`. Gives the hash, reversed.
-    #[inline(always)]
-    fn rest<const T: usize, const SEAL: bool>(
+    fn rest_of<const H: usize, const SEAL: bool>(
         &mut self,
         span: Span<'_>,
         blocks: usize,
         sums: L::V,
         end: End,
     ) -> __m128i {
-        let (l, record) = (self.l, self.record);
-        let mut rest = span.rest::<L, T>(self.at());
-        let mut states = self.next::<T>();
-        rounds::<L, R, T>(l, record, &mut states);
-        let last = l.splat(&record.rounds[R]);
-        let before_end = if T == 0 { l.fold(sums) } else { l.narrow().zero() };
-        let mut product = end.product(l, record, blocks, before_end);
-        for (i, state) in states.iter().enumerate() {
-            let mut hashed = rest.crypt::<L, SEAL>(l, i, l.aes_last(*state, last));
-            if i == 0 {
-                hashed = l.xor(hashed, sums);
-            }
-            product.add(l, hashed, l.blocks(record.powers_from(blocks + 1 - i * L::N)));
+        match blocks.div_ceil(L::N) {
+            0 => self.rest::<0, 0, SEAL>(span, blocks, sums, end), // only of an empty text
+            1 => self.rest::<1, H, SEAL>(span, blocks, sums, end),
+            2 => self.rest::<2, H, SEAL>(span, blocks, sums, end),
+            3 => self.rest::<3, H, SEAL>(span, blocks, sums, end),
+            4 => self.rest::<4, H, SEAL>(span, blocks, sums, end),
+            _ => self.rest::<5, H, SEAL>(span, blocks, sums, end),
         }
-        l.fold(product.reduce(l))
+    }
+
+    /// The last `blocks` blocks in `T` vectors, the last of them perhaps partial, hashed after `sums` together with
+    /// `end`. Gives the hash, reversed.
+    ///
+    /// Products stand between rounds: alone they take twice as long. When opening they are those of the input, when
+    /// sealing those of the `H` vectors written last.
+    #[inline(always)]
+    fn rest<const T: usize, const H: usize, const SEAL: bool>(
+        &mut self,
+        span: Span<'_>,
+        blocks: usize,
+        sums: L::V,
+        end: End,
+    ) -> __m128i {
+        let (l, record, at) = (self.l, self.record, self.at());
+        let written = span.written::<L, H>(at - H * L::OCTETS);
+        let before_end = if T == 0 { l.fold(sums) } else { l.narrow().zero() };
+        let mut hash = RestHash::<L, T, false>::new(l, end.product(l, record, blocks, before_end), sums);
+        let mut rest = span.rest::<L, T>(at);
+        let input = if SEAL { [l.zero(); T] } else { rest.read(l) };
+        let mut states = self.next::<T>();
+        let powers = here(record);
+        each_round!(ROUND of R => {
+            let key = l.splat(record.round(ROUND));
+            for state in &mut states {
+                *state = l.hold(l.aes(*state, key));
+            }
+            if ROUND <= H {
+                hash.strides.add_vector(l, powers, &written, ROUND % H);
+            }
+            if !SEAL && ROUND <= T {
+                hash.step(l, powers, blocks, input[ROUND - 1], ROUND - 1);
+            }
+        });
+        if H > 0 {
+            hash.strides.reduce(l);
+        }
+        let last = l.splat(powers.round(R));
+        for (i, state) in states.into_iter().enumerate() {
+            let hashed = rest.crypt::<L, SEAL>(l, i, l.aes_last(state, last));
+            if SEAL {
+                hash.step(l, powers, blocks, hashed, i);
+            }
+        }
+        l.fold(hash.lanes.reduce(l))
     }
 }
 
@@ -271,24 +296,13 @@ const fn with_counter(counter: u32) -> [u8; 16] {
 #[inline(always)]
 pub(super) fn start<L: Lanes>(l: L, record: &Record, nonce: &Octets) -> __m128i {
     let nonce = here(nonce); // from memory to a vector register, by no other
-    l.narrow().xor(l.narrow().block(nonce.first, nonce.last.into()), l.narrow().splat(&record.rounds[0]))
+    l.narrow().xor(l.narrow().block(nonce.first, nonce.last.into()), l.narrow().splat(record.round(0)))
 }
 
 /// The block that hides the hash before its rounds: counter 1.
 #[inline(always)]
 pub(super) fn first<L: Lanes>(l: L, start: __m128i) -> __m128i {
     l.narrow().xor(start, l.narrow().splat(&const { with_counter(1) }))
-}
-
-/// All rounds of AES but the last on each state.
-#[inline(always)]
-fn rounds<L: Lanes, const R: usize, const T: usize>(l: L, record: &Record, states: &mut [L::V; T]) {
-    each_round!(ROUND of R => {
-        let key = l.splat(&record.rounds[ROUND]);
-        for state in states.iter_mut() {
-            *state = l.hold(l.aes(*state, key));
-        }
-    });
 }
 
 impl End {
@@ -330,7 +344,7 @@ impl End {
 fn hash<L: Lanes>(l: L, record: &Record, octets: &[u8]) -> __m128i {
     let narrow = l.narrow();
     let mut sum = narrow.zero();
-    for chunk in octets.chunks(HALF * L::OCTETS) {
+    for chunk in octets.chunks(LANED * L::OCTETS) {
         sum = if chunk.len() <= 16 {
             let block = narrow.xor(sum, narrow.reverse(l.short(chunk)));
             Product::of(narrow, block, narrow.blocks(record.powers_from(1))).reduce(narrow)
@@ -341,7 +355,7 @@ fn hash<L: Lanes>(l: L, record: &Record, octets: &[u8]) -> __m128i {
     sum
 }
 
-/// The same for 2 blocks or more, up to four vectors, after `sum`.
+/// The same for 2 blocks or more, up to [`LANED`] vectors, after `sum`.
 #[inline(always)]
 fn hash_chunk<L: Lanes>(l: L, record: &Record, sum: __m128i, chunk: &[u8]) -> __m128i {
     let blocks = chunk.len().div_ceil(16);
@@ -354,6 +368,9 @@ fn hash_chunk<L: Lanes>(l: L, record: &Record, sum: __m128i, chunk: &[u8]) -> __
     }
     l.fold(product.reduce(l))
 }
+
+/// Vectors at the end of a text in which each lane meets its own power.
+pub(super) const LANED: usize = 2;
 
 /// Products of 256 bits in each lane, added up and not yet reduced.
 pub(super) struct Product<L: Lanes> {
@@ -412,15 +429,23 @@ struct Hash<L: Lanes> {
 }
 
 impl<L: Lanes> Hash<L> {
-    /// Multiplies vector `i` of `H` by three multiplications. Vector 0 comes last, as it waits for the sums before.
+    /// Adds vector `i` of `H`. Vector 0 comes last, as it waits for the sums before.
     #[inline(always)]
-    fn step<const H: usize>(&mut self, l: L, record: &Record, hashed: &Run<'_, H>, i: usize) {
-        let mut v = l.reverse(hashed.load(l, i));
-        if i == 0 {
-            v = l.xor(v, self.sums);
-        }
-        let (power, mid) = record.stride(L::N, H - i);
-        let (power, mid) = (l.splat(power), l.splat_half(mid));
+    fn add_vector<const H: usize>(&mut self, l: L, record: &Record, run: &Run<'_, H>, i: usize) {
+        self.add(l, record, l.reverse(run.load(l, i)), i, H);
+    }
+
+    /// Adds a vector, the `i`-th of `count`, by three multiplications.
+    #[inline(always)]
+    fn add(&mut self, l: L, record: &Record, v: L::V, i: usize, count: usize) {
+        let v = if i == 0 { l.xor(v, self.sums) } else { v };
+        let power = l.splat(record.stride(L::N, count - i));
+        // A text that needs few of them works the mids out: their line would be one more to bring.
+        let mid = if count > NEAR_STRIDES {
+            l.splat_half(record.mid(count - i))
+        } else {
+            l.xor(power, l.swap(power))
+        };
         let product = &mut self.product;
         product.low = l.xor(product.low, l.mul_low(v, power));
         product.high = l.xor(product.high, l.mul_high(v, power));
@@ -432,6 +457,39 @@ impl<L: Lanes> Hash<L> {
     fn reduce(&mut self, l: L) {
         let Product { low, middle, high } = std::mem::replace(&mut self.product, Product::zero(l));
         self.sums = Product { low, middle: l.xor3(middle, low, high), high }.reduce(l);
+    }
+}
+
+/// Hash of the last `T` vectors of a text.
+pub(super) struct RestHash<L: Lanes, const T: usize, const ALL: bool> {
+    /// All vectors but the last [`LANED`], hashed like a run; none if `ALL`.
+    strides: Hash<L>,
+    /// The others, and whatever else is hashed.
+    pub(super) lanes: Product<L>,
+}
+
+impl<L: Lanes, const T: usize, const ALL: bool> RestHash<L, T, ALL> {
+    /// Vectors in `strides`.
+    const STRIDES: usize = if ALL { 0 } else { T.saturating_sub(LANED) };
+
+    /// The vectors come after `sums`, `other` is added.
+    #[inline(always)]
+    pub(super) fn new(l: L, other: Product<L>, sums: L::V) -> Self {
+        Self { strides: Hash { product: Product::zero(l), sums }, lanes: other }
+    }
+
+    /// Adds vector `i`; all hold so many blocks. Vectors come in their order.
+    #[inline(always)]
+    pub(super) fn step(&mut self, l: L, record: &Record, blocks: usize, v: L::V, i: usize) {
+        if i < Self::STRIDES {
+            self.strides.add(l, record, v, i, Self::STRIDES);
+            if i + 1 == Self::STRIDES {
+                self.strides.reduce(l);
+            }
+        } else {
+            let v = if i == Self::STRIDES { l.xor(v, self.strides.sums) } else { v };
+            self.lanes.add(l, v, l.blocks(record.powers_from(blocks + 1 - i * L::N)));
+        }
     }
 }
 
@@ -452,24 +510,25 @@ pub(super) fn expand_256<L: Lanes>(l: L, key: &[u8; 32]) -> Locked<Record> {
 fn expand<L: Lanes, const R: usize>(l: L, rounds: [[u8; 16]; 15]) -> Locked<Record> {
     let narrow = l.narrow();
     let mut record = Record::new(rounds);
-    let hash_key = encrypt::<R>(narrow, &record, narrow.splat(&record.rounds[0]));
+    let hash_key = encrypt::<R>(narrow, &record, narrow.splat(record.round(0)));
     let first = narrow.splat(&doubled(narrow.octets(hash_key)).to_le_bytes());
     let mut power = first;
-    record.set_power(1, narrow.octets(first));
-    for exponent in 2..=Record::HIGHEST {
+    record.set_power(L::N, 1, narrow.octets(first));
+    for exponent in 2..=Record::highest(L::N) {
         power = Product::of(narrow, power, first).reduce(narrow);
-        record.set_power(exponent, narrow.octets(power));
+        record.set_power(L::N, exponent, narrow.octets(power));
     }
-    record.set_mids(L::N);
     record
 }
 
 /// One block of AES, first round key added.
 #[inline(always)]
 fn encrypt<const R: usize>(narrow: Aesni, record: &Record, block: __m128i) -> __m128i {
-    let mut state = [block];
-    rounds::<_, R, 1>(narrow, record, &mut state);
-    narrow.aes_last(state[0], narrow.splat(&record.rounds[R]))
+    let mut state = block;
+    each_round!(ROUND of R => {
+        state = narrow.hold(narrow.aes(state, narrow.splat(record.round(ROUND))));
+    });
+    narrow.aes_last(state, narrow.splat(record.round(R)))
 }
 
 /// The hash key for POLYVAL: reversed and multiplied by `x` (RFC 8452 appendix A).

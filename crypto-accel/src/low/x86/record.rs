@@ -1,68 +1,87 @@
 //! The expanded key of AES-GCM as all vector back ends read it.
 
+use std::ops::Range;
+
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
+use super::gcm::LANED;
 use crate::low::locked::Locked;
 
-/// Exponents of the powers that only long texts need, at the head of the table.
-const FAR: [usize; 3] = [32, 28, 24];
+/// Vectors of a run, each multiplied by a power of its own.
+pub(super) const STRIDES: usize = 8;
+/// Strides that are always among the near powers; vectors hold four blocks at most.
+pub(super) const NEAR_STRIDES: usize = 2;
 /// The highest of the powers that follow each other down to 1.
-const NEAR: usize = 20;
+const NEAR: usize = 19;
+/// The highest of them that is needed under a key that is not at hand.
+const NEAREST: usize = 4 * LANED + 1;
 
-/// Blocks of the table that hold powers; the rest are mids.
-const POWERS: usize = FAR.len() + NEAR;
+/// Where the powers of strides that are not near begin, after the mids; then those that follow each other; then the
+/// round keys.
+const FAR: usize = STRIDES / 2;
+const NEARS: usize = FAR + STRIDES - NEAR_STRIDES;
+const ROUNDS: usize = NEARS + NEAR;
 
-/// Everything that one key needs: 704 octets in 11 cache lines, of which AES-128 touches 10 and a packet of 64
-/// octets five. 4,096 keys fit into 3 MiB.
+/// Everything that one key needs: 704 octets in 11 cache lines. Of these AES-128 touches 8 with long texts, 5 with one of
+/// 65 to 256 octets, 4 with a shorter one, and AES-256 one more: 4,096 keys take 1 to 2.25 MiB of the caches.
 ///
-/// The order is the order of need: a short packet reads the last powers and the round keys close by.
+/// The order is the order of need. Two lines, the powers from 17 to 10, are for short texts whose key is at hand
+/// already.
 #[repr(C, align(64))]
 #[derive(Zeroize, ZeroizeOnDrop)]
 pub(super) struct Record {
-    /// Powers of the hash key: those of [`FAR`], then [`NEAR`] down to 1. Then, two in a block, the mids: for
-    /// Karatsuba the low half plus the high half of each power in [`Record::stride`], from eight times down.
+    /// The mids, two in a block: for Karatsuba the low half plus the high half of each power in [`Record::stride`], from
+    /// once up. Then those of these powers that are not near, then the powers of the hash key from [`NEAR`] down to 1,
+    /// then the round keys, of which AES-128 has 11.
     ///
-    /// A vector of powers is loaded whole even where only its first block counts, so mids may be read as powers;
+    /// A vector of powers is loaded whole even where only its first block counts, so round keys may be read as powers;
     /// what they are multiplied with is zero.
-    table: [[u8; 16]; POWERS + 4],
-    /// Round keys; AES-128 uses the first 11.
-    pub(super) rounds: [[u8; 16]; 15],
+    blocks: [[u8; 16]; ROUNDS + 15],
 }
 
-/// The power by which a vector of a run is multiplied in all lanes, and its mid.
-pub(super) type Stride<'a> = (&'a [u8; 16], &'a [u8; 8]);
-
 impl Record {
-    /// The highest power that it holds.
-    pub(super) const HIGHEST: usize = FAR[0];
+    /// The highest power that it may hold for vectors of so many blocks.
+    pub(super) const fn highest(lanes: usize) -> usize {
+        if STRIDES * lanes > NEAR { STRIDES * lanes } else { NEAR }
+    }
 
-    /// Where what needs no power above this one begins, in octets.
+    /// The octets that a text of so many vectors of four blocks needs. `long` keys have 14 rounds.
     #[inline(always)]
-    pub(super) fn begin(highest: usize) -> usize {
-        16 * POWERS.saturating_sub(highest)
+    pub(super) fn parts_for(vectors: usize, long: bool) -> [Range<usize>; 2] {
+        let far = if vectors > LANED + NEAR_STRIDES { NEARS } else { 0 };
+        let near = NEAREST.min(4 * vectors + 1);
+        let rounds = if long { 15 } else { 11 };
+        [0..16 * far, 16 * (ROUNDS - near)..16 * (ROUNDS + rounds)]
     }
 
     /// No powers yet. The octets of `rounds` are wiped.
     pub(super) fn new(mut rounds: [[u8; 16]; 15]) -> Locked<Self> {
-        let mut record = Locked::new(Self { table: [[0; 16]; POWERS + 4], rounds: [[0; 16]; 15] });
-        record.rounds = rounds;
+        let mut record = Locked::new(Self { blocks: [[0; 16]; ROUNDS + 15] });
+        record.blocks[ROUNDS..].copy_from_slice(&rounds);
         rounds.zeroize();
         record
     }
 
-    /// Notes a power if the table has a place for it.
-    pub(super) fn set_power(&mut self, exponent: usize, power: [u8; 16]) {
-        if exponent <= NEAR || FAR.contains(&exponent) {
-            self.table[place(exponent)] = power;
+    /// Notes a power where there are places for it; vectors hold `lanes` blocks.
+    pub(super) fn set_power(&mut self, lanes: usize, exponent: usize, power: [u8; 16]) {
+        if exponent <= NEAR {
+            self.blocks[ROUNDS - exponent] = power;
+        }
+        let times = exponent / lanes;
+        if !exponent.is_multiple_of(lanes) || times > STRIDES {
+            return;
+        }
+        let i = times - 1;
+        self.blocks[i / 2].as_chunks_mut().0[i % 2] = halves_added(&power);
+        if times > NEAR_STRIDES {
+            self.blocks[far(times)] = power;
         }
     }
 
-    /// Works out what Karatsuba needs; all powers are there, vectors hold `lanes` blocks.
-    pub(super) fn set_mids(&mut self, lanes: usize) {
-        for i in 0..8 {
-            let mid = halves_added(&self.table[place((8 - i) * lanes)]);
-            self.table[POWERS + i / 2].as_chunks_mut().0[i % 2] = mid;
-        }
+    /// The key of a round.
+    #[inline(always)]
+    pub(super) fn round(&self, number: usize) -> &[u8; 16] {
+        &self.blocks[ROUNDS + number]
     }
 
     /// Powers `exponent`, `exponent - 1` and so on. `exponent` is 1 to [`NEAR`]; after 1 come other blocks.
@@ -71,25 +90,32 @@ impl Record {
     #[inline(always)]
     pub(super) fn powers_from(&self, exponent: usize) -> &[[u8; 16]; 4] {
         debug_assert!((1..=NEAR).contains(&exponent));
-        let first = POWERS.wrapping_sub(exponent).min(POWERS);
-        match self.table[first..].first_chunk() {
+        let first = ROUNDS.wrapping_sub(exponent).min(ROUNDS);
+        match self.blocks[first..].first_chunk() {
             Some(powers) => powers,
             None => &[[0; 16]; 4],
         }
     }
 
-    /// The power with exponent `times * lanes`, `times` being 1 to 8 and `lanes` the blocks of a vector.
+    /// The power by which a vector of a run is multiplied in all lanes: its exponent is `times * lanes`, `times` being 1 to
+    /// [`STRIDES`] and `lanes` the blocks of a vector.
     #[inline(always)]
-    pub(super) fn stride(&self, lanes: usize, times: usize) -> Stride<'_> {
-        let i = 8 - times;
-        (&self.table[place(times * lanes)], &self.table[POWERS + i / 2].as_chunks().0[i % 2])
+    pub(super) fn stride(&self, lanes: usize, times: usize) -> &[u8; 16] {
+        &self.blocks[if times > NEAR_STRIDES { far(times) } else { ROUNDS - times * lanes }]
+    }
+
+    /// Its mid.
+    #[inline(always)]
+    pub(super) fn mid(&self, times: usize) -> &[u8; 8] {
+        let i = times - 1;
+        &self.blocks[i / 2].as_chunks().0[i % 2]
     }
 }
 
-/// Where the table has a power.
+/// Where the power of a stride stands that is not near.
 #[inline(always)]
-const fn place(exponent: usize) -> usize {
-    if exponent > NEAR { (32 - exponent) / 4 } else { POWERS - exponent }
+const fn far(times: usize) -> usize {
+    FAR + STRIDES - times
 }
 
 fn halves_added(block: &[u8; 16]) -> [u8; 8] {
@@ -103,22 +129,32 @@ mod tests {
     #[test]
     fn has_the_size_that_its_documentation_states() {
         assert_eq!(size_of::<Record>(), 704);
+        let lines = |vectors, long| -> usize {
+            let parts = Record::parts_for(vectors, long);
+            parts.into_iter().map(|part| part.end.div_ceil(64) - part.start / 64).sum()
+        };
+        assert_eq!([1, 2, 3, 4, 5, 9].map(|vectors| lines(vectors, false)), [4, 5, 5, 5, 8, 8]);
+        assert_eq!([1, 2, 3, 4, 5, 9].map(|vectors| lines(vectors, true)), [5, 6, 6, 6, 9, 9]);
     }
 
     #[test]
     fn finds_every_power() {
+        let power = |exponent: usize| std::array::from_fn(|i| exponent as u8 ^ (i as u8 / 8 * 0x40));
         for lanes in [1, 2, 4] {
-            let mut record = Record::new([[0; 16]; 15]);
-            for exponent in 1..=Record::HIGHEST {
-                record.set_power(exponent, [exponent as u8; 16]);
+            let mut record = Record::new([[0x99; 16]; 15]);
+            for exponent in 1..=Record::highest(lanes) {
+                record.set_power(lanes, exponent, power(exponent));
             }
-            record.set_mids(lanes);
             for exponent in 1..=NEAR {
-                assert_eq!(record.powers_from(exponent)[0], [exponent as u8; 16]);
+                assert_eq!(record.powers_from(exponent)[0], power(exponent));
             }
-            for times in 1..=8 {
-                assert_eq!(record.stride(lanes, times), (&[(times * lanes) as u8; 16], &[0; 8]));
+            for times in 1..=STRIDES {
+                assert_eq!(
+                    (record.stride(lanes, times), record.mid(times)),
+                    (&power(times * lanes), &[0x40; 8])
+                );
             }
+            assert_eq!([0, 14].map(|round| record.round(round)), [&[0x99; 16]; 2]);
         }
     }
 }

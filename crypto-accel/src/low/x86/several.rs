@@ -2,11 +2,14 @@
 //!
 //! A short text cannot fill the processor: its rounds wait for each other, then the products for the rounds, then
 //! the reduction for the products. Four of them can. Beyond four vectors a text is long enough by itself.
+//!
+//! Under one key each lane of each vector meets its own power. Under four keys, which must come from far, few powers are
+//! read: the vectors before the last two are hashed like a run, and so is the associated data.
 
 use std::arch::x86_64::__m128i;
 
 use super::features::Vaes512;
-use super::gcm::{Product, Walk, each_round, first, lengths, start};
+use super::gcm::{Product, RestHash, Walk, each_round, first, lengths, start};
 use super::here::here;
 use super::lanes::Lanes;
 use super::record::Record;
@@ -85,13 +88,20 @@ pub(super) fn crypt_four<const R: usize, const T: usize, const SEAL: bool, const
     ];
 
     let starts = four!(I => start(l, records[I], nonces[I]));
+    // The hash of the associated data comes before the rounds, which hide that its steps wait for each other.
+    let before = if SAME {
+        l.zero()
+    } else {
+        let ones = four!(I => narrow.blocks(records[I].powers_from(1)));
+        l.hold(Product::of(l, aads, l.side_by_side(ones)).reduce(l))
+    };
     let mut states = four!(I => Walk::<Vaes512, R>::new(l, records[I], starts[I]).next::<T>());
     let mut masks = four!(I => first(l, starts[I]));
     let mut all_masks = l.side_by_side(masks);
     each_round!(ROUND of R => {
-        let key = l.splat(&here(records[0]).rounds[ROUND]);
+        let key = l.splat(here(records[0]).round(ROUND));
         four!(I => {
-            let key = if SAME { key } else { l.splat(&here(records[I]).rounds[ROUND]) };
+            let key = if SAME { key } else { l.splat(here(records[I]).round(ROUND)) };
             for state in &mut states[I] {
                 *state = l.hold(l.aes(*state, key));
             }
@@ -103,24 +113,27 @@ pub(super) fn crypt_four<const R: usize, const T: usize, const SEAL: bool, const
             all_masks = l.hold(l.aes(all_masks, key));
         }
     });
-    let ones = four!(I => narrow.blocks(records[I].powers_from(1)));
-    let highest = four!(I => narrow.blocks(records[I].powers_from(blocks[I] + 2)));
+    let ones = four!(I => narrow.blocks(here(records[I]).powers_from(1)));
     let mut sums = Product::of(l, lengths, l.side_by_side(ones));
-    sums.add(l, aads, l.side_by_side(highest));
+    if SAME {
+        let highest = four!(I => narrow.blocks(records[I].powers_from(blocks[I] + 2)));
+        sums.add(l, aads, l.side_by_side(highest));
+    }
+    let before = l.apart(before);
     let products = four!(I => {
         let record = here(records[I]);
-        let key = l.splat(&record.rounds[R]);
+        let key = l.splat(record.round(R));
         if !SAME {
             masks[I] = narrow.aes_last(masks[I], l.low(key));
         } else if I == 0 {
             all_masks = l.aes_last(all_masks, key);
         }
-        let mut product = Product::zero(l);
-        for (i, state) in states[I].iter().enumerate() {
-            let hashed = rests[I].crypt::<Vaes512, SEAL>(l, i, l.aes_last(*state, key));
-            product.add(l, hashed, l.blocks(record.powers_from(blocks[I] + 1 - i * Vaes512::N)));
+        let mut hash = RestHash::<Vaes512, T, SAME>::new(l, Product::zero(l), l.widen(before[I]));
+        for (i, state) in states[I].into_iter().enumerate() {
+            let hashed = rests[I].crypt::<Vaes512, SEAL>(l, i, l.aes_last(state, key));
+            hash.step(l, record, blocks[I], hashed, i);
         }
-        product
+        hash.lanes
     });
     if !SAME {
         all_masks = l.side_by_side(masks);

@@ -33,7 +33,7 @@ impl<'a> Span<'a> {
     ///
     /// One check for all, so that no branch stands between them.
     #[inline(always)]
-    pub(super) fn run<L: Lanes, const K: usize>(&self, at: usize) -> Run<'_, K> {
+    pub(super) fn run<L: Lanes, const K: usize>(&self, at: usize) -> Run<'a, K> {
         assert!(at <= self.len && self.len - at >= K * L::OCTETS);
         let from = [0, HALF].map(|i| self.source(at + i * L::OCTETS));
         Run { from, to: self.output.wrapping_add(at), borrowed: PhantomData }
@@ -41,7 +41,7 @@ impl<'a> Span<'a> {
 
     /// The same, but what is read is the output.
     #[inline(always)]
-    pub(super) fn written<L: Lanes, const K: usize>(&self, at: usize) -> Run<'_, K> {
+    pub(super) fn written<L: Lanes, const K: usize>(&self, at: usize) -> Run<'a, K> {
         let mut run = self.run::<L, K>(at);
         run.from = [0, HALF].map(|i| self.output.cast_const().wrapping_add(at + i * L::OCTETS));
         run
@@ -100,10 +100,10 @@ const VECTOR_MOST: usize = 64;
 ///
 /// Invariant: all pointers are valid, that of the output for `K` vectors, those of the input for the vectors of each
 /// half as far as there are any.
-pub(super) struct Run<'s, const K: usize> {
+pub(super) struct Run<'a, const K: usize> {
     from: [*const u8; 2],
     to: *mut u8,
-    borrowed: PhantomData<&'s ()>,
+    borrowed: PhantomData<&'a mut [u8]>,
 }
 
 impl<const K: usize> Run<'_, K> {
@@ -134,7 +134,17 @@ pub(super) struct Rest<'a, const T: usize> {
 }
 
 impl<const T: usize> Rest<'_, T> {
-    /// Adds the stream to vector `i`. Gives the ciphertext as GHASH reads it: reversed, zeros behind its end.
+    /// All input as GHASH reads it: reversed, zeros behind its end.
+    #[inline(always)]
+    pub(super) fn read<L: Lanes>(&self, l: L) -> [L::V; T] {
+        let mut input = [l.zero(); T];
+        for (i, v) in input.iter_mut().enumerate() {
+            *v = l.reverse(self.load(l, i));
+        }
+        input
+    }
+
+    /// Adds the stream to vector `i`. Gives the ciphertext as GHASH reads it.
     #[inline(always)]
     pub(super) fn crypt<L: Lanes, const SEAL: bool>(&mut self, l: L, i: usize, stream: L::V) -> L::V {
         let input = self.load(l, i);

@@ -116,8 +116,8 @@ fn begin<'w>(work: &'w mut Work<'_>) -> Option<Item<'w>> {
 
 impl MadeTag for [u8; TAG_LEN] {
     #[inline(always)]
-    fn octets(self) -> [u8; TAG_LEN] {
-        self
+    fn write(self, to: &mut [u8; TAG_LEN]) {
+        *to = self;
     }
 
     #[inline(always)]
