@@ -60,8 +60,8 @@ bench-splice: ready ## What a segment costs in the TCP splice, and its goodput o
 	cargo test --release --locked --package ravelin-splice --test linux goodput -- --ignored --nocapture
 
 .PHONY: constant-time
-constant-time: ready ## The timing tests of the cryptography at length (20 rounds of 400,000 measurements each; keep the machine quiet)
-	RAVELIN_TIMING_ROUNDS=20 cargo test --release --locked --package ravelin-crypto-accel --test constant_time -- timing --nocapture --test-threads=1
+constant-time: ready ## Cryptography goes by no secret: valgrind, step by step, machine code, and timing at length (20 rounds; keep the machine quiet)
+	RAVELIN_TIMING_ROUNDS=20 cargo test --release --locked --package ravelin-crypto-accel --test constant_time -- --nocapture --test-threads=1
 
 .PHONY: test-aarch64
 test-aarch64: ready ## The tests of cryptography and contract on aarch64, emulated (qemu-user, gcc-aarch64-linux-gnu)

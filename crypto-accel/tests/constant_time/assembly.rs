@@ -134,7 +134,11 @@ fn chacha_tells_nothing_that_vectors_hold() {
     }
     for (name, function) in found {
         let mut found = complaints(&function);
-        found.retain(|complaint| !(complaint.starts_with("vpcmp") && complaint.contains(" k")));
+        let to_mask = |complaint: &String| {
+            ["vpcmp", "vptestm", "vptestnm"].iter().any(|way| complaint.starts_with(way))
+                && complaint.contains(" k")
+        };
+        found.retain(|complaint| !to_mask(complaint));
         assert_eq!(found, Vec::<String>::new(), "{name}");
     }
 }
