@@ -9,7 +9,7 @@ use crate::aead::{OpenJob, SealJob};
 use crate::low::locked::Locked;
 
 /// Octets of stack that a back end uses at most. Code that is hardly optimised spills more.
-const DEPTH: usize = if cfg!(debug_assertions) { 8192 } else { 2048 };
+const DEPTH: usize = if cfg!(debug_assertions) { 16 << 10 } else { 2048 };
 
 /// The same door for each back end and each kind of work. The proof among the arguments is what makes it safe.
 macro_rules! doors {
