@@ -44,10 +44,11 @@ impl Key {
     /// Does the job if it was not done before.
     pub(super) fn open(&self, job: &mut OpenJob<'_>) {
         if job.work.begin() {
-            match self {
+            let authentic = match self {
                 Self::Aes128Gcm(key) => open_with(key, job),
                 Self::Aes256Gcm(key) => open_with(key, job),
-            }
+            };
+            job.judge(authentic);
         }
     }
 }
@@ -64,13 +65,13 @@ where
     job.tag.copy_from_slice(&made);
 }
 
-fn open_with<A: AeadInOut>(key: &A, job: &mut OpenJob<'_>)
+/// Whether the text is authentic.
+fn open_with<A: AeadInOut>(key: &A, job: &mut OpenJob<'_>) -> bool
 where
     Nonce<A>: From<[u8; 12]>,
     Tag<A>: From<[u8; TAG_LEN]>,
 {
     let (work, tag) = (&mut job.work, (*job.tag).into());
     let nonce = work.nonce.array().into();
-    let outcome = key.decrypt_inout_detached(&nonce, work.aad, work.text.gather().into(), &tag);
-    job.judge(outcome.is_ok());
+    key.decrypt_inout_detached(&nonce, work.aad, work.text.gather().into(), &tag).is_ok()
 }
