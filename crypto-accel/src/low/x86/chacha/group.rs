@@ -3,11 +3,9 @@
 //! The first pass gives each text the block that its Poly1305 key is in (RFC 8439 2.6) and, as far as lanes are left,
 //! the first blocks of the streams. Then whole passes go to one text, and what is left of all texts shares passes.
 
-use std::hint::black_box;
-
 use super::hash::{self, ALONE_AAD_MOST, ALONE_LEAST, Eight};
 use super::stream::{self, BLOCKS, Row, Starts, place};
-use super::vector::{load, store, xor_part};
+use super::vector::{load, scalar, store, xor_part};
 use crate::nonce::Octets;
 
 /// Texts of a group.
@@ -223,9 +221,7 @@ const COST: [usize; 3] = [28, 170, 4];
 fn hash_all(room: &mut Room, items: &[Item<'_>; MOST], count: usize) {
     let (mut longest, mut each) = (0, 0);
     for item in &items[..count] {
-        // Hidden from the compiler, which would else take all lengths through vectors: what comes from there to a general
-        // register looks like a secret to the check of the machine code.
-        let blocks = black_box(item.text.len()).div_ceil(16);
+        let blocks = scalar(item.text.len()).div_ceil(16);
         longest = longest.max(blocks);
         each += COST[1] + COST[2] * blocks;
     }

@@ -3,7 +3,7 @@
 use std::arch::x86_64::*;
 
 use super::field::{self, Factor, Limbs, Wide};
-use super::vector::{V, load, load_part, numbers, store, store_numbers, turn_numbers};
+use super::vector::{V, load, load_part, numbers, scalar, store, store_numbers, turn_numbers};
 
 /// Eight texts, each with its own key.
 pub(super) struct Eight {
@@ -71,8 +71,9 @@ pub(super) fn side_by_side<const N: usize>(eights: &mut [Eight; N], parts: &[[&[
     for e in 0..N {
         let mut lengths = [0u64; 8];
         for i in 0..8 {
-            lengths[i] = parts[e][i].len() as u64;
-            longest = longest.max(parts[e][i].len());
+            let length = scalar(parts[e][i].len());
+            lengths[i] = length as u64;
+            longest = longest.max(length);
         }
         ends[e] = numbers(&lengths);
     }
