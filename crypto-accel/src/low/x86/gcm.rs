@@ -6,8 +6,8 @@
 //! - *runs* of four vectors. Lane `j` of each vector holds every `N`-th block, so all lanes are multiplied by the
 //!   same power and the sums of the lanes stay apart until the end. Two runs share one reduction. When sealing,
 //!   the ciphertext of one run is hashed while the next is encrypted, for both then have enough to do.
-//! - a *rest* of at most `5 * N - 2` blocks, the last perhaps partial. All vectors but the last two are hashed like a
-//!   run; in those lane `j` meets its own power, so that the sum over the lanes is the hash.
+//! - a *rest* of at most `5 * N - 2` blocks, the last perhaps partial. Here lane `j` meets its own power, so that
+//!   the sum over the lanes is the hash.
 //!
 //! With a text of at most two vectors the associated data, if one block, and the block of lengths are one vector more.
 //! All branches depend on lengths alone.
@@ -67,12 +67,10 @@ pub(super) fn crypt<L: Lanes, const R: usize, const SEAL: bool>(l: L, item: Item
     } else if halves > 0 {
         sums = walk.open_runs(&span, halves, sums);
     }
-    let hashed = if halves == 0 || !SEAL {
-        walk.rest_of::<0, SEAL>(span, rest, sums, end)
-    } else if halves % 2 == 1 {
+    let hashed = if SEAL && L::N == 4 && halves % 2 == 1 {
         walk.rest_of::<HALF, SEAL>(span, rest, sums, end)
     } else {
-        walk.rest_of::<RUN, SEAL>(span, rest, sums, end)
+        walk.rest_of::<0, SEAL>(span, rest, sums, end)
     };
     l.narrow().xor(l.narrow().reverse(hashed), mask)
 }
@@ -141,8 +139,8 @@ impl<'a, L: Lanes, const R: usize> Walk<'a, L, R> {
         states
     }
 
-    /// Seals `halves` halves of runs, at least one, after `sums`. Gives what those written last, a run or a half, are
-    /// hashed after with the rest.
+    /// Seals `halves` halves of runs, at least one, after `sums`. Gives what the rest begins with, or what the last half is
+    /// hashed after if that is left to the rest.
     ///
     /// What one run wrote is hashed while the next is encrypted.
     #[inline(always)]
@@ -150,16 +148,19 @@ impl<'a, L: Lanes, const R: usize> Walk<'a, L, R> {
         let mut hash = Hash { product: Product::zero(self.l), sums };
         if halves == 1 {
             self.run::<HALF, 0, true>(span, &mut hash);
-            return hash.sums;
+        } else {
+            self.run::<RUN, 0, true>(span, &mut hash);
         }
-        self.run::<RUN, 0, true>(span, &mut hash);
         for _ in 1..halves / 2 {
             self.run::<RUN, RUN, true>(span, &mut hash);
         }
-        if halves % 2 == 1 {
+        if halves.is_multiple_of(2) {
+            return self.hash_written::<RUN>(span, hash);
+        }
+        if halves > 1 {
             self.run::<HALF, RUN, true>(span, &mut hash);
         }
-        hash.sums
+        if L::N == 4 { hash.sums } else { self.hash_written::<HALF>(span, hash) }
     }
 
     /// Opens `halves` halves of runs after `sums`. Gives what the rest begins with.
@@ -198,9 +199,20 @@ impl<'a, L: Lanes, const R: usize> Walk<'a, L, R> {
             hash.reduce(l);
         }
         let last = l.splat(record.round(R));
-        for (i, state) in states.into_iter().enumerate() {
-            run.store(l, i, l.xor(l.aes_last(state, last), run.load(l, i)));
+        for (i, state) in states.iter().enumerate() {
+            run.store(l, i, l.xor(l.aes_last(*state, last), run.load(l, i)));
         }
+    }
+
+    /// Hashes the `H` vectors written last. Gives what follows.
+    #[inline(always)]
+    fn hash_written<const H: usize>(&self, span: &Span<'_>, mut hash: Hash<L>) -> L::V {
+        let written = span.written::<L, H>(self.at() - H * L::OCTETS);
+        for i in 1..=H {
+            hash.add_vector(self.l, here(self.record), &written, i % H);
+        }
+        hash.reduce(self.l);
+        hash.sums
     }
 
     /// [`Walk::rest`] for any length.
@@ -222,11 +234,10 @@ impl<'a, L: Lanes, const R: usize> Walk<'a, L, R> {
         }
     }
 
-    /// The last `blocks` blocks in `T` vectors, the last of them perhaps partial, hashed after `sums` together with
-    /// `end`. Gives the hash, reversed.
+    /// The last `blocks` blocks in `T` vectors, the last of them perhaps partial, hashed together with `end` after `sums` and
+    /// the `H` vectors written last. Gives the hash, reversed.
     ///
-    /// Products stand between rounds: alone they take twice as long. When opening they are those of the input, when
-    /// sealing those of the `H` vectors written last.
+    /// The products of those written last stand between rounds: alone they take twice as long.
     #[inline(always)]
     fn rest<const T: usize, const H: usize, const SEAL: bool>(
         &mut self,
@@ -236,11 +247,10 @@ impl<'a, L: Lanes, const R: usize> Walk<'a, L, R> {
         end: End,
     ) -> __m128i {
         let (l, record, at) = (self.l, self.record, self.at());
-        let written = span.written::<L, H>(at - H * L::OCTETS);
         let before_end = if T == 0 { l.fold(sums) } else { l.narrow().zero() };
-        let mut hash = RestHash::<L, T, false>::new(l, end.product(l, record, blocks, before_end), sums);
+        let mut hash = Hash { product: Product::zero(l), sums };
+        let written = span.written::<L, H>(at - H * L::OCTETS);
         let mut rest = span.rest::<L, T>(at);
-        let input = if SEAL { [l.zero(); T] } else { rest.read(l) };
         let mut states = self.next::<T>();
         let powers = here(record);
         each_round!(ROUND of R => {
@@ -249,23 +259,22 @@ impl<'a, L: Lanes, const R: usize> Walk<'a, L, R> {
                 *state = l.hold(l.aes(*state, key));
             }
             if ROUND <= H {
-                hash.strides.add_vector(l, powers, &written, ROUND % H);
-            }
-            if !SEAL && ROUND <= T {
-                hash.step(l, powers, blocks, input[ROUND - 1], ROUND - 1);
+                hash.add_vector(l, powers, &written, ROUND % H);
             }
         });
         if H > 0 {
-            hash.strides.reduce(l);
+            hash.reduce(l);
         }
-        let last = l.splat(powers.round(R));
-        for (i, state) in states.into_iter().enumerate() {
-            let hashed = rest.crypt::<L, SEAL>(l, i, l.aes_last(state, last));
-            if SEAL {
-                hash.step(l, powers, blocks, hashed, i);
+        let last = l.splat(record.round(R));
+        let mut product = end.product(l, record, blocks, before_end);
+        for (i, state) in states.iter().enumerate() {
+            let mut hashed = rest.crypt::<L, SEAL>(l, i, l.aes_last(*state, last));
+            if i == 0 {
+                hashed = l.xor(hashed, hash.sums);
             }
+            product.add(l, hashed, l.blocks(record.powers_from((blocks + 1).wrapping_sub(i * L::N))));
         }
-        l.fold(hash.lanes.reduce(l))
+        l.fold(product.reduce(l))
     }
 }
 
@@ -369,7 +378,7 @@ fn hash_chunk<L: Lanes>(l: L, record: &Record, sum: __m128i, chunk: &[u8]) -> __
     l.fold(product.reduce(l))
 }
 
-/// Vectors at the end of a text in which each lane meets its own power.
+/// Vectors at the end of a short text in which each lane meets its own power, if the key comes from far.
 pub(super) const LANED: usize = 2;
 
 /// Products of 256 bits in each lane, added up and not yet reduced.
@@ -460,9 +469,9 @@ impl<L: Lanes> Hash<L> {
     }
 }
 
-/// Hash of the last `T` vectors of a text.
+/// Hash of a short text of `T` vectors.
 pub(super) struct RestHash<L: Lanes, const T: usize, const ALL: bool> {
-    /// All vectors but the last [`LANED`], hashed like a run; none if `ALL`.
+    /// All vectors but the last [`LANED`], hashed like a run; none if `ALL` go by powers of their own.
     strides: Hash<L>,
     /// The others, and whatever else is hashed.
     pub(super) lanes: Product<L>,
@@ -472,10 +481,10 @@ impl<L: Lanes, const T: usize, const ALL: bool> RestHash<L, T, ALL> {
     /// Vectors in `strides`.
     const STRIDES: usize = if ALL { 0 } else { T.saturating_sub(LANED) };
 
-    /// The vectors come after `sums`, `other` is added.
+    /// The vectors come after `sums`.
     #[inline(always)]
-    pub(super) fn new(l: L, other: Product<L>, sums: L::V) -> Self {
-        Self { strides: Hash { product: Product::zero(l), sums }, lanes: other }
+    pub(super) fn new(l: L, sums: L::V) -> Self {
+        Self { strides: Hash { product: Product::zero(l), sums }, lanes: Product::zero(l) }
     }
 
     /// Adds vector `i`; all hold so many blocks. Vectors come in their order.
@@ -488,7 +497,7 @@ impl<L: Lanes, const T: usize, const ALL: bool> RestHash<L, T, ALL> {
             }
         } else {
             let v = if i == Self::STRIDES { l.xor(v, self.strides.sums) } else { v };
-            self.lanes.add(l, v, l.blocks(record.powers_from(blocks + 1 - i * L::N)));
+            self.lanes.add(l, v, l.blocks(record.powers_from((blocks + 1).wrapping_sub(i * L::N))));
         }
     }
 }

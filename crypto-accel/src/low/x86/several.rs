@@ -128,9 +128,9 @@ pub(super) fn crypt_four<const R: usize, const T: usize, const SEAL: bool, const
         } else if I == 0 {
             all_masks = l.aes_last(all_masks, key);
         }
-        let mut hash = RestHash::<Vaes512, T, SAME>::new(l, Product::zero(l), l.widen(before[I]));
-        for (i, state) in states[I].into_iter().enumerate() {
-            let hashed = rests[I].crypt::<Vaes512, SEAL>(l, i, l.aes_last(state, key));
+        let mut hash = RestHash::<Vaes512, T, SAME>::new(l, l.widen(before[I]));
+        for (i, state) in states[I].iter().enumerate() {
+            let hashed = rests[I].crypt::<Vaes512, SEAL>(l, i, l.aes_last(*state, key));
             hash.step(l, record, blocks[I], hashed, i);
         }
         hash.lanes

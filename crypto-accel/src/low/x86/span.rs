@@ -134,16 +134,6 @@ pub(super) struct Rest<'a, const T: usize> {
 }
 
 impl<const T: usize> Rest<'_, T> {
-    /// All input as GHASH reads it: reversed, zeros behind its end.
-    #[inline(always)]
-    pub(super) fn read<L: Lanes>(&self, l: L) -> [L::V; T] {
-        let mut input = [l.zero(); T];
-        for (i, v) in input.iter_mut().enumerate() {
-            *v = l.reverse(self.load(l, i));
-        }
-        input
-    }
-
     /// Adds the stream to vector `i`. Gives the ciphertext as GHASH reads it.
     #[inline(always)]
     pub(super) fn crypt<L: Lanes, const SEAL: bool>(&mut self, l: L, i: usize, stream: L::V) -> L::V {
