@@ -27,6 +27,18 @@ lint: ready ## Formatting, clippy, licences (with cargo-deny), shell scripts
 test: ready lint ## All tests: properties, twins, namespaces, both processes end to end
 	@perf/test.sh
 
+.PHONY: tls-programs
+tls-programs: ## TLS with programs that cost much to bring: Go, Java, PostgreSQL, Chromium (some 1 GB)
+	@perf/provision.sh tls-programs
+	cargo build --workspace --locked --bins
+	cargo test --workspace --locked --test attls long:: -- --ignored --nocapture --test-threads=1
+
+.PHONY: tls-scan
+tls-scan: ## Scanners at our TLS server and at plain rustls; fails on what only we have. TLSFUZZER=folder, a copy of it
+	@perf/provision.sh tls-programs
+	cargo build --workspace --locked --bins
+	RAVELIN_TLSFUZZER="$(if $(TLSFUZZER),$(abspath $(TLSFUZZER)))" cargo test --workspace --locked --test attls scan:: -- --include-ignored --nocapture --test-threads=1
+
 .PHONY: demo
 demo: ready ## Two sites, two gateways, a tunnel, on this machine. KEEP=1 leaves it running
 	cargo build --workspace --locked --bins

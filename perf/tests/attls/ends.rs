@@ -28,7 +28,7 @@ server_name = "partner.example"
 "#;
 
 fn resets(stand: &Stand, at: &Namespace, arguments: &[&str]) -> String {
-    check(&mut stand.script(at, "resets.py", arguments), LONG).unwrap()
+    check(&mut stand.script(at, "tls/resets.py", arguments), LONG).unwrap()
 }
 
 #[test]
@@ -39,11 +39,11 @@ fn resets_at_any_moment() {
     let [root, certificate, key] = papers.each_ref().map(|path| path.to_str().unwrap());
     let _web = nginx::start(&stand, &a.site, "web", &nginx::clear(&[SERVED]));
     let _partner = nginx::start(&stand, &b.site, "partner", &nginx::secure(&stand, ASKED, ""));
-    let mut broken = stand.script(&a.site, "resets.py", &["serve", &BROKEN.to_string()]);
+    let mut broken = stand.script(&a.site, "tls/resets.py", &["serve", &BROKEN.to_string()]);
     let _broken = stand.serve("broken", &mut broken, "listening");
     let serve = ["serve", &BROKEN_PARTNER.to_string(), certificate, key];
     let _broken_partner =
-        stand.serve("brokenb", &mut stand.script(&b.site, "resets.py", &serve), "listening");
+        stand.serve("brokenb", &mut stand.script(&b.site, "tls/resets.py", &serve), "listening");
     let (to_a, to_b) = (a.site_v4.to_string(), b.site_v4.to_string());
 
     for _ in 0..3 {

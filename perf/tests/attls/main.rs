@@ -4,11 +4,13 @@
 
 mod ends;
 mod levels;
+mod long;
 mod mainframe;
 mod many;
 mod nginx;
 mod plain;
 mod programs;
 mod refused;
+mod scan;
 mod sessions;
 mod stand;

@@ -3,10 +3,9 @@
 
 use std::fs;
 
-use ravelin_perf::gateway::Gateway;
 use ravelin_perf::lab::{Process, run_with_input, wait_until};
 
-use crate::stand::{LONG, POLICY, Stand};
+use crate::stand::{LONG, Stand};
 
 /// At the mainframe.
 const SERVER: &str = r#"
@@ -75,16 +74,7 @@ fn terminals_reach_a_mainframe() {
     assert!(!said.contains("MAINFRAME") && said.contains("verification failed"), "{said}");
 
     // The same terminal without TLS, behind a gateway of its own.
-    let (lab, at) = (stand.lab(), &stand.sites.b.gateway);
-    let mut terminals = Gateway::lay_out(lab, at, "gw-b", "tls", "").unwrap();
-    at.forward(false).unwrap();
-    terminals.start().unwrap();
-    fs::copy(stand.paper("root.pem"), terminals.file("root.pem")).unwrap();
-    fs::write(terminals.file("attls.toml"), CLIENT).unwrap();
-    for line in ["ring create ca", "cert import ca root.pem --label root"] {
-        terminals.ravelin(&format!("{line} --rings rings")).unwrap();
-    }
-    terminals.apply_text(&POLICY.replace("10.1.", "10.2.").replace("db8:1:", "db8:2:")).unwrap();
+    let _terminals = stand.second_gateway(CLIENT);
     await_logo(&stand, &format!("{host}:992"), &[]);
     let captured = capture.stop().unwrap();
     // As it stands on a screen, in EBCDIC.

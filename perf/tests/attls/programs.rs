@@ -74,7 +74,7 @@ fn clients_that_speak_tls_reach_servers_that_do_not() {
     let root = text(&root);
     let _web = nginx::start(&stand, a, "web", &nginx::clear(&[WEB]));
     let _redis = redis(&stand, a, "redis", &["--port", &REDIS.to_string()]);
-    let mut gather = stand.script(a, "tls_ends.py", &["gather", &GATHERER.to_string()]);
+    let mut gather = stand.script(a, "tls/ends.py", &["gather", &GATHERER.to_string()]);
     let _gatherer = stand.serve("gatherer", &mut gather, "listening");
 
     // GnuTLS ends its stream when its input ends, and hears the answer then.
@@ -89,7 +89,7 @@ fn clients_that_speak_tls_reach_servers_that_do_not() {
     }
     for version in ["TLSv1_3", "TLSv1_2"] {
         let tell = ["tell", &host, &GATHERER.to_string(), "file", root, "web.example", version];
-        let said = check(&mut stand.script(b, "tls_ends.py", &tell), LONG).unwrap();
+        let said = check(&mut stand.script(b, "tls/ends.py", &tell), LONG).unwrap();
         assert_eq!(said, whole(&stand), "{version}");
     }
     let secure = ["--tls", "--sni", "web.example", "--cacert", root];
@@ -110,7 +110,7 @@ fn clients_that_speak_tls_reach_servers_that_do_not() {
     assert!(run(&mut upload, LONG).unwrap().status.success());
     assert_eq!(sha256(&stand.lab().file("in/file")).unwrap(), stand.sum());
     let ask = ["ask", &host, &WEB.to_string(), root, "web.example", "/file"];
-    let said = check(&mut stand.script(b, "hybrid.py", &ask), LONG).unwrap();
+    let said = check(&mut stand.script(b, "tls/hybrid.py", &ask), LONG).unwrap();
     assert_eq!(said, format!("TLSv1.3 X25519MLKEM768 {OCTETS}\n"));
     assert_sealed(&capture.stop().unwrap());
 }
@@ -129,13 +129,13 @@ fn clients_that_do_not_speak_tls_reach_servers_that_do() {
     gnutls.args(["--http", "--disable-client-cert", "--port", &GNUTLS.to_string()]);
     gnutls.args(["--x509certfile", certificate, "--x509keyfile", key]);
     let _gnutls = stand.serve("gnutls", &mut gnutls, "listening on");
-    let mut gather = stand.script(b, "tls_ends.py", &["gather", &PYTHON.to_string(), certificate, key]);
+    let mut gather = stand.script(b, "tls/ends.py", &["gather", &PYTHON.to_string(), certificate, key]);
     let _gatherer = stand.serve("gatherer", &mut gather, "listening");
     let port = PARTNER_REDIS.to_string();
     let papers = ["--tls-cert-file", certificate, "--tls-key-file", key, "--tls-ca-cert-file", certificate];
     let tls = ["--port", "0", "--tls-port", &port, "--tls-auth-clients", "no"];
     let _redis = redis(&stand, b, "redis", &[&tls[..], &papers].concat());
-    let mut recent = stand.script(b, "hybrid.py", &["serve", &RECENT.to_string(), certificate, key]);
+    let mut recent = stand.script(b, "tls/hybrid.py", &["serve", &RECENT.to_string(), certificate, key]);
     let _recent = stand.serve("recent", &mut recent, "listening");
 
     for port in [NGINX, NGINX_OLD] {
@@ -160,7 +160,7 @@ fn clients_that_do_not_speak_tls_reach_servers_that_do() {
     assert_eq!(page(RECENT), "X25519MLKEM768\n");
 
     let tell = ["tell", &host, &PYTHON.to_string(), "file"];
-    assert_eq!(check(&mut stand.script(a, "tls_ends.py", &tell), LONG).unwrap(), whole(&stand));
+    assert_eq!(check(&mut stand.script(a, "tls/ends.py", &tell), LONG).unwrap(), whole(&stand));
     let redis = |words: &[&str]| check(&mut redis_cli(a, &host, PARTNER_REDIS, words), LONG).unwrap();
     assert_eq!(redis(&["set", "name", "value"]), "OK\n");
     assert_eq!(redis(&["get", "name"]), "value\n");

@@ -24,7 +24,7 @@ pub(crate) const SERVED: u16 = 8443;
 pub(crate) const ASKED: u16 = 9443;
 
 /// What may pass: connections of site a to anywhere, and to its servers, and management.
-pub(crate) const POLICY: &str = r#"
+const POLICY: &str = r#"
 [addresses]
 lan = ["10.1.0.0/24", "2001:db8:1::/64"]
 management = "192.0.2.0/28"
@@ -142,6 +142,11 @@ impl Stand {
     /// A certificate `NAME.pem` of an authority, and its key `NAME.key`, which OpenSSL made.
     pub(crate) fn paper_of(&self, authority: &str, name: &str, profile: &str, names: &str) {
         self.openssl(&format!("genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out {name}.key"));
+        self.paper_for(authority, name, profile, names);
+    }
+
+    /// The same for a key that is there.
+    pub(crate) fn paper_for(&self, authority: &str, name: &str, profile: &str, names: &str) {
         self.openssl(&format!("req -new -key {name}.key -subj /CN={name} -addext {names} -out {name}.csr"));
         self.rings(&format!("ca sign {authority} {name}.csr --profile {profile} --out {name}.pem"));
     }
@@ -222,11 +227,32 @@ impl Stand {
 
     pub(crate) fn assert_whole(&self, name: &str, status: ExitStatus) {
         assert!(status.success(), "{name}: {status:?}\n{}", self.gateway.control_log());
+        self.assert_same(name);
+    }
+
+    /// A file of the lab is the one that both sites have.
+    pub(crate) fn assert_same(&self, name: &str) {
         assert_eq!(sha256(&self.lab().file(name)).unwrap(), self.sum, "{name}");
     }
 
     pub(crate) fn sum(&self) -> &str {
         &self.sum
+    }
+
+    /// Site b gets a gateway of ours, too, which believes our authority, with these rules for TLS. Its programs need to know no TLS
+    /// any more.
+    pub(crate) fn second_gateway(&self, tls: &str) -> Gateway {
+        let at = &self.sites.b.gateway;
+        let mut second = Gateway::lay_out(self.lab(), at, "gw-b", "tls", "").unwrap();
+        at.forward(false).unwrap();
+        second.start().unwrap();
+        fs::copy(self.paper("root.pem"), second.file("root.pem")).unwrap();
+        fs::write(second.file("attls.toml"), tls).unwrap();
+        for line in ["ring create ca", "cert import ca root.pem --label root"] {
+            second.ravelin(&format!("{line} --rings rings")).unwrap();
+        }
+        second.apply_text(&POLICY.replace("10.1.", "10.2.").replace("db8:1:", "db8:2:")).unwrap();
+        second
     }
 
     /// What `attls stats` has of a rule.

@@ -1,8 +1,8 @@
 """Two programs that end their stream long before the connection: a teller sends a file, ends its stream, and only then hears the
 answer; a gatherer hears a stream to its end, and only then answers with its length and SHA-256. In clear, or with Python's TLS.
 
-tls_ends.py gather PORT [CERTIFICATE KEY]
-tls_ends.py tell HOST PORT FILE [AUTHORITY NAME VERSION]
+ends.py gather PORT [CERTIFICATE KEY]
+ends.py tell HOST PORT FILE [AUTHORITY NAME VERSION]
 """
 import hashlib
 import socket
