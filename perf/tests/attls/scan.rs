@@ -43,7 +43,9 @@ impl Scanned {
         stand.rings("cert import web plain.pem plain.key --label plain");
         fs::write(stand.paper("attls.toml"), RULES).unwrap();
         stand.gateway.apply_policy().unwrap();
-        let servers = [(OURS, ["", ""]), (PLAIN, ["plain.pem", "plain.key"])].map(|(port, papers)| {
+        // Ours does not send the authority's certificate, so plain rustls shall not.
+        stand.openssl("x509 -in plain.pem -out leaf.pem");
+        let servers = [(OURS, ["", ""]), (PLAIN, ["leaf.pem", "plain.key"])].map(|(port, papers)| {
             let mut server = stand.sites.a.site.command(program("ravelin-plain-tls").unwrap());
             let papers = papers.into_iter().filter(|name| !name.is_empty());
             server.arg(port.to_string()).args(papers).current_dir(stand.papers_directory());
@@ -135,6 +137,10 @@ const LEFT_OUT: &[&str] = &[
     "test-sslv2-",
 ];
 
+/// Conversations in which the peer still writes when we have found fault with it: our reset follows the alert at once, and such a
+/// peer hears of the reset first. Plain rustls leaves it to its program when the socket is closed.
+const OVERTAKEN: (&str, &str) = ("test-tls13-keyupdate.py", "invalid message_type");
+
 /// tlsfuzzer, of which `RAVELIN_TLSFUZZER` is a copy.
 struct Fuzzer<'a> {
     scanned: &'a Scanned,
@@ -209,7 +215,10 @@ fn tlsfuzzer_finds_what_it_finds_in_rustls() {
             Ok((passed, found)) => {
                 ran += 1;
                 right += passed;
-                faults.extend(found.into_iter().map(|one| format!("{name}: {one}")));
+                let is_known = |one: &String| name == OVERTAKEN.0 && one.starts_with(OVERTAKEN.1);
+                faults.extend(
+                    found.into_iter().filter(|one| !is_known(one)).map(|one| format!("{name}: {one}")),
+                );
             }
             Err(why) => not.push(format!("{name}: {why}")),
         }
