@@ -50,8 +50,6 @@ use crate::worker::{self, Worker};
 
 /// Octets of a frame: what AF_XDP takes at most, so that a packet of 1500 octets has room to grow.
 const FRAME: u16 = 4096;
-/// TLS connections of one worker.
-const TLS_CONNECTIONS: u32 = 10_000;
 /// How often reservations are looked at.
 const TOP_UP: Duration = Duration::from_millis(5);
 /// Looks between two notes of accepted numbers: a second.
@@ -223,6 +221,8 @@ struct Crew {
     clock: Clock,
     events: Arc<Events>,
     idle: Idle,
+    /// TLS connections of each worker.
+    connections: u32,
 }
 
 impl Crew {
@@ -250,7 +250,8 @@ impl Crew {
             appliance::Idle::Poll => Idle::Spin,
         };
         let wiring = Arc::new(wiring(appliance));
-        Ok(Self { places, wiring, counters, bells, clock: Clock::start(), events: Events::new(), idle })
+        let (clock, events, connections) = (Clock::start(), Events::new(), appliance.workers.tls_connections);
+        Ok(Self { places, wiring, counters, bells, clock, events, idle, connections })
     }
 
     fn carried(&self, appliance: &Appliance) -> Vec<Carried> {
@@ -280,12 +281,12 @@ impl Crew {
     ) -> anyhow::Result<Vec<std::thread::JoinHandle<()>>> {
         let workers = self.places.len();
         let post = Arc::new(Post::new(workers, usize::from(FRAME)).ringing(self.bells.clone()));
-        let Self { places, wiring, counters, bells, clock, events, idle } = self;
+        let Self { places, wiring, counters, bells, clock, events, idle, connections } = self;
         let standing = Standing::new();
         let mut threads = Vec::with_capacity(workers);
         let seats = places.into_iter().zip(readers).zip(counters.into_iter().zip(bells));
         for (index, (((core, place), reader), (counters, bell))) in seats.enumerate() {
-            let tls = Tls::new((index, workers), &standing, TLS_CONNECTIONS, &place.pool, clock.read());
+            let tls = Tls::new((index, workers), &standing, connections, &place.pool, clock.read());
             let mut worker = Worker::new(worker::Parts {
                 index,
                 workers,

@@ -53,6 +53,8 @@ pub struct Workers {
     pub frames: u32,
     /// Entries of each ring of a port; a power of two.
     pub queue: u32,
+    /// TLS connections of one worker at once; further ones are refused.
+    pub tls_connections: u32,
 }
 
 /// Where workers run.
@@ -123,7 +125,10 @@ pub struct Control {
 }
 
 const KEYS: &[&str] = &["name", "management", "port", "workers", "dataplane", "control"];
-const WORKER_KEYS: &[&str] = &["cores", "count", "idle", "frames", "queue"];
+/// TLS connections of a worker where nothing is said.
+const TLS_CONNECTIONS: u32 = 10_000;
+
+const WORKER_KEYS: &[&str] = &["cores", "count", "idle", "frames", "queue", "tls_connections"];
 const DATAPLANE_KEYS: &[&str] = &["socket", "state", "default_filters", "pins", "tun", "xdp", "allow"];
 const CONTROL_KEYS: &[&str] = &["socket", "metrics", "policy", "keys", "attls", "rings", "allow"];
 
@@ -224,11 +229,13 @@ fn read_workers(file: &Table<'_>, trunks: usize) -> Option<Workers> {
     let default = |queue| frames_needed(trunks, queue).max(8192);
     let Some(table) = file.table("workers", "[workers]", WORKER_KEYS) else {
         let cores = Cores::Count(1);
-        return Some(Workers { cores, idle: Idle::Wait, frames: default(2048), queue: 2048 });
+        let (frames, queue, tls_connections) = (default(2048), 2048, TLS_CONNECTIONS);
+        return Some(Workers { cores, idle: Idle::Wait, frames, queue, tls_connections });
     };
     let idle = table.get("idle").map(|value| value.choice(&[("wait", Idle::Wait), ("poll", Idle::Poll)]));
     let queue = table.get("queue").map_or(Some(2048), |value| power_of_two(&value, 64, 1 << 15));
     let frames = table.get("frames").map(|value| power_of_two(&value, 256, 1 << 22));
+    let most = table.get("tls_connections").map(|value| value.number(64..=1 << 20));
     let cores = read_cores(&table)?;
     let queue = queue?;
     let frames = match frames {
@@ -244,7 +251,8 @@ fn read_workers(file: &Table<'_>, trunks: usize) -> Option<Workers> {
             format!("use at least {needed}, or a smaller `queue`"),
         );
     }
-    Some(Workers { cores, idle: idle.unwrap_or(Some(Idle::Wait))?, frames, queue })
+    let tls_connections = most.map_or(Some(TLS_CONNECTIONS), |most| most.map(|most| most as u32))?;
+    Some(Workers { cores, idle: idle.unwrap_or(Some(Idle::Wait))?, frames, queue, tls_connections })
 }
 
 fn power_of_two(value: &Value<'_>, least: u64, most: u64) -> Option<u32> {

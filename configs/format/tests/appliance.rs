@@ -34,6 +34,7 @@ fn two_ports_are_enough() {
     assert_eq!(a.zones().iter().map(Name::as_str).collect::<Vec<_>>(), ["lan0", "wan0"]);
     assert_eq!(a.workers.cores, Cores::Count(1));
     assert_eq!((a.workers.count(), a.workers.frames, a.workers.queue), (1, 8192, 2048));
+    assert_eq!(a.workers.tls_connections, 10_000);
     assert_eq!((a.workers.idle, a.management), (Idle::Wait, Management::Ports));
     assert_eq!(a.dataplane.socket, Path::new("/run/ravelin/dataplane.sock"));
     assert_eq!(a.dataplane.state, Path::new("/var/lib/ravelin"));
@@ -92,6 +93,7 @@ fn everything_may_be_said() {
         idle = \"poll\"
         frames = 4096
         queue = 512
+        tls_connections = 200000
         [dataplane]
         socket = \"/tmp/d.sock\"
         state = \"state\"
@@ -105,6 +107,7 @@ fn everything_may_be_said() {
     ));
     assert_eq!(a.workers.cores, Cores::Pinned(vec![2, 3]));
     assert_eq!((a.workers.idle, a.workers.frames, a.workers.queue), (Idle::Poll, 4096, 512));
+    assert_eq!(a.workers.tls_connections, 200_000);
     assert_eq!(a.dataplane.socket, Path::new("/tmp/d.sock"));
     assert_eq!(a.dataplane.state, Path::new("/etc/ravelin/state"));
     assert_eq!((a.dataplane.xdp, a.dataplane.allow), (XdpMode::Native, vec![0, 998]));
