@@ -60,10 +60,14 @@ pub enum Event {
     PathNarrowed,
     /// A path that loses large segments in silence got smaller ones.
     BlackHole,
+    /// A SYN was answered with a cookie.
+    CookieSent,
+    /// A client brought its cookie back.
+    CookieTaken,
 }
 
 /// Number of events.
-const COUNT: usize = Event::BlackHole as usize + 1;
+const COUNT: usize = Event::CookieTaken as usize + 1;
 
 /// Names of events in the order of the enumeration.
 const NAMES: [&str; COUNT] = [
@@ -95,6 +99,8 @@ const NAMES: [&str; COUNT] = [
     "keepalive",
     "path_narrowed",
     "black_hole",
+    "cookie_sent",
+    "cookie_taken",
 ];
 
 /// How often each event happened.

@@ -31,6 +31,9 @@
 //! With [`Answer::OnWord`] the server's leg stands first, and the client waits until [`Splice::answer`]: what fails before
 //! is a connection that was refused.
 //!
+//! Above [`Limits::cookies_above`] half-open connections a SYN is answered with a cookie, and the server is asked when the client
+//! has brought it back: then the order is turned round, and who connects hears of a refusal by a reset.
+//!
 //! # The seam
 //!
 //! A [`Relay`] takes in-order octets of one leg and writes octets of the other straight into the frame that will be sent, so the
@@ -44,9 +47,9 @@
 //!
 //! # What is missing
 //!
-//! Missing: SYN cookies and per-prefix bounds under flood, small records for
-//! TIME-WAIT, autotuned budgets, ECN, pacing, spurious-timeout detection, urgent pointers (urgent data pass inline).
+//! Missing: bounds by prefix under flood, small records for TIME-WAIT, autotuned budgets, ECN, pacing, spurious-timeout detection, urgent pointers (urgent data pass inline).
 
+mod cookie;
 mod counters;
 mod flow;
 pub mod frame;

@@ -9,6 +9,8 @@ pub struct Limits {
     pub flows: u32,
     /// Half-open connections at once.
     pub openings: u32,
+    /// Half-open connections from which on SYNs are answered with cookies, so that a flood leaves room for who is there.
+    pub cookies_above: u32,
     /// Received frames that one leg may hold out of order.
     pub out_of_order: u16,
     /// Octets that one direction of one connection may hold: received, unsent and unacknowledged together.
@@ -49,6 +51,7 @@ impl Default for Limits {
         Self {
             flows: 10_000,
             openings: 4_096,
+            cookies_above: 2_048,
             out_of_order: 256,
             budget: 1 << 20,
             reserve: 256,

@@ -6,6 +6,7 @@
 //! With [`Answer::OnWord`] the server's answer stops here: its leg stands, and the client waits in its `connect()` until the
 //! owner of the splice gives the word. From then on the answer is ours, and so is its retransmission.
 
+use crate::cookie;
 use crate::frame::NONE;
 use crate::leg::Agreed;
 use crate::limits::Limits;
@@ -58,7 +59,19 @@ pub(crate) struct Opening {
     pub(crate) flow: u32,
     /// An answer of ours that nobody has acknowledged yet.
     pub(crate) repeat: Option<Repeat>,
+    /// Our number towards the client, where it got a cookie for one of the server's.
+    cookie: Option<Seq>,
     halves: [Half; 2],
+}
+
+/// What a client has proven by its cookie.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Proven {
+    /// The number of its SYN, and its largest segment.
+    pub(crate) first: Seq,
+    pub(crate) mss: u16,
+    /// The cookie.
+    pub(crate) number: Seq,
 }
 
 /// A SYN that we send again until it is acknowledged (RFC 9293 MUST-20, RFC 6298 5.5).
@@ -102,7 +115,38 @@ pub(crate) enum Step {
 impl Opening {
     pub(crate) fn new(key: Key, client_low: bool, answer: Answer, now: Now) -> Self {
         let (flow, repeat, halves) = (NONE, None, [Half::default(); 2]);
-        Self { key, client_low, heard_at: now.tick(), answer, flow, repeat, halves }
+        Self { key, client_low, heard_at: now.tick(), answer, flow, repeat, cookie: None, halves }
+    }
+
+    /// Of a client that stands already, by what its acknowledgment brought back.
+    pub(crate) fn proven(key: Key, client_low: bool, proven: Proven, segment: &Segment, now: Now) -> Self {
+        let mut opening = Self::new(key, client_low, Answer::Mirrored, now);
+        let stamps = segment.options.timestamps;
+        let (scale, sack) = stamps.map_or((None, false), |(_, echo)| cookie::options(echo));
+        opening.cookie = Some(proven.number);
+        opening.halves[Side::Client as usize] = Half {
+            first: proven.first,
+            window: segment.window,
+            mss: Some(proven.mss),
+            scale,
+            sack,
+            stamp: stamps.map(|(value, _)| value),
+            seen: true,
+            acknowledged: true,
+            ..Half::default()
+        };
+        opening
+    }
+
+    /// Whether the client stands already, and it is the server that is asked.
+    pub(crate) fn is_proven(&self) -> bool {
+        self.cookie.is_some()
+    }
+
+    /// Our number towards `side`.
+    fn ours(&self, side: Side) -> Option<Seq> {
+        let other = self.halves[side.other() as usize];
+        self.cookie.filter(|_| side == Side::Client).or(other.seen.then_some(other.first))
     }
 
     /// Whether the client has not been told yet that the server answered.
@@ -120,7 +164,8 @@ impl Opening {
         let to = from.other();
         let answers = segment.flags.has(Flags::ACK);
         let other = self.halves[to as usize];
-        if answers && (!other.seen || self.withholds_from(from) || segment.ack != other.first.plus(1)) {
+        let fits = self.ours(from).is_some_and(|ours| segment.ack == ours.plus(1));
+        if answers && (!fits || self.withholds_from(from)) {
             return if segment.flags.has(Flags::RST) { Step::Ignore } else { Step::Refuse(segment.ack) };
         }
         if segment.flags.has(Flags::RST) {
@@ -151,6 +196,7 @@ impl Opening {
                 return Step::Ignore;
             }
             self.halves = [Half::default(); 2];
+            (self.cookie, self.repeat) = (None, None);
         }
         let options = &segment.options;
         let half = &mut self.halves[from as usize];
@@ -246,12 +292,12 @@ impl Opening {
 
     /// What `side` and we have agreed on.
     pub(crate) fn agreed(&self, side: Side, stamp_offset: u32, limits: &Limits) -> Agreed {
-        let (theirs, ours) = (self.halves[side as usize], self.halves[side.other() as usize]);
+        let theirs = self.halves[side as usize];
         // RFC 9293 MUST-15: who says nothing takes this much.
         let default = if self.key.is_ipv6() { 1_220 } else { 536 };
         let scale = theirs.scale.filter(|_| self.offers(side, |half| half.scale.is_some()));
         Agreed {
-            ours: ours.first,
+            ours: self.ours(side).unwrap_or_default(),
             theirs: theirs.first,
             mss: theirs.mss.unwrap_or(default).max(LEAST_MSS).min(self.largest(side, limits)),
             // RFC 7323 2.3: a shift above 14 is 14.

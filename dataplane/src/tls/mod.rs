@@ -52,6 +52,8 @@ use standing::{Standing, Stay};
 const LOOK: u64 = 100_000_000;
 /// Notices that wait for control, beyond which no connection begins: nobody would do its handshake.
 const BACKLOG: usize = 4096;
+/// Most half-open connections of a worker; from half of them on SYNs are answered with cookies.
+const OPENINGS: u32 = 4096;
 /// One buffer for so many connections; two for each that has a long record in work.
 const SHARE: u32 = 16;
 /// Least buffers.
@@ -97,7 +99,8 @@ impl Tls {
     ) -> Result<Self, splice::Unfit> {
         let limits = Limits {
             flows: connections,
-            openings: connections.clamp(64, 4096),
+            openings: connections.clamp(64, OPENINGS),
+            cookies_above: connections.clamp(64, OPENINGS) / 2,
             reserve: pool.total() / 4,
             headroom: HEADROOM,
             growth: GROWTH,
@@ -171,7 +174,9 @@ impl Tls {
         let Some(stand_in) = pool.take() else { return packet.end(Verdict::NoFrame) };
         let answer = if packet.ip.opens_tcp { answer(from, to, tables) } else { splice::Answer::Mirrored };
         let arrival = segment::arrival(packet, stand_in, answer);
-        if action == Some(TlsAction::Refuse) {
+        // Whoever finds no room should know, and ask elsewhere.
+        let full = !is_known && packet.ip.opens_tcp && self.splice.is_full();
+        if full || action == Some(TlsAction::Refuse) {
             packet.end(Verdict::TlsRefused);
             self.splice.turn_away(at(*now), arrival, &mut Slots(pool));
         } else {

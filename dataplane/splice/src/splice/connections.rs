@@ -37,6 +37,12 @@ impl<F: Frame, R: Relay> Splice<F, R> {
             Step::CarryReset(_) if flow != NONE => {
                 self.end(now, flow, Event::OpeningReset, Some(Side::Client), memory);
             }
+            Step::CarryReset(Side::Client) if opening.is_proven() => {
+                let opening = *opening;
+                self.reset_of(now, &opening, Side::Client, memory);
+                self.shared.counters.count(Event::OpeningReset);
+                self.forget_opening(index);
+            }
             Step::CarryReset(_) => {
                 self.carry_reset(now, segment, &arrival, memory);
                 self.shared.counters.count(Event::OpeningReset);
@@ -106,7 +112,8 @@ impl<F: Frame, R: Relay> Splice<F, R> {
             let agreed = opening.agreed(side, self.stamp_offset(ends), &self.shared.limits);
             Leg::new(&agreed, number * 2 + side as u32, now)
         });
-        legs[if waits { from } else { from.other() } as usize].acknowledge_now();
+        let owed = if waits || opening.is_proven() { Side::Server } else { from.other() };
+        legs[owed as usize].acknowledge_now();
         let mut turn = self.shared.turn(now, memory);
         turn.counters.count(Event::Established);
         let outcome = if segment.flags.has(Flags::SYN) {
@@ -276,13 +283,21 @@ impl<F: Frame, R: Relay> Splice<F, R> {
             if now.tick().before(repeat.at) {
                 return self.opening_wheel.arm(index, repeat.at);
             }
+            let (flow, proven) = (opening.flow, *opening);
             let Some(next) = repeat.next(now) else {
-                let flow = opening.flow;
-                return self.end(now, flow, Event::TimedOut, None, memory);
+                if flow != NONE {
+                    return self.end(now, flow, Event::TimedOut, None, memory);
+                }
+                self.shared.counters.count(Event::OpeningExpired);
+                self.reset_of(now, &proven, Side::Client, memory);
+                return self.forget_opening(index);
             };
             opening.repeat = Some(next);
             self.opening_wheel.arm(index, next.at);
-            return self.carry_syn(now, index, Side::Client, Flags::SYN.and(Flags::ACK), memory);
+            return match flow {
+                NONE => self.carry_syn(now, index, Side::Server, Flags::SYN, memory),
+                _ => self.carry_syn(now, index, Side::Client, Flags::SYN.and(Flags::ACK), memory),
+            };
         }
         let until = opening.heard_at.plus(self.shared.limits.opening_ticks());
         if now.tick().before(until) {

@@ -1,6 +1,7 @@
 //! All connections of one worker: finds whose a segment is, and keeps the list of what has work to do.
 
 mod connections;
+mod flood;
 mod strangers;
 
 use std::collections::VecDeque;
@@ -13,7 +14,7 @@ use crate::limits::Limits;
 use crate::opening::{Answer, Opening};
 use crate::relay::{Relay, Side};
 use crate::table::{Key, Table};
-use crate::time::Now;
+use crate::time::{Now, Tick};
 use crate::turn::{Endpoint, Transmit, Turn};
 use crate::wheel::Wheel;
 use crate::wire::segment::{Flags, Malformed, Segment, intact};
@@ -71,6 +72,8 @@ pub struct Splice<F, R> {
     dirty: Vec<u32>,
     /// Flows whose deadline has come.
     due: Vec<u32>,
+    /// When a cookie was last sent.
+    flooded_at: Option<Tick>,
     /// The second for which resets are counted, and those still allowed in it.
     resets: (u64, u32),
 }
@@ -122,6 +125,7 @@ impl<F: Frame, R: Relay> Splice<F, R> {
             opening_wheel: Wheel::new(openings, now.tick()),
             dirty: Vec::with_capacity(flows as usize),
             due: Vec::with_capacity(flows.max(openings) as usize),
+            flooded_at: None,
             resets: (0, 0),
         })
     }
@@ -273,6 +277,11 @@ impl<F: Frame, R: Relay> Splice<F, R> {
     /// Whether there is a connection between these two, half-open or whole.
     pub fn has(&self, one: Endpoint, other: Endpoint) -> bool {
         Key::of(one, other).is_some_and(|(key, _)| self.find(&key).is_some())
+    }
+
+    /// Whether there is no room for another connection.
+    pub fn is_full(&self) -> bool {
+        self.free_flows.is_empty()
     }
 
     /// Whether [`Splice::transmit`] would give something, or [`Splice::flush`] has work.

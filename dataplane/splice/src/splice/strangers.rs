@@ -25,7 +25,7 @@ impl<F: Frame, R: Relay> Splice<F, R> {
             self.shared.counters.count(Event::NoFlow);
         } else if segment.flags.has(Flags::SYN) && !segment.flags.has(Flags::ACK) {
             self.open(now, (key, from_low), segment, arrival.answer, memory);
-        } else {
+        } else if !self.take_cookie(now, (key, from_low), segment, memory) {
             self.shared.counters.count(Event::NoFlow);
             // RFC 9293 3.10.7.1.
             let number = if segment.flags.has(Flags::ACK) { segment.ack } else { Seq(0) };
@@ -56,6 +56,9 @@ impl<F: Frame, R: Relay> Splice<F, R> {
     ) {
         if self.free_flows.is_empty() {
             return self.shared.counters.count(Event::FlowsFull);
+        }
+        if self.is_flooded() {
+            return self.send_cookie(now, (key, client_low), segment, memory);
         }
         let Some(index) = self.free_openings.pop() else {
             return self.shared.counters.count(Event::OpeningsFull);
@@ -112,12 +115,23 @@ impl<F: Frame, R: Relay> Splice<F, R> {
         memory: &mut M,
     ) {
         for side in [Side::Client, Side::Server] {
-            let low = (side == Side::Client) == opening.client_low;
-            let ends = Ends { local: opening.key.endpoint(!low), remote: opening.key.endpoint(low) };
-            let agreed = opening.agreed(side, 0, &self.shared.limits);
-            let numbers = (agreed.ours.plus(1), agreed.theirs.plus(1), Flags::RST.and(Flags::ACK));
-            self.send_plain(now, ends, numbers, memory);
+            self.reset_of(now, opening, side, memory);
         }
+    }
+
+    /// Tells one end.
+    pub(super) fn reset_of<M: Memory<Frame = F>>(
+        &mut self,
+        now: Now,
+        opening: &Opening,
+        side: Side,
+        memory: &mut M,
+    ) {
+        let low = (side == Side::Client) == opening.client_low;
+        let ends = Ends { local: opening.key.endpoint(!low), remote: opening.key.endpoint(low) };
+        let agreed = opening.agreed(side, 0, &self.shared.limits);
+        let numbers = (agreed.ours.plus(1), agreed.theirs.plus(1), Flags::RST.and(Flags::ACK));
+        self.send_plain(now, ends, numbers, memory);
     }
 
     fn send_plain<M: Memory<Frame = F>>(

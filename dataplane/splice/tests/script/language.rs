@@ -12,6 +12,9 @@
 //! answer                                the client of the first connection may be answered; its SYN was `onword`
 //! ```
 //!
+//! In numbers, `cookie` stands for the first number of the latest SYN that the client got, where that was not the server's:
+//! `cookie:0` for it, `ack cookie` for its acknowledgment, `cookie+5` and so on. `echo` is the latest time stamp it got.
+//!
 //! Numbers count from the first number of whoever sends them; `ack` counts from the other's.
 
 use std::collections::VecDeque;
@@ -45,6 +48,8 @@ struct Player {
     /// Whether frames stay in the ring, and those that do.
     hold: bool,
     held: Vec<Slot>,
+    /// Number and time stamp of the latest SYN that the client got.
+    cookie: (Seq, u32),
 }
 
 /// What a line says of a segment.
@@ -72,8 +77,15 @@ struct Said {
 pub(crate) fn play(script: &str, limits: Limits) -> Result<(), String> {
     let splice = Splice::new(limits, Clear, 512, Now(1_000_000)).expect("limits are fit");
     let memory = Slots::new(512, 2_048);
-    let mut player =
-        Player { splice, memory, now: 1_000_000, got: Default::default(), hold: false, held: Vec::new() };
+    let mut player = Player {
+        splice,
+        memory,
+        now: 1_000_000,
+        got: Default::default(),
+        hold: false,
+        held: Vec::new(),
+        cookie: (FIRST[1], 0),
+    };
     for line in script.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#')) {
         player.line(line).map_err(|why| format!("`{line}`: {why}"))?;
     }
@@ -82,6 +94,7 @@ pub(crate) fn play(script: &str, limits: Limits) -> Result<(), String> {
 
 impl Player {
     fn line(&mut self, line: &str) -> Result<(), String> {
+        let line = &self.with_cookie(line);
         let words: Vec<&str> = line.split_whitespace().collect();
         match words[..] {
             ["open"] => OPEN.lines().try_for_each(|line| self.line(line)),
@@ -107,6 +120,30 @@ impl Player {
             [side, "<", ref words @ ..] => self.expect(index(side)?, &read(words)?),
             _ => Err("no such line".into()),
         }
+    }
+
+    /// The line with numbers in the place of `cookie` and `echo`. That of a line which expects a cookie is its own.
+    fn with_cookie(&mut self, line: &str) -> String {
+        if line.contains("< SA cookie")
+            && let Some((segment, _)) = self.got[0].front()
+        {
+            self.cookie = (segment.seq, segment.options.timestamps.map_or(0, |(value, _)| value));
+        }
+        let (number, echo) = self.cookie;
+        let number = u64::from(number.since(FIRST[1]));
+        let word = |word: &str| {
+            let rest = word.strip_prefix("cookie").filter(|rest| !rest.starts_with('_'));
+            let Some(rest) = rest else { return word.replace("echo", &echo.to_string()) };
+            let (more, rest) = match rest.strip_prefix('+') {
+                Some(rest) => rest
+                    .split_once(':')
+                    .map_or((rest, String::new()), |(more, len)| (more, format!(":{len}"))),
+                None => (if rest.is_empty() { "1" } else { "0" }, rest.to_owned()),
+            };
+            let more: u64 = more.parse().expect("a number behind the cookie");
+            format!("{}{rest}", number + more)
+        };
+        line.split(' ').map(word).collect::<Vec<_>>().join(" ")
     }
 
     fn open(&mut self, options: &str) -> Result<(), String> {
@@ -243,7 +280,11 @@ impl Player {
         if !same {
             return Err(format!("it is {}", tell(to, &segment)));
         }
-        let wrong = data.iter().zip(said.seq..).any(|(found, offset)| *found != octet(from, offset));
+        let shift = if to == 0 { self.cookie.0.since(FIRST[1]) } else { 0 };
+        let wrong = data
+            .iter()
+            .zip(said.seq.wrapping_sub(shift)..)
+            .any(|(found, offset)| *found != octet(from, offset));
         if wrong { Err("the octets are others".into()) } else { Ok(()) }
     }
 }

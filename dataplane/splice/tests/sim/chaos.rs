@@ -59,6 +59,7 @@ fn life(seed: u64) -> World {
         keepalive_interval_ms: 10_000,
         secret: [dice.word(), dice.word()],
         scale: dice.one_of(&[0, 2, 7]),
+        cookies_above: if seed % 5 == 4 { 0 } else { 100 },
         ..Limits::default()
     };
     let narrows =

@@ -83,9 +83,9 @@ pub(crate) struct Host {
     pub(crate) out: Vec<Vec<u8>>,
 }
 
-/// The octet at an offset of the stream that begins with `first`.
-fn octet(first: Seq, offset: u64) -> u8 {
-    (offset.wrapping_mul(0x9e37_79b9) >> 7) as u8 ^ first.0 as u8
+/// The octet at an offset of the stream of this host.
+fn octet(from: Endpoint, offset: u64) -> u8 {
+    (offset.wrapping_mul(0x9e37_79b9) >> 7) as u8 ^ from.1 as u8
 }
 
 impl Host {
@@ -337,7 +337,7 @@ impl Host {
         let limit = self.edge as i64;
         assert!(offset + data.len() as i64 <= limit.max(self.received as i64), "beyond the window");
         for (at, byte) in (offset..).zip(data) {
-            self.wrong_octets |= at >= 0 && *byte != octet(self.their_first, at as u64);
+            self.wrong_octets |= at >= 0 && *byte != octet(self.peer, at as u64);
         }
         if segment.flags.has(Flags::FIN) {
             let at = (offset + data.len() as i64) as u64;
@@ -386,7 +386,7 @@ impl Host {
             if len == 0 && !(fin && self.next == total && self.next < end.max(self.una + 1)) {
                 break;
             }
-            let data: Vec<u8> = (self.next..self.next + len).map(|at| octet(self.first, at)).collect();
+            let data: Vec<u8> = (self.next..self.next + len).map(|at| octet(self.me, at)).collect();
             let flags = if fin { Flags::ACK.and(Flags::FIN) } else { Flags::ACK };
             self.emit(now, self.next, &data, flags, &[]);
             self.next += len + u64::from(fin);
