@@ -11,6 +11,7 @@ use ravelin_contract::rule::{Action, Direction, Discard, Log};
 use ravelin_contract::snapshot::Snapshot;
 use ravelin_contract::verdict::Verdict;
 use ravelin_dataplane::worker::Worker;
+use support::connection::Talk;
 use support::esp_support::{Kind, Pair, octets, transforms};
 use support::network::{INTERNET, NOWHERE, framed, host, lan, wan};
 use support::plan::{Plan, both, gcm, inbound, outbound, rule, udp_to};
@@ -183,6 +184,31 @@ fn every_other_way_costs_nothing() {
         ),
     ] {
         assert_free(policy(), port, &packets, expected);
+    }
+}
+
+/// Records of a segment and longer ones, both ways.
+#[test]
+fn a_running_tls_connection_costs_nothing() {
+    for size in [1, 700, 1_400] {
+        let mut talk = Talk::new();
+        let data = octets(size, 5);
+        let mut spent = 0;
+        for round in 0..200 {
+            let asked = talk.client_says(&data);
+            let asked = framed(&talk.rig.setup, LAN, &asked);
+            assert!(talk.rig.plugs[0][LAN].feed(&asked));
+            let mut cost = breath(&mut talk.rig.workers[0]);
+            assert_eq!(talk.hear(1), size + 22, "round {round}: one record");
+            let answered = talk.server_says(&data);
+            let answered = framed(&talk.rig.setup, WAN, &answered);
+            assert!(talk.rig.plugs[0][WAN].feed(&answered));
+            cost += breath(&mut talk.rig.workers[0]);
+            assert_eq!(talk.hear(0), size, "round {round}: its content");
+            spent += if round < 20 { 0 } else { cost };
+            talk.rig.hand.advance(1);
+        }
+        assert_eq!(spent, 0, "{size} octets");
     }
 }
 

@@ -3,49 +3,22 @@
 
 mod support;
 
-use ravelin_contract::message::Reply;
 use ravelin_contract::rule::Action;
-use ravelin_contract::secret::Secret;
 use ravelin_contract::snapshot::Snapshot;
 use ravelin_contract::tls::{Answer, ConnectionId, Ending, Notice, Order, TlsAction};
-use ravelin_contract::tls_session::{Role, Session, Shape, Suite, Traffic};
+use ravelin_contract::tls_session::Role;
 use ravelin_contract::verdict::Verdict;
+use support::connection::{ACK, RST, SYN, advance, back, flags, keys, notices, order, out, sealed_anew};
 use support::network::{INTERNET, framed, host};
 use support::plan::{Plan, both, served, spoken_for, tls_rule};
-use support::samples::{Ip, internet_checksum, tcp};
+use support::samples::{Ip, internet_checksum};
 use support::{Counts, LAN, Rig, Setup, WAN};
-
-const SYN: u8 = 2;
-const RST: u8 = 4;
-const ACK: u8 = 16;
 
 fn rig(workers: usize, action: Option<TlsAction>) -> Rig {
     let permit = both("10.1.0.0/24", &format!("{INTERNET}/32"), Action::Permit);
     let tls = action.map(|action| tls_rule(443, action)).into_iter().collect();
     let snapshot = Snapshot { tls, ..Plan::of(1).rules(permit).done() };
     Rig::with(Setup { workers, ..Setup::of(1) }, snapshot)
-}
-
-/// A segment without data and with a right checksum, as an IP packet.
-fn segment(source: (&str, u16), destination: (&str, u16), flags: u8) -> Vec<u8> {
-    let largest: &[u8] = if flags & SYN != 0 { &[2, 4, 5, 180] } else { &[] };
-    let mut segment = tcp(source.1, destination.1, flags, largest);
-    if flags & ACK != 0 {
-        segment[11] = 2;
-    }
-    let address = |text: &str| text.parse::<std::net::Ipv4Addr>().unwrap().octets();
-    let pseudo = [&address(source.0)[..], &address(destination.0), &[0, 6, 0, segment.len() as u8]].concat();
-    let checksum = internet_checksum(&[&pseudo[..], &segment].concat());
-    segment[16..18].copy_from_slice(&checksum.to_be_bytes());
-    Ip::new(source.0, destination.0, 6, segment).octets()
-}
-
-fn out(client_port: u16, port: u16, flags: u8) -> Vec<u8> {
-    segment((&host(1, false), client_port), (INTERNET, port), flags)
-}
-
-fn back(client_port: u16, port: u16, flags: u8) -> Vec<u8> {
-    segment((INTERNET, port), (&host(1, false), client_port), flags)
 }
 
 fn counted(action: Option<TlsAction>, port: usize, packet: &[u8]) -> Counts {
@@ -179,20 +152,6 @@ fn application_says(rig: &mut Rig, connection: ConnectionId, count: usize) -> Ve
     packets
 }
 
-/// Total length and checksums of an IPv4 packet with a TCP segment, made right.
-fn sealed_anew(mut packet: Vec<u8>) -> Vec<u8> {
-    let len = packet.len() as u16;
-    packet[2..4].copy_from_slice(&len.to_be_bytes());
-    packet[10..12].fill(0);
-    let sum = internet_checksum(&packet[..20]);
-    packet[10..12].copy_from_slice(&sum.to_be_bytes());
-    packet[36..38].fill(0);
-    let sum =
-        internet_checksum(&[&packet[12..20], &[0, 6], &(len - 20).to_be_bytes(), &packet[20..]].concat());
-    packet[36..38].copy_from_slice(&sum.to_be_bytes());
-    packet
-}
-
 /// A router on the way to the server found `packet` too large.
 fn too_big(packet: &[u8], mtu: u16) -> Vec<u8> {
     let mut message = [&[3, 4, 0, 0, 0, 0], &mtu.to_be_bytes()[..], &packet[..28]].concat();
@@ -234,30 +193,6 @@ fn links_of_our_own_may_be_narrow_too() {
     assert_eq!(lengths(&sent)[0], 900);
     assert_eq!(sent.len(), 2);
     rig.assert_no_frame_lost();
-}
-
-fn flags(packets: &[Vec<u8>]) -> Vec<u8> {
-    packets.iter().map(|packet| packet[33]).collect()
-}
-
-fn notices(rig: &Rig) -> Vec<Notice> {
-    match rig.engine.take_tls_notices(1, 0) {
-        Reply::TlsNotices(notices) => notices,
-        other => panic!("{other:?}"),
-    }
-}
-
-fn order(rig: &mut Rig, order: Order) {
-    rig.engine.order_tls(vec![order]).unwrap();
-    rig.breathe();
-}
-
-fn keys(connection: ConnectionId) -> Order {
-    let traffic =
-        |seed| Traffic { key: Secret::new(vec![seed; 16]), iv: Secret::new(vec![seed; 12]), next_number: 0 };
-    let (suite, sending, receiving) = (Suite::Aes128GcmSha256, traffic(1), traffic(2));
-    let session = Session { suite, role: Role::Client, sending, receiving, shape: Shape::default() };
-    Order::Run { connection, session: Box::new(session), preface: vec![] }
 }
 
 /// Row A5: `connect()` ends when the handshake has.
@@ -312,11 +247,47 @@ fn a_client_that_is_answered_at_once_hears_of_a_failure_by_a_reset() {
     assert_eq!(flags(&rig.sent(LAN)), [RST | ACK]);
 }
 
-/// The number after the SYN.
-fn advance(packet: &mut [u8]) {
-    let segment = &mut packet[20..];
-    segment[7] += 1;
-    let checksum = u16::from_be_bytes([segment[16], segment[17]]);
-    let (less, borrow) = checksum.overflowing_sub(1);
-    segment[16..18].copy_from_slice(&less.wrapping_sub(borrow.into()).to_be_bytes());
+/// Row G20: SYNs from nowhere take no room from who is there.
+#[test]
+fn a_flood_leaves_room_and_harms_no_running_connection() {
+    let (mut rig, connection) = half_open(false);
+    let spoofed: Vec<u16> = (10_000..10_200).collect();
+    let counts = rig.counted(|rig| spoofed.iter().for_each(|port| rig.receive(LAN, &out(*port, 443, SYN))));
+    assert_eq!(counts, [(Verdict::Spliced, 200), (Verdict::Forwarded, 200)].into());
+    let (carried, answered) = (rig.sent(WAN).len(), flags(&rig.sent(LAN)));
+    assert_eq!((carried, answered), (32, vec![SYN | ACK; 168]), "half of 64 are remembered");
+    // Who is there brings the cookie back.
+    rig.receive(LAN, &out(5_000, 443, SYN));
+    let cookie = rig.sent(LAN).remove(0);
+    let mut last = out(5_000, 443, ACK);
+    advance(&mut last);
+    let number = u32::from_be_bytes([cookie[24], cookie[25], cookie[26], cookie[27]]);
+    last[28..32].copy_from_slice(&(number + 1).to_be_bytes());
+    rig.receive(LAN, &sealed_anew(last));
+    assert_eq!(flags(&rig.sent(WAN)), [SYN]);
+    rig.receive(WAN, &back(5_000, 443, SYN | ACK));
+    assert_eq!(flags(&rig.sent(WAN)), [ACK]);
+    let told = notices(&rig);
+    assert!(matches!(&told[..], [Notice::Opened { client, .. }] if client.port() == 5_000), "{told:?}");
+    assert_eq!(application_says(&mut rig, connection, 1_000).len(), 1, "who was there before goes on");
+    rig.assert_no_frame_lost();
+}
+
+#[test]
+fn more_connections_than_there_is_room_for_are_refused() {
+    let mut rig = rig(1, Some(served()));
+    for port in 5_000..5_064 {
+        rig.receive(LAN, &out(port, 443, SYN));
+        rig.receive(WAN, &back(port, 443, SYN | ACK));
+        let mut last = out(port, 443, ACK);
+        advance(&mut last);
+        rig.receive(LAN, &last);
+    }
+    assert_eq!(notices(&rig).len(), 64);
+    rig.sent(LAN);
+    rig.sent(WAN);
+    let counts = rig.counted(|rig| rig.receive(LAN, &out(6_000, 443, SYN)));
+    assert_eq!(counts, [(Verdict::TlsRefused, 1), (Verdict::Forwarded, 1)].into(), "refused by a reset");
+    assert_eq!((flags(&rig.sent(LAN)), rig.sent(WAN).len()), (vec![RST | ACK], 0));
+    rig.assert_no_frame_lost();
 }

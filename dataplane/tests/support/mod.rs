@@ -3,6 +3,7 @@
 #![allow(dead_code, unreachable_pub, missing_docs, reason = "each test file uses some of it")]
 #![allow(clippy::unwrap_used, reason = "this is test code, which the lint sees only in test functions")]
 
+pub mod connection;
 #[path = "../esp_support/mod.rs"]
 pub mod esp_support;
 pub mod fuzzed;
