@@ -37,6 +37,8 @@ struct Bench {
     splice: Splice<Slot, Clear>,
     memory: Slots,
     positions: Vec<Position>,
+    /// So many of them have something to say, the others rest.
+    busy: usize,
     now: u64,
     dice: Dice,
 }
@@ -50,7 +52,14 @@ impl Bench {
         let limits = Limits { flows, verify, keepalive_ms: 0, ..Limits::default() };
         let splice = Splice::new(limits, Clear, SLOTS, Now(0)).expect("limits are fit");
         let memory = Slots::new(SLOTS, 2_048);
-        let mut bench = Self { splice, memory, positions: Vec::new(), now: 1_000_000, dice: Dice(7) };
+        let mut bench = Self {
+            splice,
+            memory,
+            positions: Vec::new(),
+            busy: flows as usize,
+            now: 1_000_000,
+            dice: Dice(7),
+        };
         for number in 0..flows {
             bench.open(number);
         }
@@ -128,8 +137,10 @@ impl Bench {
     fn round(&mut self, feed_only: bool) {
         self.now += 50;
         // Far from each other and all different: more than one burst at once would not fit the first window.
-        let first = self.dice.below(self.positions.len() as u64) as usize;
-        let chosen: [usize; ROUND] = std::array::from_fn(|at| (first + at * STRIDE) % self.positions.len());
+        let first = self.dice.below(self.busy as u64) as usize;
+        // They lie among those that rest.
+        let apart = self.positions.len() / self.busy;
+        let chosen: [usize; ROUND] = std::array::from_fn(|at| (first + at * STRIDE) % self.busy * apart);
         for number in chosen {
             let position = self.positions[number];
             for segment in 0..BURST {
@@ -172,12 +183,28 @@ impl Bench {
     }
 }
 
+/// Octets of packet memory, which is there for any number of connections.
+const FRAMES: usize = SLOTS as usize * 2_048;
+
+/// Octets of memory that this process has at present.
+fn resident() -> usize {
+    let text = std::fs::read_to_string("/proc/self/statm").expect("Linux");
+    let pages = text.split_whitespace().nth(1).and_then(|pages| pages.parse::<usize>().ok());
+    pages.expect("a number") * 4_096
+}
+
 fn main() {
     println!("octets a connection, openings and tables aside: {}", ravelin_splice::FLOW_OCTETS);
-    println!("connections   ns/segment   without verification   (feed)");
-    for flows in [1_000, 10_000, 100_000] {
+    let before = resident();
+    let bench = Bench::new(100_000, true);
+    let each = resident().saturating_sub(before).saturating_sub(FRAMES) / 100_000;
+    println!("octets that 100,000 connections at rest take, each, tables and all: {each}");
+    drop(bench);
+    println!("connections (busy)   ns/segment   without verification   (feed)");
+    for (flows, busy) in [(1_000, 1_000), (10_000, 10_000), (110_000, 10_000), (100_000, 100_000)] {
         let [whole, trusting] = [true, false].map(|verify| {
             let mut bench = Bench::new(flows, verify);
+            bench.busy = busy;
             bench.measure(false, 2_000);
             let whole = bench.measure(false, 2_000);
             // Last, as it leaves the connections behind: nothing but the feed runs.
@@ -187,6 +214,6 @@ fn main() {
             let feed = bench.measure(true, 2_000);
             (whole - feed, feed)
         });
-        println!("{flows:11} {:12.0} {:22.0} {:8.0}", whole.0, trusting.0, whole.1);
+        println!("{flows:8} ({busy:7}) {:12.0} {:22.0} {:8.0}", whole.0, trusting.0, whole.1);
     }
 }
