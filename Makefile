@@ -75,6 +75,14 @@ bench-splice: ready ## What a segment costs in the TCP splice, and its goodput o
 constant-time: ready ## Cryptography goes by no secret: valgrind, step by step, machine code, and timing at length (20 rounds; keep the machine quiet)
 	RAVELIN_TIMING_ROUNDS=20 cargo test --release --locked --package ravelin-crypto-accel --test constant_time -- --nocapture --test-threads=1
 
+.PHONY: asan
+asan: ready ## The tests of the cryptography under AddressSanitizer. QUICK=1 takes published vectors only
+	@crypto-accel/sanitize.sh asan
+
+.PHONY: miri
+miri: ready ## Published vectors under Miri, portable back end (nightly compiler)
+	@crypto-accel/sanitize.sh miri
+
 .PHONY: test-aarch64
 test-aarch64: ready ## The tests of cryptography and contract on aarch64, emulated (qemu-user, gcc-aarch64-linux-gnu)
 	@perf/aarch64.sh

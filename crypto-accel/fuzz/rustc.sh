@@ -1,7 +1,7 @@
 #!/bin/bash
 # Stands before rustc while the target is built. The kernels are one long run of vector instructions each; with every access
 # checked and every comparison counted the compiler takes more than an hour for them. So in our crate edges are counted and no
-# more, and the target looks itself at what stands around each text.
+# more: the target looks itself at what stands around each text, and sanitize.sh runs the tests with every access checked.
 set -eu
 rustc=$1; shift
 case " $* " in

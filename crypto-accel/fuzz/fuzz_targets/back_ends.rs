@@ -25,7 +25,7 @@ struct Job {
     length: u16,
     /// Where the text begins in its buffer.
     shift: u8,
-    /// In place, or across from input and tail that are cut here.
+    /// In place, or across from input and tail that are cut here, or if odd from parts of this length.
     cut: Option<u16>,
     /// Which bit is flipped before opening, if one is.
     forged: Option<u16>,
@@ -66,13 +66,20 @@ fn octets(length: usize, seed: u8) -> Vec<u8> {
 /// Octets around each text, which must stay.
 const FENCE: u8 = 0xe7;
 
-fn text<'a>(job: &Job, input: &'a [u8], buffer: &'a mut [u8]) -> Text<'a> {
+/// The input in parts, at most 20 of them.
+fn parts<'a>(job: &Job, input: &'a [u8]) -> Vec<&'a [u8]> {
+    let length = usize::from(job.cut.unwrap_or_default()).max(input.len() / 20 + 1);
+    input.chunks(length).collect()
+}
+
+fn text<'a>(job: &Job, input: &'a [u8], parts: &'a [&'a [u8]], buffer: &'a mut [u8]) -> Text<'a> {
     let place = &mut buffer[job.shift()..][..input.len()];
     let text = match job.cut {
         None => {
             place.copy_from_slice(input);
             Text::in_place(place)
         }
+        Some(cut) if cut % 2 == 1 => Text::scattered(parts, place),
         Some(cut) => {
             let (head, tail) = input.split_at(usize::from(cut).min(input.len()));
             Text::across(head, tail, place)
@@ -94,14 +101,20 @@ fn run(batch: &Batch, back_end: BackEnd) -> Made {
     let clear: Vec<Vec<u8>> = jobs.iter().map(|job| octets(job.length(), batch.seed)).collect();
     let room = || jobs.iter().map(|job| vec![FENCE; job.shift() + job.length() + 64]).collect::<Vec<_>>();
 
+    let clear_parts: Vec<_> = jobs.iter().zip(&clear).map(|(job, clear)| parts(job, clear)).collect();
     let (mut sealed, mut tags) = (room(), vec![[0; 16]; jobs.len()]);
-    let mut work: Vec<SealJob<'_>> =
-        (jobs.iter().zip(keys.iter().copied()).zip(&aads).zip(&clear).zip(&mut sealed).zip(&mut tags))
-            .map(|(((((job, key), aad), clear), sealed), tag)| {
-                let number = NumberRange::from_reserved(0, 1).take().expect("one is left");
-                SealJob::new(key, Nonce::tls13(&job.iv, number), aad, text(job, clear, sealed), tag)
-            })
-            .collect();
+    let mut work: Vec<SealJob<'_>> = (jobs
+        .iter()
+        .zip(keys.iter().copied())
+        .zip(&aads)
+        .zip(clear.iter().zip(&clear_parts))
+        .zip(&mut sealed)
+        .zip(&mut tags))
+    .map(|(((((job, key), aad), (clear, parts)), sealed), tag)| {
+        let number = NumberRange::from_reserved(0, 1).take().expect("one is left");
+        SealJob::new(key, Nonce::tls13(&job.iv, number), aad, text(job, clear, parts, sealed), tag)
+    })
+    .collect();
     seal(&mut work);
 
     let mut hidden: Vec<Vec<u8>> = jobs
@@ -118,13 +131,19 @@ fn run(batch: &Batch, back_end: BackEnd) -> Made {
             _ => tag[bit / 8 % 16] ^= 1 << (bit % 8),
         }
     }
+    let hidden_parts: Vec<_> = jobs.iter().zip(&hidden).map(|(job, hidden)| parts(job, hidden)).collect();
     let mut opened = room();
-    let mut work: Vec<OpenJob<'_>> =
-        (jobs.iter().zip(keys.iter().copied()).zip(&aads).zip(&hidden).zip(&mut opened).zip(&given))
-            .map(|(((((job, key), aad), hidden), opened), tag)| {
-                OpenJob::new(key, ReceivedNonce::tls13(&job.iv, 0), aad, text(job, hidden, opened), tag)
-            })
-            .collect();
+    let mut work: Vec<OpenJob<'_>> = (jobs
+        .iter()
+        .zip(keys.iter().copied())
+        .zip(&aads)
+        .zip(hidden.iter().zip(&hidden_parts))
+        .zip(&mut opened)
+        .zip(&given))
+    .map(|(((((job, key), aad), (hidden, parts)), opened), tag)| {
+        OpenJob::new(key, ReceivedNonce::tls13(&job.iv, 0), aad, text(job, hidden, parts, opened), tag)
+    })
+    .collect();
     open(&mut work);
     let outcomes: Vec<_> = work.iter().map(OpenJob::outcome).collect();
 
