@@ -291,3 +291,28 @@ fn more_connections_than_there_is_room_for_are_refused() {
     assert_eq!((flags(&rig.sent(LAN)), rig.sent(WAN).len()), (vec![RST | ACK], 0));
     rig.assert_no_frame_lost();
 }
+
+/// Control is gone: what waits for it is bounded, and nobody is left waiting for a handshake that nobody does.
+#[test]
+fn none_begins_that_control_would_not_hear_of() {
+    let mut rig = rig(1, Some(spoken_for(Role::Client, Answer::AfterHandshake)));
+    let begins = |rig: &mut Rig, port: u16| {
+        rig.receive(LAN, &out(port, 443, SYN));
+        rig.receive(WAN, &back(port, 443, SYN | ACK));
+        rig.sent(WAN);
+        let begins = rig.sent(LAN).is_empty();
+        let mut reset = back(port, 443, RST | ACK);
+        advance(&mut reset);
+        rig.receive(WAN, &reset);
+        rig.sent(LAN);
+        begins
+    };
+    // Each tells of its begin and its end; 4,096 notices wait on their way, as many at the worker.
+    let begun = (10_000..15_000).filter(|port| begins(&mut rig, *port)).count();
+    assert_eq!(begun, 4_096);
+    while !notices(&rig).is_empty() {
+        rig.breathe();
+    }
+    assert!(begins(&mut rig, 20_000), "control is back");
+    rig.assert_no_frame_lost();
+}
