@@ -62,6 +62,12 @@ bench-ike: ready ## Processor time and memory of IKE set-ups beside strongSwan; 
 	cargo build --workspace --release --locked --bins
 	@target/release/ravelin-bench-ike $(if $(QUICK),--rounds 1 --setups 400 --pairs 500)
 
+.PHONY: bench-tls
+bench-tls: ## TLS before a server in clear: ours beside nginx, HAProxy and stunnel; writes target/bench/tls.json. QUICK=1
+	@perf/provision.sh tls-peers
+	cargo build --workspace --release --locked --bins
+	@target/release/ravelin-bench-tls $(if $(QUICK),--rounds 1 --connections 500 --octets 50000000 --idle 200)
+
 .PHONY: bench-crypto
 bench-crypto: ready ## AES-GCM and ChaCha20-Poly1305 beside other libraries; writes target/bench/crypto.json. QUICK=1, ROWS="seal size=64"
 	cargo bench --locked --package ravelin-crypto-accel --bench crypto --features peers -- $(if $(QUICK),--quick) $(ROWS)

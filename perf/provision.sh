@@ -67,6 +67,11 @@ no_cluster() {
     [ -e /etc/postgresql-common/createcluster.conf ] || echo 'create_main_cluster = false' >/etc/postgresql-common/createcluster.conf
 }
 case "$missing" in *postgresql-15*) no_cluster ;; esac
+# Only measured against, by `make bench-tls`.
+if [ "${1:-}" = tls-peers ]; then
+    want_command haproxy haproxy
+    want_command stunnel4 stunnel4
+fi
 /usr/bin/python3 -c 'import ensurepip, venv' 2>/dev/null || missing="$missing python3-venv"
 
 # The tests start what they need by themselves, in namespaces: nothing may start on this machine because it was installed.
@@ -114,6 +119,9 @@ if ! command -v pebble >/dev/null || ! command -v pebble-challtestsrv >/dev/null
 fi
 
 command -v nginx >/dev/null || [ -x "$tools/nginx/usr/sbin/nginx" ] || unpack nginx
+if [ "${1:-}" = tls-peers ] && [ ! -e /usr/lib/nginx/modules/ngx_stream_module.so ]; then
+    [ -e "$tools/libnginx-mod-stream/usr" ] || unpack libnginx-mod-stream
+fi
 
 # --- Python ----------------------------------------------------------------------------------------------------------
 

@@ -11,4 +11,6 @@ pub mod initiators;
 pub mod lab;
 pub mod metrics;
 pub mod setups;
+pub mod spent;
+pub mod terminators;
 pub mod two_gateways;

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use ravelin_perf::foreign::program;
 use ravelin_perf::initiators::{Kind, Target, first_message};
 use ravelin_perf::lab::{Process, Shape, wait_until};
+use ravelin_perf::spent::resident;
 use ravelin_perf::two_gateways::TwoGateways;
 
 /// Long enough for a machine that has other work.
@@ -108,16 +109,10 @@ fn silent_for(stand: &TwoGateways, time: Duration) -> usize {
     listed.as_array().unwrap().iter().filter(silent).count()
 }
 
-/// Octets in memory.
-fn resident(process: &Process) -> u64 {
-    let status = fs::read_to_string(format!("/proc/{}/status", process.pid().unwrap())).unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
-    line.split_whitespace().next().unwrap().parse::<u64>().unwrap() * 1024
-}
-
 /// Of both processes of gateway b.
 fn memory(stand: &mut TwoGateways) -> [u64; 2] {
-    [resident(stand.b.control().unwrap()), resident(stand.b.dataplane().unwrap())]
+    let octets = |process: &Process| resident(process.pid().unwrap()).unwrap();
+    [octets(stand.b.control().unwrap()), octets(stand.b.dataplane().unwrap())]
 }
 
 /// Gateway a's IKE SAs: their names, and the SPI under which it receives.

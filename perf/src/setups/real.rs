@@ -2,7 +2,8 @@
 
 use anyhow::Result;
 
-use super::usage::{Spent, Usage, resident};
+use super::usage::{Spent, Usage};
+use crate::spent::resident;
 
 /// One of its processes.
 #[derive(Debug)]

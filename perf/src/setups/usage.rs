@@ -1,4 +1,4 @@
-//! What a process has had of the processor, thread by thread, and its memory.
+//! What a process has had of the processor, thread by thread.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -51,14 +51,6 @@ impl Spent {
 /// Threads of a kind count together.
 fn without_number(name: &str) -> &str {
     name.trim_end_matches(|c: char| c.is_ascii_digit() || c == ' ' || c == '-')
-}
-
-/// Octets in memory.
-pub(super) fn resident(pid: u32) -> Result<u64> {
-    let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("a line VmRSS")?;
-    let number: u64 = line.split_whitespace().next().context("a number")?.parse()?;
-    Ok(number * 1024)
 }
 
 /// What this thread has had of the processor.
