@@ -55,7 +55,12 @@ type Claims<'a> = ArrayVec<Claim<'a>, BATCH>;
 /// headers in `packet.ip` and its route unknown again, or ends: `NoSa`, `SequenceExhausted`, `SequenceNotReserved`,
 /// `NotSealable`, `TooLongToSeal`, `NoFrame`.
 pub fn seal(batch: &mut Batch, sas: &impl Lookup, pool: &mut Pool, now: Now) {
-    let mut claims = find(batch, sas);
+    // Filled in place: as a value it would be copied, empty or not, in each breath.
+    let mut claims = Claims::new();
+    find(batch, sas, &mut claims);
+    if claims.is_empty() {
+        return;
+    }
     take_numbers(batch, &mut claims);
     dress(batch, &mut claims, sas, pool, now);
     encrypt(batch, &mut claims);
@@ -63,8 +68,7 @@ pub fn seal(batch: &mut Batch, sas: &impl Lookup, pool: &mut Pool, now: Now) {
     count(batch, &mut claims, now);
 }
 
-fn find<'a>(batch: &mut Batch, sas: &'a impl Lookup) -> Claims<'a> {
-    let mut claims = Claims::new();
+fn find<'a>(batch: &mut Batch, sas: &'a impl Lookup, claims: &mut Claims<'a>) {
     for (place, packet) in batch.packets.iter_mut().enumerate() {
         let Decision::Protect(tunnel) = packet.decision else { continue };
         if packet.sealed || !packet.travels() {
@@ -82,7 +86,6 @@ fn find<'a>(batch: &mut Batch, sas: &'a impl Lookup) -> Claims<'a> {
             claim.refuse(packet, Verdict::NotSealable);
         }
     }
-    claims
 }
 
 /// A tunnel carries anything. Transport mode carries whole packets between the security endpoints (RFC 4301 4.1, RFC 4303

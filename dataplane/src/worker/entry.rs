@@ -21,7 +21,8 @@ impl Worker {
         let mut frames: ArrayVec<Frame, BURST> = ArrayVec::new();
         self.trunks[usize::from(trunk.0)].receive(&mut self.pool, &mut frames);
         let any = !frames.is_empty();
-        for mut frame in frames {
+        // Taken out one by one: as a value the whole list would be copied first, empty or not.
+        for mut frame in frames.drain(..) {
             let octets = frame.len() as u64;
             let (port, entered) = self.enter(trunk, &mut frame);
             self.counters.port(port).received.add(1, octets);

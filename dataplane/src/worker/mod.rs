@@ -137,8 +137,10 @@ impl Worker {
         let now = self.clock.read();
         let mut worked = self.take_orders();
         for number in 0..self.trunks.len() {
-            worked |= self.receive(TrunkIndex(number as u8));
-            self.carry(now);
+            if self.receive(TrunkIndex(number as u8)) {
+                self.carry(now);
+                worked = true;
+            }
         }
         worked |= self.receive_from_host();
         worked |= self.receive_handed_over();
