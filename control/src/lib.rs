@@ -13,3 +13,4 @@ pub mod ike;
 pub mod io;
 pub mod policy;
 pub mod report;
+mod threads;

@@ -124,7 +124,7 @@ impl Door {
 pub fn start(door: &Door, doorway: Doorway, dataplane: &Dataplane) -> std::io::Result<()> {
     door.environments.watch(tokio::runtime::Handle::current());
     let link = link::Link::start(dataplane, door.clone())?;
-    let pool = pool::Pool::new().map_err(std::io::Error::other)?;
+    let pool = pool::Pool::new()?;
     let door = door.clone();
     let life = move || driver::Driver::new(door, link, pool).run(&doorway.0);
     std::thread::Builder::new().name("attls".to_owned()).spawn(life).map(drop)

@@ -2,11 +2,11 @@
 //! handshakes that need it, and no others.
 
 use std::collections::{HashMap, VecDeque};
+use std::io;
 use std::sync::Arc;
 
-use rayon::{ThreadPool, ThreadPoolBuildError, ThreadPoolBuilder};
-
 use super::environments::Service;
+use crate::threads::Threads;
 
 /// Threads. More than processors: most that takes long is waiting.
 const THREADS: usize = 32;
@@ -15,7 +15,7 @@ const SHARE: usize = 8;
 
 /// The threads, and what waits for them.
 pub(super) struct Pool {
-    threads: ThreadPool,
+    threads: Threads,
     lines: HashMap<Key, Line>,
     /// Lines with turns that wait, in the order in which they get threads.
     queue: VecDeque<Key>,
@@ -41,9 +41,8 @@ impl Key {
 type Work = Box<dyn FnOnce() + Send>;
 
 impl Pool {
-    pub(super) fn new() -> Result<Self, ThreadPoolBuildError> {
-        let threads =
-            ThreadPoolBuilder::new().num_threads(THREADS).thread_name(|n| format!("attls {n}")).build()?;
+    pub(super) fn new() -> io::Result<Self> {
+        let threads = Threads::new(THREADS, "attls")?;
         Ok(Self { threads, lines: HashMap::new(), queue: VecDeque::new(), running: 0 })
     }
 
