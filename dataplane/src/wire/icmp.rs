@@ -420,7 +420,7 @@ mod tests {
 
     #[test]
     fn too_big_about_tcp_is_read() {
-        let segment = [&[0x12, 0x34, 0, 80, 1, 2, 3, 4][..], &[0; 1400]].concat();
+        let segment = [&[0x12, 0x34, 0, 80, 1, 2, 3, 4, 0, 0, 0, 0, 0x50, 0x10][..], &[0; 1400]].concat();
         for (from, to) in [("192.0.2.1", "198.51.100.2"), ("2001:db8::1", "2001:db8:1::2")] {
             let cause = Ip::new(from, to, 6, segment.clone());
             let packet = error_about(&cause.octets(), Error::TooBig { mtu: 1300 });
