@@ -26,6 +26,8 @@ pub(super) struct Connection {
     octets: [u64; 2],
     /// Which directions have ended in order: what goes to the peer, and what comes from it.
     finished: [bool; 2],
+    /// Whether control knows that it is over.
+    told: bool,
     /// Why it is to be reset, once that is so.
     pub(super) doom: Option<Ending>,
     /// Lets other workers know of it.
@@ -66,7 +68,8 @@ impl Connection {
         let keys_until = now.plus_ms(secure.patience_ms.into());
         let phase = Phase::Handshake { under_way: 0, ended: false };
         let (octets, finished) = ([0; 2], [false; 2]);
-        Self { id, secure, keys_until, outbox: Vec::new(), phase, octets, finished, doom: None, _stay: stay }
+        let (outbox, told, doom) = (Vec::new(), false, None);
+        Self { id, secure, keys_until, outbox, phase, octets, finished, told, doom, _stay: stay }
     }
 
     /// Which end speaks TLS: the one in whose name we do not.
@@ -317,13 +320,24 @@ impl Connection {
         self.doom.get_or_insert(why);
     }
 
-    /// The connection is gone: what there is to say of it.
-    pub(super) fn close(mut self, buffers: &mut Buffers) -> Notice {
+    /// What there is to say, once, of a connection that both sides have ended in order. TCP may have it for another minute
+    /// (TIME-WAIT), but nothing comes of it any more.
+    pub(super) fn over(&mut self) -> Option<Notice> {
+        let is_over = self.finished == [true; 2] && self.doom.is_none();
+        (is_over && !std::mem::replace(&mut self.told, true)).then(|| self.ended(Ending::Closed))
+    }
+
+    /// The connection is gone: what there is still to say of it.
+    pub(super) fn close(mut self, buffers: &mut Buffers) -> Option<Notice> {
         if let Phase::Running(running) = &mut self.phase {
             running.inward.close(buffers);
         }
-        let done = if self.finished == [true; 2] { Ending::Closed } else { Ending::Reset };
-        Notice::Ended { connection: self.id, ending: self.doom.unwrap_or(done), octets: self.octets }
+        let why = self.doom.take().unwrap_or(Ending::Reset);
+        (!self.told).then(|| self.ended(why))
+    }
+
+    fn ended(&self, ending: Ending) -> Notice {
+        Notice::Ended { connection: self.id, ending, octets: self.octets }
     }
 }
 

@@ -74,6 +74,7 @@ impl Records {
         let mut say = |notice| notices.push_back(notice);
         let mut desk = Desk { flow, buffers: &mut self.buffers, say: &mut say };
         let result = act(connection, &mut desk);
+        self.notices.extend(connection.over());
         self.note_doom(flow);
         Some(result)
     }
@@ -136,8 +137,7 @@ impl Relay for Records {
         self.answered.retain(|answered| *answered != flow);
         self.doomed.retain(|doomed| *doomed != flow);
         if let Some(connection) = self.connections[flow as usize].take() {
-            let notice = connection.close(&mut self.buffers);
-            self.notices.push_back(notice);
+            self.notices.extend(connection.close(&mut self.buffers));
         }
     }
 }

@@ -173,7 +173,12 @@ fn close_notify_ends_one_way_and_the_other_goes_on() {
     assert_eq!(bench.records.finish(TO_PEER, &mut [0; 100]).unwrap(), Finish::Done);
     bench.read(&last[..len]).unwrap();
     assert!(bench.peer.peer_has_closed());
-    assert_eq!(bench.ending(), (Ending::Closed, [5, 0]));
+    // TCP waits for another minute, control does not.
+    let told = bench.notices();
+    assert!(matches!(told[..], [Notice::Ended { ending: Ending::Closed, octets: [5, 0], .. }]), "{told:?}");
+    bench.records.close(1);
+    assert_eq!(bench.notices(), [], "it is told once");
+    assert_eq!(bench.records.free_buffers(), BUFFERS);
 }
 
 #[test]
