@@ -11,33 +11,14 @@ use super::{CLEAR, NAME, Terminator};
 use crate::gateway::Gateway;
 use crate::lab::{MOMENT, TwoSites, check};
 
-/// Connections come in from the wan, and those of whoever manages the gateway, as the example has it.
-const POLICY: &str = r#"
+/// Behind the rules of the example: connections come in from the wan.
+const RULE: &str = r#"
 [[rule]]
 name = "in"
-source = "10.1.0.0/24"
+source = "lan"
 protocol = "tcp"
 connect = "inbound"
 routing = "routed"
-action = "permit"
-
-[[rule]]
-name = "ssh"
-source = "192.0.2.0/28"
-protocol = "tcp"
-destination_port = 22
-direction = "inbound"
-routing = "local"
-action = "permit"
-
-[[rule]]
-name = "ssh-answers"
-destination = "192.0.2.0/28"
-protocol = "tcp"
-source_port = 22
-direction = "outbound"
-connect = "inbound"
-routing = "local"
 action = "permit"
 "#;
 
@@ -53,7 +34,7 @@ pub(super) fn start(sites: &TwoSites) -> Result<(Terminator, Gateway)> {
         sites.a.site_v4
     );
     fs::write(gateway.file("attls.toml"), rule)?;
-    gateway.apply_text(POLICY)?;
+    gateway.apply_text(&(gateway.policy_text()? + RULE))?;
     let control = gateway.control()?.pid().context("control runs")?;
     let packets = gateway.dataplane()?.pid().context("the packet process runs")?;
     let at = SocketAddr::new(sites.a.site_v4, CLEAR);

@@ -7,7 +7,7 @@ use ravelin_perf::lab::{Output, Process, run, run_with_input, wait_until};
 use serde_json::Value;
 
 use crate::nginx;
-use crate::stand::{LONG, Stand, curl};
+use crate::stand::{LONG, SECOND, Stand, curl};
 
 /// Who knocks: nobody known, ann (who is mapped), bob (who is not), eve (whose authority is not ours).
 const CLIENTS: [Option<&str>; 4] = [None, Some("ann"), Some("bob"), Some("eve")];
@@ -73,6 +73,8 @@ fn clients_at_every_level_of_authentication() {
         stand.paper_of(authority, name, "client", &format!("subjectAltName=email:{name}@example"));
     }
     stand.rings("cert map add ann --identity ann --san email:ann@example");
+    // The gateway looks at what stands for whom at most once a second.
+    std::thread::sleep(SECOND * 3 / 2);
     let ports: Vec<u16> = LEVELS.iter().map(|(_, port, _)| *port).chain([HASTY]).collect();
     let _web = nginx::start(&stand, &stand.sites.a.site, "web", &nginx::clear(&ports));
 
