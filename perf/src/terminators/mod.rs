@@ -110,6 +110,10 @@ impl Bench {
 
     fn measure(&self) -> Result<Vec<Measured>> {
         let mut all: Vec<_> = self.terminators.iter().map(|one| Measured::new(&one.name)).collect();
+        // First: later there is memory that earlier connections left.
+        for (terminator, measured) in self.terminators.iter().zip(&mut all) {
+            measured.idle = self.idle(terminator).with_context(|| terminator.name.clone())?;
+        }
         for _ in 0..self.size.rounds {
             for (terminator, measured) in self.terminators.iter().zip(&mut all) {
                 let count = self.size.connections.to_string();
@@ -121,9 +125,6 @@ impl Bench {
                 let (spent, took) = self.turn(terminator, "fetch", &["--octets", &octets])?;
                 measured.octets.push(terminator, &spent, took, self.size.octets as f64);
             }
-        }
-        for (terminator, measured) in self.terminators.iter().zip(&mut all) {
-            measured.idle = self.idle(terminator).with_context(|| terminator.name.clone())?;
         }
         Ok(all)
     }
