@@ -5,6 +5,8 @@ use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 
+use crate::lab::{MOMENT, check};
+
 /// The root of the workspace.
 pub fn workspace() -> PathBuf {
     // `perf` is a direct child of it.
@@ -37,6 +39,12 @@ pub fn tool(package: &str, program: &str) -> Result<PathBuf> {
         .chain(["usr/bin", "usr/sbin"].map(unpacked))
         .find(|path| path.exists())
         .with_context(|| format!("{program} is missing; `make ready` brings it"))
+}
+
+/// Runs OpenSSL in a folder, with words parted by spaces; it has to succeed.
+pub fn openssl(folder: &Path, words: &str) -> Result<()> {
+    let mut command = Command::new("openssl");
+    check(command.args(words.split_ascii_whitespace()).current_dir(folder), MOMENT).map(drop)
 }
 
 /// One of our own programs, built beside the program that asks.

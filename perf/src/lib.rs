@@ -4,6 +4,7 @@
 //! programs only by their commands and files, never by their types; only [`initiators`] are peers made of our own IKE core.
 
 pub mod demo;
+mod figures;
 pub mod foreign;
 pub mod gateway;
 pub mod gateway_and_swan;

@@ -2,14 +2,13 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use anyhow::{Context, Result};
 
 use super::GATEWAY;
+use crate::foreign::openssl;
 use crate::gateway::Gateway;
 use crate::initiators::CERTIFIED;
-use crate::lab::{MOMENT, check};
 
 /// The file names of strongSwan's key and certificate.
 pub(super) const RESPONDER: &str = "responder";
@@ -50,9 +49,4 @@ pub(super) fn equip_swan(papers: &Path, directory: &Path) -> Result<()> {
         fs::copy(papers.join(file), directory.join(place).join(file))?;
     }
     Ok(())
-}
-
-fn openssl(folder: &Path, words: &str) -> Result<()> {
-    let mut command = Command::new("openssl");
-    check(command.args(words.split_ascii_whitespace()).current_dir(folder), MOMENT).map(drop)
 }

@@ -1,6 +1,6 @@
 //! A table for people and a file for scripts.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Result;
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::real::Real;
 use super::usage::Spent;
-use crate::foreign::workspace;
+use crate::figures::{keep, median};
 use crate::initiators::Kind;
 
 /// What was measured of one responder with one kind of set-up.
@@ -40,12 +40,6 @@ pub struct Row {
 
 fn micros(time: Duration, count: f64) -> f64 {
     time.as_secs_f64() * 1e6 / count
-}
-
-fn median(values: &[f64]) -> f64 {
-    let mut sorted = values.to_vec();
-    sorted.sort_unstable_by(f64::total_cmp);
-    sorted.get(sorted.len() / 2).copied().unwrap_or(0.0)
 }
 
 impl Row {
@@ -168,9 +162,5 @@ pub fn print(row: &Row) {
 
 /// Writes all rows; where.
 pub fn write(rows: &[Row]) -> Result<PathBuf> {
-    let path = workspace().join(Path::new("target/bench/ike.json"));
-    path.parent().map_or(Ok(()), std::fs::create_dir_all)?;
-    let values: Vec<Value> = rows.iter().map(Row::json).collect();
-    std::fs::write(&path, serde_json::to_string_pretty(&values)? + "\n")?;
-    Ok(path)
+    keep("ike", &rows.iter().map(Row::json).collect::<Vec<_>>())
 }

@@ -3,13 +3,13 @@
 use std::fs;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::process::Command;
 
 use anyhow::{Context, Result};
 
 use super::{CLEAR, NAME, Terminator};
+use crate::foreign::openssl;
 use crate::gateway::Gateway;
-use crate::lab::{MOMENT, TwoSites, check};
+use crate::lab::TwoSites;
 
 /// Behind the rules of the example: connections come in from the wan.
 const RULE: &str = r#"
@@ -57,10 +57,7 @@ fn certify(gateway: &Gateway) -> Result<()> {
     rings("ca sign ca/root web.csr --profile server --out web.pem")?;
     rings("cert receive web web.pem --trust ca")?;
     let folder = gateway.file("ravelin.toml").parent().context("a folder")?.to_owned();
-    let openssl = |words: &str| {
-        let mut command = Command::new("openssl");
-        check(command.args(words.split_ascii_whitespace()).current_dir(&folder), MOMENT).map(drop)
-    };
+    let openssl = |words: &str| openssl(&folder, words);
     openssl("genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out other.key")?;
     openssl(&format!(
         "req -new -key other.key -subj /CN=web -addext subjectAltName=DNS:{NAME} -out other.csr"

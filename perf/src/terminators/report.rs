@@ -7,7 +7,7 @@ use anyhow::Result;
 use serde_json::{Value, json};
 
 use super::Terminator;
-use crate::foreign::workspace;
+use crate::figures::{keep, median};
 
 /// What was measured of one terminator.
 #[derive(Debug, Clone)]
@@ -53,12 +53,6 @@ impl Costs {
             "per_s_seen_median": median(&self.rates),
         })
     }
-}
-
-fn median(values: &[f64]) -> f64 {
-    let mut sorted = values.to_vec();
-    sorted.sort_unstable_by(f64::total_cmp);
-    sorted.get(sorted.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
 fn range(values: &[f64]) -> [f64; 2] {
@@ -128,10 +122,5 @@ pub fn write(all: &[Measured]) -> Result<PathBuf> {
             })
         })
         .collect();
-    let path = workspace().join("target/bench/tls.json");
-    if let Some(folder) = path.parent() {
-        std::fs::create_dir_all(folder)?;
-    }
-    std::fs::write(&path, serde_json::to_string_pretty(&rows)?)?;
-    Ok(path)
+    keep("tls", &rows)
 }

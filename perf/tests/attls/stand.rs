@@ -10,8 +10,8 @@ use std::time::Duration;
 use ravelin_perf::foreign;
 use ravelin_perf::gateway::Gateway;
 use ravelin_perf::lab::{
-    Capture, Captured, FileServer, Lab, MARK, MOMENT, Namespace, Output, Process, TwoSites, check,
-    marked_file, run, sha256, wait_until,
+    Capture, Captured, FileServer, Lab, MARK, Namespace, Output, Process, TwoSites, marked_file, run, sha256,
+    wait_until,
 };
 use serde_json::Value;
 
@@ -153,9 +153,7 @@ impl Stand {
 
     /// Runs OpenSSL with words parted by spaces, among the papers.
     pub(crate) fn openssl(&self, words: &str) {
-        let mut command = Command::new("openssl");
-        command.args(words.split_ascii_whitespace()).current_dir(self.papers_directory());
-        check(&mut command, MOMENT).unwrap();
+        foreign::openssl(&self.papers_directory(), words).unwrap();
     }
 
     /// One of our scripts for Python, at a site.
