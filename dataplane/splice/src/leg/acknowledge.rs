@@ -39,9 +39,9 @@ impl Leg {
         if self.sack && !segment.options.blocks().is_empty() {
             self.take_blocks(segment, &mut tally, turn);
         }
+        self.end_probe(segment.ack, &tally);
         if tally.advanced || tally.delivered > 0 {
             self.measure(segment, &tally, turn);
-            self.end_probe(segment.ack, &tally);
             let newly_lost = self.find_losses(turn);
             self.adjust(&tally, newly_lost, turn.now.stamp());
         }
@@ -140,8 +140,9 @@ impl Leg {
         let first = blocks[0];
         let inside = blocks.get(1).is_some_and(|second| second.0.until(first.0) && first.1.until(second.1));
         tally.twice = first.0.before(segment.ack) && first.0.before(first.1) || inside;
-        if tally.twice {
-            self.rack.was_needless();
+        // That a probe and what it repeats both came says nothing of reordering (RFC 8985 7.4.2).
+        if tally.twice && self.rack.probe != Probe::Old {
+            self.rack.was_needless(self.una, self.next);
         }
         let Some(highest) = blocks.iter().filter(good).map(|block| block.1).reduce(Seq::later) else {
             return;
@@ -185,14 +186,20 @@ impl Leg {
         self.cubic.measure(micros, self.una, self.next);
     }
 
-    /// RFC 8985 7.4: a tail loss that only the probe repaired is a loss all the same.
+    /// RFC 8985 7.4.2: a tail loss that only the probe repaired is a loss all the same. Whether it was one is known when the
+    /// peer says that the probe came twice, or has acknowledged more and has not said so.
     fn end_probe(&mut self, ack: Seq, tally: &Tally) {
         if self.rack.probe == Probe::None || ack.before(self.rack.probe_end) {
             return;
         }
-        if self.rack.probe == Probe::Old && !tally.twice && self.recovery.phase == Phase::Open {
-            self.cubic.reduce(self.mss.into());
-            self.cubic.window = self.cubic.threshold;
+        if self.rack.probe == Probe::Old && !tally.twice {
+            if !self.rack.probe_end.before(ack) {
+                return;
+            }
+            if self.recovery.phase == Phase::Open {
+                self.cubic.reduce(self.mss.into());
+                self.cubic.window = self.cubic.threshold;
+            }
         }
         self.rack.probe = Probe::None;
     }
@@ -205,10 +212,13 @@ impl Leg {
                 self.cubic.window = self.cubic.threshold;
             }
             self.recovery.phase = Phase::Open;
+            self.rack.has_recovered();
         }
         if self.recovery.phase == Phase::Open && self.lost > 0 {
             self.cubic.reduce(mss);
-            self.recovery.begin(self.next, self.flight());
+            // What had arrived before does not count (RFC 9937 6.2).
+            let already = self.sacked + u32::from(self.duplicates) * mss;
+            self.recovery.begin(self.next, (self.flight() + tally.delivered).saturating_sub(already));
         }
         match self.recovery.phase {
             Phase::Recovery => {

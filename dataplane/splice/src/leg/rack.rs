@@ -6,6 +6,9 @@ use crate::wire::seq::Seq;
 /// SACKed segments that show a loss when no reordering was ever seen (RFC 8985 6.2, step 4).
 const ENOUGH_SACKED: u32 = 3;
 
+/// Recoveries for which a longer patience holds (RFC 8985 6.2, step 4).
+const PERSISTENCE: u8 = 16;
+
 /// A tail loss probe that waits for its answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) enum Probe {
@@ -31,8 +34,11 @@ pub(crate) struct Rack {
     highest: Seq,
     /// Whether a segment ever arrived after one that was sent later.
     reordering: bool,
-    /// Quarters of the least RTT that reordering is allowed to take.
+    /// Quarters of the least RTT that reordering is allowed to take, and recoveries until it is one again.
     quarters: u8,
+    recoveries: u8,
+    /// The round in which `quarters` grew last ends here.
+    round_end: Seq,
     /// The probe.
     pub(crate) probe: Probe,
     /// What acknowledges the probe.
@@ -49,7 +55,7 @@ pub(crate) struct Delivered {
 
 impl Rack {
     pub(crate) fn new(first: Seq) -> Self {
-        Self { highest: first, end: first, quarters: 1, ..Self::default() }
+        Self { highest: first, end: first, quarters: 1, round_end: first, ..Self::default() }
     }
 
     /// A segment was delivered. `least` is the least RTT; an acknowledgment of a retransmission that comes sooner is
@@ -73,10 +79,22 @@ impl Rack {
         self.sent_at.before(sent_at) || (self.sent_at == sent_at && self.end.before(end))
     }
 
-    /// The peer says by D-SACK that we sent something without need: be more patient.
-    pub(crate) fn was_needless(&mut self) {
-        self.quarters = self.quarters.saturating_add(1).min(16);
+    /// The peer says by D-SACK that we sent something without need: be more patient, once a round (RFC 8985 6.2, step 4).
+    /// `una` and `next` bound the flight.
+    pub(crate) fn was_needless(&mut self, una: Seq, next: Seq) {
         self.reordering = true;
+        if self.round_end.until(una) {
+            self.quarters = self.quarters.saturating_add(1);
+            (self.recoveries, self.round_end) = (PERSISTENCE, next);
+        }
+    }
+
+    /// Losses have been repaired: what was learnt of patience holds for so many recoveries.
+    pub(crate) fn has_recovered(&mut self) {
+        self.recoveries = self.recoveries.saturating_sub(1);
+        if self.recoveries == 0 {
+            self.quarters = 1;
+        }
     }
 
     /// Microseconds that a segment may lag behind (RFC 8985 6.2, step 4).
@@ -123,8 +141,15 @@ mod tests {
         rack.deliver(segment(10, 2_000, false), Stamp(100), 50);
         rack.deliver(segment(5, 1_000, false), Stamp(120), 50);
         assert_eq!(rack.patience(3, false, 8_000, 9_000), 2_000);
-        rack.was_needless();
-        assert_eq!(rack.patience(3, false, 8_000, 9_000), 4_000);
+        rack.was_needless(Seq(1_000), Seq(5_000));
+        rack.was_needless(Seq(2_000), Seq(6_000));
+        assert_eq!(rack.patience(3, false, 8_000, 9_000), 4_000, "once a round");
+        rack.was_needless(Seq(5_000), Seq(9_000));
+        assert_eq!(rack.patience(3, false, 8_000, 9_000), 6_000);
+        (0..15).for_each(|_| rack.has_recovered());
+        assert_eq!(rack.patience(3, false, 8_000, 9_000), 6_000);
+        rack.has_recovered();
+        assert_eq!(rack.patience(3, false, 8_000, 9_000), 2_000, "sixteen recoveries later");
     }
 
     #[test]

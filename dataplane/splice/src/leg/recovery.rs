@@ -1,4 +1,4 @@
-//! How much may be sent while losses are being repaired: proportional rate reduction (RFC 6937).
+//! How much may be sent while losses are being repaired: proportional rate reduction (RFC 9937).
 
 use crate::wire::seq::Seq;
 
@@ -25,12 +25,12 @@ pub(crate) struct Recovery {
     delivered: u32,
     /// Octets sent since it began.
     sent: u32,
-    /// Octets in flight when it began.
+    /// Octets in flight when it began, less those that were known to have arrived.
     flight: u32,
 }
 
 impl Recovery {
-    /// Losses were found with `flight` octets out, up to `next`.
+    /// Losses were found with `flight` octets out of which nothing had been heard, up to `next`.
     pub(crate) fn begin(&mut self, next: Seq, flight: u32) {
         *self = Self { phase: Phase::Recovery, end: next, delivered: 0, sent: 0, flight: flight.max(1) };
     }
@@ -75,7 +75,7 @@ impl Recovery {
 mod tests {
     use super::*;
 
-    /// RFC 6937 4: with one loss in twenty the window comes down evenly while ACKs arrive.
+    /// RFC 9937 6.2: with one loss in twenty the window comes down evenly while ACKs arrive.
     #[test]
     fn comes_down_in_proportion() {
         let (mss, mut recovery) = (1_000, Recovery::default());

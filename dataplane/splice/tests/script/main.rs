@@ -4,6 +4,7 @@ mod flood;
 mod language;
 mod lifecycle;
 mod on_word;
+mod probes;
 mod recovery;
 mod rfc5961;
 mod rfc7323;

@@ -3,7 +3,7 @@
 use super::{Requirement, check, limits};
 
 /// Ten segments of 100 octets from the client have gone out to a server with SACK, 20 ms away, 5 ms ago.
-const TEN: &str = "
+pub(super) const TEN: &str = "
         client > S 0:0 win 65535 mss 100 sackok
         server < S 0:0 sackok
         wait 20
