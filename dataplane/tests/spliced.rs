@@ -8,7 +8,9 @@ use ravelin_contract::snapshot::Snapshot;
 use ravelin_contract::tls::{Answer, ConnectionId, Ending, Notice, Order, TlsAction};
 use ravelin_contract::tls_session::Role;
 use ravelin_contract::verdict::Verdict;
-use support::connection::{ACK, RST, SYN, advance, back, flags, keys, notices, order, out, sealed_anew};
+use support::connection::{
+    ACK, FIN, RST, SYN, Talk, advance, back, flags, keys, notices, order, out, sealed_anew,
+};
 use support::network::{INTERNET, framed, host};
 use support::plan::{Plan, both, served, spoken_for, tls_rule};
 use support::samples::{Ip, internet_checksum};
@@ -245,6 +247,98 @@ fn a_client_that_is_answered_at_once_hears_of_a_failure_by_a_reset() {
     let (mut rig, connection) = half_open(false);
     order(&mut rig, Order::End { connection });
     assert_eq!(flags(&rig.sent(LAN)), [RST | ACK]);
+}
+
+/// What the peer got last: an alert, the end of the stream, and no reset.
+fn assert_told(packets: &[Vec<u8>], alert: usize) {
+    let all = flags(packets);
+    assert!(all.iter().all(|flags| flags & RST == 0), "a reset beside the alert: {all:?}");
+    assert!(all.last().is_some_and(|flags| flags & FIN == FIN), "no end: {all:?}");
+    let octets: usize = packets.iter().map(|packet| packet.len() - 40).sum();
+    assert_eq!(octets, alert, "{packets:?}");
+}
+
+/// RFC 8446 6.2: what a peer may write meanwhile is acknowledged, not answered with a reset that overtakes the alert.
+#[test]
+fn a_peer_has_time_to_hear_an_alert() {
+    let mut talk = Talk::new();
+    let mut forged = talk.server_says(b"forged");
+    let last = forged.len() - 1;
+    forged[last] ^= 1;
+    talk.rig.receive(WAN, &sealed_anew(forged));
+    assert_told(&talk.rig.sent(WAN), 24);
+    assert_eq!(flags(&talk.rig.sent(LAN)), [RST | ACK]);
+    let told = notices(&talk.rig);
+    assert!(matches!(&told[..], [Notice::Ended { ending: Ending::Failed(_), .. }]), "{told:?}");
+    for _ in 0..2 {
+        let more = talk.server_says(b"more");
+        talk.rig.receive(WAN, &more);
+    }
+    assert_eq!(flags(&talk.rig.sent(WAN)), [ACK]);
+    talk.rig.hand.advance(6_000);
+    talk.rig.breathe();
+    assert!(flags(&talk.rig.sent(WAN)).contains(&(RST | ACK)), "it had its time");
+    let more = talk.server_says(b"more");
+    talk.rig.receive(WAN, &more);
+    assert_eq!(flags(&talk.rig.sent(WAN)), [RST]);
+    assert_eq!((flags(&talk.rig.sent(LAN)), notices(&talk.rig)), (vec![], vec![]));
+    talk.rig.assert_no_frame_lost();
+}
+
+#[test]
+fn a_peer_has_time_to_hear_the_alert_of_a_handshake() {
+    for patient in [false, true] {
+        let (mut rig, connection) = half_open(patient);
+        order(&mut rig, Order::Octets { connection, octets: vec![21, 3, 3, 0, 2, 2, 48] });
+        order(&mut rig, Order::End { connection });
+        assert_told(&rig.sent(WAN), 7);
+        assert_eq!(flags(&rig.sent(LAN)), [RST | ACK]);
+        rig.assert_no_frame_lost();
+    }
+}
+
+/// Both ends are asked every two hours whether they are there; after twelve, octets go both ways at once. When an end answers no
+/// more, the other is told.
+#[test]
+fn a_connection_outlives_hours_of_nothing_until_an_end_is_gone() {
+    const TWO_HOURS: u64 = 7_200_100;
+    let mut talk = Talk::new();
+    for hour in [2, 4, 6, 8, 10, 12] {
+        talk.rig.hand.advance(TWO_HOURS);
+        talk.rig.breathe();
+        let asked = [LAN, WAN].map(|port| flags(&talk.rig.sent(port)));
+        assert_eq!(asked, [[ACK], [ACK]], "hour {hour}");
+        let answers = [(LAN, talk.client_says(b"")), (WAN, talk.server_nods())];
+        answers.iter().for_each(|(port, answer)| talk.rig.receive(*port, answer));
+        assert_eq!(notices(&talk.rig), []);
+    }
+    for _ in 0..20 {
+        let (up, down) = (talk.client_says(&[7; 1_000]), talk.server_says(&[8; 1_300]));
+        talk.rig.receive(LAN, &up);
+        talk.rig.receive(WAN, &down);
+        talk.rig.breathe();
+        assert_eq!((talk.hear(0), talk.hear(1)), (1_300, 1_022));
+    }
+    // The last octets are acknowledged, and then the server is gone.
+    let answers = [(LAN, talk.client_says(b"")), (WAN, talk.server_nods())];
+    answers.iter().for_each(|(port, answer)| talk.rig.receive(*port, answer));
+    talk.rig.hand.advance(TWO_HOURS);
+    talk.rig.breathe();
+    let answer = talk.client_says(b"");
+    talk.rig.receive(LAN, &answer);
+    for _ in 0..8 {
+        talk.rig.hand.advance(75_100);
+        talk.rig.breathe();
+        assert_eq!(notices(&talk.rig), [], "one that is slow is not gone");
+    }
+    assert_eq!(flags(&talk.rig.sent(WAN)), [ACK; 9]);
+    talk.rig.sent(LAN);
+    talk.rig.hand.advance(75_100);
+    talk.rig.breathe();
+    assert_eq!([LAN, WAN].map(|port| flags(&talk.rig.sent(port))), [[RST | ACK], [RST | ACK]]);
+    let told = notices(&talk.rig);
+    assert!(matches!(&told[..], [Notice::Ended { octets: [20_000, 26_000], .. }]), "{told:?}");
+    talk.rig.assert_no_frame_lost();
 }
 
 /// Row G20: SYNs from nowhere take no room from who is there.

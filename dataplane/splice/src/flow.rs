@@ -23,20 +23,28 @@ pub(crate) struct Flow {
     pub(crate) linger_until: Option<Tick>,
     /// The opening that goes on at the client's end, or none: its leg says and hears nothing until that is over.
     pub(crate) opening: u32,
+    /// Who is left to hear the last word; the other end was reset.
+    pub(crate) last: Option<Side>,
 }
 
 impl Flow {
     pub(crate) fn new(key: Key, client_low: bool, legs: [Leg; 2]) -> Self {
-        let (finished, dirty, linger_until, opening) = ([false; 2], false, None, NONE);
-        Self { legs, key, client_low, finished, dirty, linger_until, opening }
+        let (finished, dirty, linger_until, opening, last) = ([false; 2], false, None, NONE, None);
+        Self { legs, key, client_low, finished, dirty, linger_until, opening, last }
     }
 
     /// The sides whose legs stand.
     pub(crate) fn standing(&self) -> &'static [Side] {
-        match self.opening {
-            NONE => &[Side::Client, Side::Server],
-            _ => &[Side::Server],
+        match (self.last, self.opening) {
+            (None, NONE) => &[Side::Client, Side::Server],
+            (Some(Side::Client), _) => &[Side::Client],
+            (Some(Side::Server), _) | (None, _) => &[Side::Server],
         }
+    }
+
+    /// Whether this end has no leg any more.
+    pub(crate) fn has_lost(&self, side: Side) -> bool {
+        self.last == Some(side.other())
     }
 
     /// Which side sent a segment whose source is the lower endpoint, or not.
@@ -62,8 +70,13 @@ impl Flow {
         turn: &mut Turn<'_, M>,
     ) -> Result<(), Refused> {
         self.legs.iter_mut().for_each(|leg| leg.forget_narrowness(turn.now));
-        for from in [Side::Client, Side::Server] {
-            self.carry(Way { flow: index, from }, relay, turn)?;
+        match self.last {
+            Some(side) => self.legs[side as usize].throw_away(turn),
+            None => {
+                for from in [Side::Client, Side::Server] {
+                    self.carry(Way { flow: index, from }, relay, turn)?;
+                }
+            }
         }
         for &side in self.standing() {
             let backlog = self.legs[side.other() as usize].backlog();
@@ -114,6 +127,30 @@ impl Flow {
             self.finished[way.from as usize] = finish(to, way, relay, turn)?;
         }
         Ok(())
+    }
+
+    /// From now on there is only the leg towards `side`: it gets what the relay owes it, and FIN behind that.
+    pub(crate) fn part_with<M: Memory, R: Relay>(
+        &mut self,
+        (index, side): (u32, Side),
+        relay: &mut R,
+        turn: &mut Turn<'_, M>,
+    ) {
+        let way = Way { flow: index, from: side.other() };
+        let [client, server] = &mut self.legs;
+        let (to, other) = match side {
+            Side::Client => (client, server),
+            Side::Server => (server, client),
+        };
+        while relay.owes(way) {
+            match fill(to, turn, relay, |relay, output| relay.pass(way, &[], output)) {
+                Ok(Some(Passed { given: 1.., .. })) => {}
+                _ => break,
+            }
+        }
+        to.end_stream(turn);
+        other.release(turn.ledger, turn.memory);
+        (self.last, self.opening) = (Some(side), NONE);
     }
 
     pub(crate) fn release<F: Frame, M: Memory<Frame = F>>(&mut self, turn: &mut Turn<'_, M>) {

@@ -30,6 +30,8 @@ pub(super) struct Connection {
     told: bool,
     /// Why it is to be reset, once that is so.
     pub(super) doom: Option<Ending>,
+    /// Whether the peer was sent what says why: an alert, or all that control had to say in a handshake.
+    has_spoken: bool,
     /// Lets other workers know of it.
     _stay: Stay,
 }
@@ -68,8 +70,8 @@ impl Connection {
         let keys_until = now.plus_ms(secure.patience_ms.into());
         let phase = Phase::Handshake { under_way: 0, ended: false };
         let (octets, finished) = ([0; 2], [false; 2]);
-        let (outbox, told, doom) = (Vec::new(), false, None);
-        Self { id, secure, keys_until, outbox, phase, octets, finished, told, doom, _stay: stay }
+        let (outbox, told, doom, has_spoken) = (Vec::new(), false, None, false);
+        Self { id, secure, keys_until, outbox, phase, octets, finished, told, doom, has_spoken, _stay: stay }
     }
 
     /// Which end speaks TLS: the one in whose name we do not.
@@ -186,11 +188,12 @@ impl Connection {
         passed
     }
 
-    /// The peer is told, then both ends are reset.
+    /// The peer is told, the application is reset.
     fn fail(&mut self, failure: Failure) {
         let Phase::Running(running) = &mut self.phase else { return };
         if let Some(alert) = failure.alert() {
             send_alert(&mut running.session, alert, &mut self.outbox);
+            self.has_spoken = true;
         }
         self.doom = Some(match failure {
             Failure::PeerAlert(alert) => Ending::Alert(alert.code()),
@@ -272,6 +275,7 @@ impl Connection {
     pub(super) fn send(&mut self, octets: &[u8]) {
         if !self.has_keys() {
             self.outbox.extend_from_slice(octets);
+            self.has_spoken = true;
         }
     }
 
@@ -289,6 +293,7 @@ impl Connection {
             let running =
                 Running { session, inward: Inward::default(), preface, missing, returned, closed: false };
             self.phase = Phase::Running(Box::new(running));
+            self.has_spoken = false;
         }
     }
 
@@ -313,6 +318,12 @@ impl Connection {
                 self.doom = Some(Ending::Failed(error.to_string()));
             }
         }
+    }
+
+    /// Who is to hear why this connection is over, if anybody is: one that was sent an alert needs time to read it.
+    pub(super) fn hearer(&self) -> Option<Side> {
+        let is_late = self.doom == Some(Ending::TimedOut);
+        (self.has_spoken && !is_late).then(|| self.peer())
     }
 
     /// Control says that it is over.

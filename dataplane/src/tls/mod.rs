@@ -199,8 +199,13 @@ impl Tls {
         }
         self.splice.flush(at(now), &mut Slots(pool));
         for flow in std::mem::take(&mut self.splice.relay().doomed) {
-            self.splice.end_flow(at(now), flow, &mut Slots(pool));
+            match self.splice.relay().connection(flow).and_then(|connection| connection.hearer()) {
+                Some(peer) => self.splice.part_with(at(now), flow, peer, &mut Slots(pool)),
+                None => self.splice.end_flow(at(now), flow, &mut Slots(pool)),
+            }
         }
+        // Last words go out with this breath.
+        self.splice.flush(at(now), &mut Slots(pool));
     }
 
     /// Whether [`Tls::carry`] has something to do at once.

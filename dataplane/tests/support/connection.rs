@@ -13,6 +13,7 @@ use super::plan::{Plan, both, spoken_for, tls_rule};
 use super::samples::{Ip, internet_checksum, tcp};
 use super::{LAN, Rig, Setup, WAN};
 
+pub const FIN: u8 = 1;
 pub const SYN: u8 = 2;
 pub const RST: u8 = 4;
 pub const ACK: u8 = 16;
@@ -137,6 +138,11 @@ impl Talk {
         let packet = self.packet(back(4000, 443, ACK), 1, &record[..len]);
         self.next[1] += len as u32;
         packet
+    }
+
+    /// The server acknowledges all it got.
+    pub fn server_nods(&self) -> Vec<u8> {
+        self.packet(back(4000, 443, ACK), 1, &[])
     }
 
     fn packet(&self, mut packet: Vec<u8>, from: usize, data: &[u8]) -> Vec<u8> {

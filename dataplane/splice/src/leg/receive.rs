@@ -259,6 +259,12 @@ impl Leg {
         (self.held.head != NONE).then_some(self.held.head)
     }
 
+    /// Nobody wants what was received.
+    pub(crate) fn throw_away<M: Memory>(&mut self, turn: &mut Turn<'_, M>) {
+        turn.ledger.release_all(&mut self.held, turn.memory);
+        self.held_octets = 0;
+    }
+
     /// The relay has taken `count` octets of the first entry.
     pub(crate) fn taken<M: Memory>(&mut self, count: u16, turn: &mut Turn<'_, M>) {
         let entry = turn.ledger.at_mut(self.held.head);

@@ -64,6 +64,13 @@ impl Leg {
         self.ending = Ending::Queued;
     }
 
+    /// FIN goes out after what is queued, unless it has.
+    pub(crate) fn end_stream<M: Memory>(&mut self, turn: &mut Turn<'_, M>) {
+        if self.ending == Ending::Open {
+            self.finish(turn);
+        }
+    }
+
     fn send_lost<M: Memory>(&mut self, ends: Ends, turn: &mut Turn<'_, M>) {
         let mut index = self.queue.head;
         while index != NONE && index != self.unsent && self.lost > self.flying {

@@ -7,7 +7,7 @@ use crate::frame::{Frame, Memory, NONE};
 use crate::leg::{Leg, Outcome};
 use crate::opening::{Opening, Repeat, Step};
 use crate::relay::{Relay, Side};
-use crate::time::Now;
+use crate::time::{Now, ticks};
 use crate::turn::{Endpoint, Ends};
 use crate::wire::build::Header;
 use crate::wire::segment::{Flags, Segment};
@@ -208,16 +208,26 @@ impl<F: Frame, R: Relay> Splice<F, R> {
         by: Option<Side>,
         memory: &mut M,
     ) {
-        self.shared.counters.count(why);
         if let Some(flow) = &mut self.flows[index as usize] {
             let mut turn = self.shared.turn(now, memory);
+            if flow.last.is_none() {
+                turn.counters.count(why);
+            }
             for side in [Side::Client, Side::Server] {
-                let ends = flow.ends(side);
-                let leg = &mut flow.legs[side as usize];
-                if by != Some(side) && !leg.is_finished() {
-                    leg.send_reset(ends, &mut turn);
+                if by != Some(side) {
+                    reset(flow, side, &mut turn);
                 }
             }
+        }
+        self.remove(now, index, memory);
+    }
+
+    /// The time of a connection is over: of TIME-WAIT, or to hear a last word.
+    pub(super) fn give_up<M: Memory<Frame = F>>(&mut self, now: Now, index: u32, memory: &mut M) {
+        if let Some(flow) = &mut self.flows[index as usize]
+            && let Some(side) = flow.last
+        {
+            reset(flow, side, &mut self.shared.turn(now, memory));
         }
         self.remove(now, index, memory);
     }
@@ -235,6 +245,26 @@ impl<F: Frame, R: Relay> Splice<F, R> {
         if self.flows.get(flow as usize).is_some_and(Option::is_some) {
             self.end(now, flow, Event::ResetByOwner, None, memory);
         }
+    }
+
+    /// The same, where the relay has a last word for `side`: what it still owes that end goes out, FIN behind it, and the end has
+    /// some seconds to hear that before its segments are answered with resets; what it sends meanwhile is thrown away. The
+    /// other end is reset at once, and the relay hears that the connection is gone.
+    pub fn part_with<M: Memory<Frame = F>>(&mut self, now: Now, index: u32, side: Side, memory: &mut M) {
+        let Some(Some(flow)) = self.flows.get_mut(index as usize) else { return };
+        if flow.last.is_some() || !flow.standing().contains(&side) || flow.legs[side as usize].is_finished() {
+            return self.end_flow(now, index, memory);
+        }
+        let (waiting, mut turn) = (flow.opening, self.shared.turn(now, memory));
+        turn.counters.count(Event::ResetByOwner);
+        reset(flow, side.other(), &mut turn);
+        flow.part_with((index, side), &mut self.relay, &mut turn);
+        flow.linger_until = Some(now.tick().plus(ticks(FAREWELL_MS)));
+        if waiting != NONE {
+            self.forget_opening(waiting);
+        }
+        self.relay.close(index);
+        self.mark(index);
     }
 
     /// The relay can go on with a connection where it could not before. What follows goes out with the next
@@ -273,7 +303,9 @@ impl<F: Frame, R: Relay> Splice<F, R> {
         }
         self.table.remove(flow.key.hash(self.shared.limits.secret), index);
         self.wheel.disarm(index);
-        self.relay.close(index);
+        if flow.last.is_none() {
+            self.relay.close(index);
+        }
         self.free_flows.push(index);
     }
 
@@ -312,5 +344,16 @@ impl<F: Frame, R: Relay> Splice<F, R> {
         self.table.remove(opening.key.hash(self.shared.limits.secret), index + OPENING);
         self.opening_wheel.disarm(index);
         self.free_openings.push(index);
+    }
+}
+
+/// Milliseconds that an end has to hear the last word.
+const FAREWELL_MS: u32 = 5_000;
+
+/// Resets an end that has not been, and has not ended.
+fn reset<M: Memory>(flow: &mut Flow, side: Side, turn: &mut crate::turn::Turn<'_, M>) {
+    let ends = flow.ends(side);
+    if !flow.has_lost(side) && !flow.legs[side as usize].is_finished() {
+        flow.legs[side as usize].send_reset(ends, turn);
     }
 }

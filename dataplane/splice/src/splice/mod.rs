@@ -194,11 +194,15 @@ impl<F: Frame, R: Relay> Splice<F, R> {
         if flow.linger_until.is_some() {
             let opens = segment.flags.has(Flags::SYN) && !segment.flags.has(Flags::ACK);
             let stamp = segment.options.timestamps.map(|(value, _)| value);
-            if opens && leg.yields_to(segment.seq, stamp) {
+            let is_lost = flow.last == Some(side.other());
+            if opens && (is_lost || leg.yields_to(segment.seq, stamp)) {
                 self.remove(now, index, memory);
                 return self.receive(now, arrival, memory);
             }
-            if segment.flags.has(Flags::FIN) {
+            if is_lost {
+                return self.turn_away(now, arrival, memory);
+            }
+            if segment.flags.has(Flags::FIN) && flow.last.is_none() {
                 flow.linger_until = Some(now.tick().plus(self.shared.limits.time_wait_ticks()));
             }
         }
@@ -226,7 +230,7 @@ impl<F: Frame, R: Relay> Splice<F, R> {
     fn expire_flow<M: Memory<Frame = F>>(&mut self, now: Now, index: u32, memory: &mut M) {
         let Some(flow) = &mut self.flows[index as usize] else { return };
         if flow.linger_until.is_some_and(|until| !now.tick().before(until)) {
-            return self.remove(now, index, memory);
+            return self.give_up(now, index, memory);
         }
         let mut turn = self.shared.turn(now, memory);
         for &side in flow.standing() {

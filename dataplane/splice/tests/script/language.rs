@@ -10,6 +10,7 @@
 //! mtu server 1300 1                     ICMP tells the path MTU towards the server, about the segment with that number
 //! hold / free                           frames stay in the ring / come back
 //! answer                                the client of the first connection may be answered; its SYN was `onword`
+//! part client                           the first connection is over, and its client has a last word to hear
 //! ```
 //!
 //! In numbers, `cookie` stands for the first number of the latest SYN that the client got, where that was not the server's:
@@ -22,7 +23,7 @@ use std::collections::VecDeque;
 use ravelin_splice::wire::build::{Header, Opening};
 use ravelin_splice::wire::segment::{Flags, Segment, intact};
 use ravelin_splice::wire::seq::Seq;
-use ravelin_splice::{Answer, Arrival, Clear, Endpoint, Frame, Limits, Memory, Now, Splice};
+use ravelin_splice::{Answer, Arrival, Clear, Endpoint, Frame, Limits, Memory, Now, Side, Splice};
 
 use super::support::{Slot, Slots};
 
@@ -110,6 +111,11 @@ impl Player {
             ["free"] => self.free(),
             ["answer"] => {
                 self.splice.answer(Now(self.now), 0, &mut self.memory);
+                self.turn()
+            }
+            ["part", side] => {
+                let side = [Side::Client, Side::Server][index(side)?];
+                self.splice.part_with(Now(self.now), 0, side, &mut self.memory);
                 self.turn()
             }
             [side, ">", ref words @ ..] => self.send(index(side)?, &read(words)?),

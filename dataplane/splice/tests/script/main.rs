@@ -1,5 +1,6 @@
 //! Scripts of packets: one for each requirement, by the number that its RFC gives it.
 
+mod farewell;
 mod flood;
 mod language;
 mod lifecycle;
