@@ -35,6 +35,7 @@ fn link(dice: &mut Dice) -> Link {
         jitter: dice.one_of(&[0, 0, delay / 10, delay * 2]),
         lost: dice.one_of(&[0, 0, 10, 100, 500]),
         twice: dice.one_of(&[0, 0, 100, 1_000]),
+        rate: 0,
     }
 }
 

@@ -3,6 +3,7 @@
 
 mod chaos;
 mod faults;
+mod goodput;
 mod host;
 mod stories;
 #[path = "../support/mod.rs"]

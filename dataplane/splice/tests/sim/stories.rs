@@ -21,7 +21,7 @@ pub(crate) fn quiet() -> Habits {
 }
 
 pub(crate) fn good() -> Link {
-    Link { delay: 5_000, jitter: 0, lost: 0, twice: 0 }
+    Link { delay: 5_000, ..Link::default() }
 }
 
 pub(crate) fn world(client: Habits, server: Habits) -> World {

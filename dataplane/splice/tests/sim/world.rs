@@ -11,7 +11,7 @@ use super::host::{Habits, Host, State};
 use super::support::{Dice, Slot, Slots};
 
 /// What a link does to packets.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Link {
     /// Microseconds one way, and at most how many more.
     pub(crate) delay: u64,
@@ -19,7 +19,12 @@ pub(crate) struct Link {
     /// Of ten thousand packets.
     pub(crate) lost: u64,
     pub(crate) twice: u64,
+    /// Bits per second; 0 for a link without bound. It queues 40 milliseconds of packets.
+    pub(crate) rate: u64,
 }
+
+/// Microseconds of packets that a link with a rate queues before it drops.
+const QUEUE: u64 = 40_000;
 
 /// Headers of IP that packets on the links would have.
 const IP: usize = 20;
@@ -50,6 +55,10 @@ pub(crate) struct World {
     mtu: u16,
     /// Microseconds after which a client is answered that waits for the word, if it does.
     pub(crate) word: Option<u64>,
+    /// Whether the port keeps frames for a while.
+    pub(crate) slow_ring: bool,
+    /// When each link is free again, towards the splice and from it.
+    free_at: [[u64; 2]; 2],
     /// Whether links say nothing of packets that are too large for them.
     pub(crate) mute: bool,
 }
@@ -79,6 +88,8 @@ impl World {
             counter: 0,
             mtu: 1_500,
             word: None,
+            slow_ring: true,
+            free_at: [[0; 2]; 2],
             mute: false,
         };
         world.at(1_000, Event::Connects);
@@ -155,7 +166,8 @@ impl World {
         while let Some(transmit) = self.splice.transmit() {
             let range = transmit.at.into()..usize::from(transmit.at + transmit.len);
             let octets = transmit.frame.octets()[range].to_vec();
-            let back = self.now + self.dice.one_of(&[0, 0, 10, 1_000, 30_000]);
+            let pause = self.dice.one_of(&[0, 0, 10, 1_000, 30_000]);
+            let back = self.now + if self.slow_ring { pause } else { 0 };
             self.at(back, Event::Completed(transmit.frame));
             self.carry(transmit.ends.local, transmit.ends.remote, false, octets);
         }
@@ -190,9 +202,26 @@ impl World {
             if self.dice.in_ten_thousand(link.lost) {
                 continue;
             }
-            let at = self.now + link.delay + self.dice.below(link.jitter + 1);
+            let Some(sent) = self.through(&link, from == SERVER, at_splice, octets.len() + IP) else {
+                continue;
+            };
+            let at = sent + link.delay + self.dice.below(link.jitter + 1);
             self.at(at, Event::Arrives { from, to, at_splice, octets: octets.clone() });
         }
+    }
+
+    /// When a packet has gone onto a link; `None` when the link drops it.
+    fn through(&mut self, link: &Link, from_server: bool, at_splice: bool, len: usize) -> Option<u64> {
+        if link.rate == 0 {
+            return Some(self.now);
+        }
+        let free = &mut self.free_at[usize::from(from_server == at_splice)][usize::from(at_splice)];
+        let begins = self.now.max(*free);
+        if begins - self.now > QUEUE {
+            return None;
+        }
+        *free = begins + len as u64 * 8_000_000 / link.rate;
+        Some(*free)
     }
 
     /// Nothing may be left: no connection, no frame.
