@@ -12,7 +12,7 @@ pub(crate) struct Namespace {
     keeper: Child,
 }
 
-const SECONDS: &str = "400";
+const SECONDS: &str = "1800";
 
 impl Namespace {
     fn new() -> Self {

@@ -7,7 +7,6 @@ use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use ravelin_splice::wire::checksum::Sum;
 use ravelin_splice::{Answer, Arrival, Clear, Event, Frame, Limits, Memory, Now, Splice};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
@@ -16,7 +15,7 @@ use rustix::net::{
     socket_with, sockopt,
 };
 
-use super::support::{Dice, Slot, Slots};
+use super::support::{Dice, Slot, Slots, ip};
 
 pub(crate) const CLIENT: Ipv4Addr = Ipv4Addr::new(10, 1, 0, 2);
 pub(crate) const SERVER: Ipv4Addr = Ipv4Addr::new(10, 2, 0, 2);
@@ -45,7 +44,9 @@ pub(crate) struct Path {
     splice: Option<Splice<Slot, Clear>>,
     memory: Slots,
     link: Link,
-    dice: Dice,
+    /// What is lost, and what is late, apart: the same packets by number are lost whoever sends them.
+    losses: Dice,
+    delays: Dice,
     start: Instant,
     capture: OwnedFd,
     raw: OwnedFd,
@@ -77,7 +78,8 @@ impl Path {
             splice,
             memory: Slots::new(SLOTS, 2_048),
             link,
-            dice: Dice(seed),
+            losses: Dice(seed),
+            delays: Dice(seed),
             start: Instant::now(),
             capture,
             raw,
@@ -155,12 +157,12 @@ impl Path {
     fn enqueue(&mut self, to_server: bool, packet: Vec<u8>) {
         let now = self.now();
         let free = self.free_at[usize::from(to_server)].max(now);
-        if to_server && self.dice.below(1_000_000) < self.link.lost || free - now > QUEUE {
+        if to_server && self.losses.below(1_000_000) < self.link.lost || free - now > QUEUE {
             return;
         }
         let sent = free + packet.len() as u64 * 8_000_000 / self.link.rate;
         self.free_at[usize::from(to_server)] = sent;
-        let late = if self.dice.in_ten_thousand(self.link.late) { 3_000 } else { 0 };
+        let late = if self.delays.in_ten_thousand(self.link.late) { 3_000 } else { 0 };
         self.counter += 1;
         self.order.push(Reverse((sent + self.link.delay + late, self.counter)));
         self.packets.insert(self.counter, (to_server, packet));
@@ -220,18 +222,4 @@ impl Path {
         // A full queue is a loss like any other.
         let _ = sendto(&self.raw, packet, SendFlags::empty(), &SocketAddrV4::new(to, 0));
     }
-}
-
-/// An IPv4 packet around a segment.
-fn ip(source: IpAddr, destination: IpAddr, segment: &[u8]) -> Vec<u8> {
-    let (IpAddr::V4(source), IpAddr::V4(destination)) = (source, destination) else { panic!("IPv4 here") };
-    let mut packet = vec![0x45, 0];
-    packet.extend((20 + segment.len() as u16).to_be_bytes());
-    packet.extend([0, 0, 0x40, 0, 64, 6, 0, 0]);
-    packet.extend(source.octets());
-    packet.extend(destination.octets());
-    let sum = Sum::default().octets(&packet).finish();
-    packet[10..12].copy_from_slice(&sum.to_be_bytes());
-    packet.extend(segment);
-    packet
 }

@@ -1,5 +1,8 @@
-//! What all tests of the splice share: packet memory in boxes, and dice.
+//! What all tests of the splice share: packet memory in boxes, packets, and dice.
 
+use std::net::IpAddr;
+
+use ravelin_splice::wire::checksum::Sum;
 use ravelin_splice::{Frame, Memory};
 
 /// A slot in ordinary memory.
@@ -88,4 +91,18 @@ impl Dice {
     pub(crate) fn one_of<T: Copy>(&mut self, choices: &[T]) -> T {
         choices[self.below(choices.len() as u64) as usize]
     }
+}
+
+/// An IPv4 packet around a segment.
+pub(crate) fn ip(source: IpAddr, destination: IpAddr, segment: &[u8]) -> Vec<u8> {
+    let (IpAddr::V4(source), IpAddr::V4(destination)) = (source, destination) else { panic!("IPv4 here") };
+    let mut packet = vec![0x45, 0];
+    packet.extend((20 + segment.len() as u16).to_be_bytes());
+    packet.extend([0, 0, 0x40, 0, 64, 6, 0, 0]);
+    packet.extend(source.octets());
+    packet.extend(destination.octets());
+    let sum = Sum::default().octets(&packet).finish();
+    packet[10..12].copy_from_slice(&sum.to_be_bytes());
+    packet.extend(segment);
+    packet
 }
