@@ -5,6 +5,7 @@ mod chaos;
 mod faults;
 mod goodput;
 mod host;
+mod smoltcp;
 mod stories;
 #[path = "../support/mod.rs"]
 mod support;
