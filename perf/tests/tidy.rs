@@ -73,6 +73,10 @@ fn control_and_dataplane_do_not_know_each_other() {
         ("control", ["ravelin-dataplane", "ravelin-crypto-accel"].as_slice()),
         ("dataplane", &["ravelin-control"]),
         ("dataplane/contract", &["ravelin-config", "ravelin-crypto-accel", "ravelin-control", "tokio"]),
+        (
+            "dataplane/lookup",
+            &["ravelin-config", "ravelin-control", "ravelin-dataplane", "ravelin-splice", "tokio"],
+        ),
         ("dataplane/records", &["ravelin-dataplane", "ravelin-control", "ravelin-tls", "tokio"]),
         (
             "dataplane/splice",

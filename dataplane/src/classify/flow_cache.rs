@@ -1,7 +1,9 @@
 //! A worker's memory of past judgements: one cache line per flow and crossing, dead when the generation moves.
 
-use super::crossing::{Crossing, Packed};
-use super::judge::Judgement;
+use ravelin_lookup::crossing::Crossing;
+use ravelin_lookup::judge::Judgement;
+
+use super::crossing::Packed;
 use crate::table::mix::Mixer;
 
 /// Past judgements of one worker. Full places are overwritten; nothing is ever counted on to be there.
@@ -59,7 +61,7 @@ impl FlowCache {
         crossing: &Crossing,
         judge: impl FnOnce() -> Judgement,
     ) -> Judgement {
-        let (key, generation) = (crossing.packed(), generation as u32);
+        let (key, generation) = (Packed::new(crossing), generation as u32);
         let home = self.home(&key);
         let is = |entry: &&Entry| entry.is_for(&key, generation);
         let found = [home, home ^ 1].into_iter().find_map(|at| self.places[at].0.as_ref().filter(is));

@@ -4,7 +4,9 @@
 //! again for each fragment. The way a packet came is part of the key, so no fragment profits from one that came another
 //! way. Interfaces spread fragments over queues by addresses alone, so first and later ones meet at one worker.
 
-use super::crossing::{Crossing, Packed};
+use ravelin_lookup::crossing::Crossing;
+
+use super::crossing::Packed;
 use crate::clock::Now;
 use crate::table::mix::Mixer;
 
@@ -77,7 +79,7 @@ impl Fragments {
 /// The crossing without what only a first fragment shows.
 fn anonymous(crossing: &Crossing) -> Packed {
     let mut crossing = *crossing;
-    crossing.flow.upper = None;
-    crossing.opens_tcp = false;
-    crossing.packed()
+    crossing.shown.flow.upper = None;
+    crossing.shown.opens_tcp = false;
+    Packed::new(&crossing)
 }

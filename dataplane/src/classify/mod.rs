@@ -1,13 +1,12 @@
 //! What the filters say of each packet: pass, protect or drop, and who is told of it.
 //!
-//! A judgement hangs on the policy and on the [`crossing::Crossing`] alone, so it can be remembered: most packets cost one
+//! A judgement hangs on the policy and on the [`Crossing`] alone, so it can be remembered: most packets cost one
 //! look at one cache line ([`flow_cache`]), the first of a flow costs one or two walks through the policy. Later
 //! fragments first get the ports of their first fragment back ([`fragment`]).
 
 mod crossing;
 mod flow_cache;
 mod fragment;
-mod judge;
 mod tally;
 #[cfg(test)]
 mod tests;
@@ -16,6 +15,8 @@ use ravelin_contract::address::Family;
 use ravelin_contract::rule::TunnelId;
 use ravelin_contract::selector::protocol;
 use ravelin_contract::verdict::Verdict;
+use ravelin_lookup::crossing::Crossing;
+use ravelin_lookup::judge::{self, Finding, Judgement, Outcome};
 
 use crate::clock::Now;
 use crate::forward::icmp_error::{self, Limiter};
@@ -25,10 +26,8 @@ use crate::report::events::{EventSink, Matched};
 use crate::table::Tables;
 use crate::wire::icmp::Error;
 use crate::wire::ip::Fragment;
-use crossing::Crossing;
 use flow_cache::FlowCache;
 use fragment::{Fragments, Shown};
-use judge::{Finding, Judgement, Outcome};
 use tally::Tally;
 
 /// Flows that a worker remembers: half a megabyte, so that it stays in the second-level cache.
@@ -107,7 +106,7 @@ pub fn admit_sealed(
     means: &mut Means<'_>,
     is_sealed: impl Fn(&Packet) -> bool,
 ) {
-    if !tables.policy.settings().pre_decap {
+    if !tables.policy.filters().settings().pre_decap {
         return;
     }
     let mut tally = Tally::default();
@@ -116,8 +115,8 @@ pub fn admit_sealed(
         if !is_sealed(packet) {
             continue;
         }
-        let crossing = Crossing::to_us(packet, tables);
-        let judge = || judge::judge(&tables.policy, &crossing);
+        let crossing = crossing::to_us(packet, tables);
+        let judge = || judge::judge(tables.policy.filters(), &crossing);
         let judgement = flows.cache.get(tables.generation, &crossing, judge);
         tally.add(tables, means.worker, &judgement, packet.ip.total_len);
         // What passes is told when its inside has been judged: only then is it known how it ends.
@@ -145,18 +144,18 @@ fn consider(packet: &mut Packet, tables: &Tables, flows: &mut Flows, now: Now) -
         packet.end(Verdict::NoSuchSa);
         return None;
     };
-    let mut crossing = Crossing::of(packet, came_by, tables);
+    let mut crossing = crossing::of(packet, came_by, tables);
     if crossing.inbound.is_none() && crossing.outbound.is_none() {
         packet.decision = Decision::Clear;
         return None;
     }
     match complete(packet, &mut crossing, flows, now) {
         Ports::Shown => {
-            let judge = || judge::judge(&tables.policy, &crossing);
+            let judge = || judge::judge(tables.policy.filters(), &crossing);
             Some(flows.cache.get(tables.generation, &crossing, judge))
         }
         Ports::Hidden => {
-            let judgement = judge::judge_without_ports(&tables.policy, &crossing);
+            let judgement = judge::judge_without_ports(tables.policy.filters(), &crossing);
             judgement.or_else(|| {
                 packet.end(Verdict::FragmentUnknown);
                 None
@@ -181,11 +180,12 @@ enum Ports {
 
 /// Notes what a first fragment shows, and gives it to later ones. (Parsing has refused those that would replace it.)
 fn complete(packet: &mut Packet, crossing: &mut Crossing, flows: &mut Flows, now: Now) -> Ports {
-    let shows = protocol::has_ports(crossing.flow.protocol) || protocol::is_icmp(crossing.flow.protocol);
+    let shows =
+        protocol::has_ports(crossing.shown.flow.protocol) || protocol::is_icmp(crossing.shown.flow.protocol);
     match packet.ip.fragment {
         Fragment::First { id } => {
-            if let Some(upper) = crossing.flow.upper {
-                let shown = Shown { upper, opens_tcp: crossing.opens_tcp };
+            if let Some(upper) = crossing.shown.flow.upper {
+                let shown = Shown { upper, opens_tcp: crossing.shown.opens_tcp };
                 flows.fragments.remember(crossing, id, shown, now);
             }
             Ports::Shown
@@ -193,8 +193,8 @@ fn complete(packet: &mut Packet, crossing: &mut Crossing, flows: &mut Flows, now
         Fragment::Later { id, .. } if shows => match flows.fragments.recall(crossing, id, now) {
             Some(shown) => {
                 packet.ip.flow.upper = Some(shown.upper);
-                crossing.flow.upper = Some(shown.upper);
-                crossing.opens_tcp = shown.opens_tcp;
+                crossing.shown.flow.upper = Some(shown.upper);
+                crossing.shown.opens_tcp = shown.opens_tcp;
                 Ports::Shown
             }
             None => Ports::Hidden,
@@ -230,7 +230,7 @@ fn log(packet: &Packet, finding: Finding, judgement: &Judgement, tables: &Tables
     };
     let matched = Matched {
         generation: tables.generation,
-        rule: finding.rule().and_then(|index| Some((index, tables.policy.rule(index)?))),
+        rule: finding.rule().and_then(|index| Some((index, tables.policy.filters().rule(index)?))),
         verdict,
         flow: packet.ip.flow,
         port: tables.port(packet.ingress).map_or("", |port| &port.name),

@@ -1,6 +1,7 @@
 //! Matches of one batch, added to the rules' counters once per run of packets that one rule decided.
 
-use super::judge::{Finding, Judgement};
+use ravelin_lookup::judge::{Finding, Judgement};
+
 use crate::table::Tables;
 
 /// The runs in progress, one per direction.

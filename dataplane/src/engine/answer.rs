@@ -30,7 +30,7 @@ impl Engine {
             generation: newest.generation,
             policy: state.fingerprint(),
             counts: (
-                newest.policy.rules().len() as u64,
+                newest.policy.filters().rules().len() as u64,
                 newest.sas.counts().0 as u64,
                 newest.sas.counts().1 as u64,
             ),

@@ -36,7 +36,7 @@ impl Surroundings for Fake {
             return Err("nft is away".to_owned());
         }
         let prefixes = in_force.protected.map(<[_]>::len);
-        heard.host.push((in_force.mode, in_force.policy.rules().len(), prefixes));
+        heard.host.push((in_force.mode, in_force.policy.filters().rules().len(), prefixes));
         Ok(())
     }
     fn protect(&self, prefixes: &[AddressRange]) -> Result<(), String> {

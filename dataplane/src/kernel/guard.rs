@@ -153,11 +153,12 @@ impl Chains {
             guarded.ports.iter().filter(in_zone).map(|port| port.name.clone()).collect()
         };
         let mut chains = Self(String::new());
-        let rest = host_filter::end(Action::Deny(guarded.filters.settings().implicit_discard));
+        let rest = host_filter::end(Action::Deny(guarded.filters.filters().settings().implicit_discard));
         let mut marked = false;
         for (name, direction) in [("input", Direction::Inbound), ("output", Direction::Outbound)] {
             for (suffix, family) in [("4", Family::V4), ("6", Family::V6)] {
-                let lines = host_filter::lines(guarded.filters.rules(), direction, family, &interfaces);
+                let lines =
+                    host_filter::lines(guarded.filters.filters().rules(), direction, family, &interfaces);
                 marked |= direction == Direction::Inbound && host_filter::ask_for_fragments(&lines);
                 chains.add(&format!("{name}{suffix}"), &lines, rest);
             }

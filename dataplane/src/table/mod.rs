@@ -6,13 +6,10 @@
 pub mod forwarding;
 pub(crate) mod mix;
 pub mod policy;
-pub mod policy_model;
 pub mod publish;
 mod rule_counters;
 pub mod sa_table;
 mod sync;
-pub mod tls;
-mod tree;
 
 use std::sync::Arc;
 

@@ -10,7 +10,16 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use ravelin_contract::name::Name;
 use ravelin_contract::rule::{Action, Rule, TunnelId, ZoneId};
 
-use super::policy::PolicySource;
+/// Rules, and the operator's names for what they speak of by number.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Named<'a> {
+    /// In order.
+    pub(super) rules: &'a [Rule],
+    /// Zone names by [`ZoneId`].
+    pub(super) zones: &'a [Name],
+    /// Tunnel names by [`TunnelId`].
+    pub(super) tunnels: &'a [Name],
+}
 
 /// The counters of one generation's rules.
 #[derive(Debug)]
@@ -43,7 +52,7 @@ struct Place {
 
 impl RuleCounters {
     /// Counters for `source`, with those of `before` where the rule is the same.
-    pub(super) fn new(source: &PolicySource, workers: usize, before: Option<(&PolicySource, &Self)>) -> Self {
+    pub(super) fn new(source: Named<'_>, workers: usize, before: Option<(Named<'_>, &Self)>) -> Self {
         let mut kept = before.map(|(source, counters)| counters.by_identity(source)).unwrap_or_default();
         let mut blocks = Blocks::default();
         let mut fresh = Vec::new();
@@ -85,7 +94,7 @@ impl RuleCounters {
         Some((self.blocks.get(place.block as usize)?, place.cell as usize))
     }
 
-    fn by_identity<'a>(&'a self, source: &'a PolicySource) -> HashMap<Identity<'a>, (&'a Arc<Block>, u32)> {
+    fn by_identity<'a>(&'a self, source: Named<'a>) -> HashMap<Identity<'a>, (&'a Arc<Block>, u32)> {
         let place = |(rule, place): (&'a Rule, &Place)| {
             Some((Identity::of(rule, source), (self.blocks.get(place.block as usize)?, place.cell)))
         };
@@ -130,7 +139,7 @@ struct Identity<'a> {
 }
 
 impl<'a> Identity<'a> {
-    fn of(rule: &Rule, source: &'a PolicySource) -> Self {
+    fn of(rule: &Rule, source: Named<'a>) -> Self {
         let zone = rule.zone.and_then(|zone| source.zones.get(usize::from(zone.0)));
         let mut rule = rule.clone();
         let tunnel = match &mut rule.action {
@@ -168,14 +177,17 @@ mod tests {
         }
     }
 
-    fn source(rules: Vec<Rule>, tunnels: &[&str]) -> PolicySource {
-        let tunnels = tunnels.iter().map(|name| Name::new(*name).unwrap()).collect();
-        PolicySource { rules, tunnels, ..PolicySource::default() }
+    fn names(names: &[&str]) -> Vec<Name> {
+        names.iter().map(|name| Name::new(*name).unwrap()).collect()
+    }
+
+    fn named<'a>(rules: &'a [Rule], tunnels: &'a [Name]) -> Named<'a> {
+        Named { rules, zones: &[], tunnels }
     }
 
     #[test]
     fn counts_of_all_workers_are_folded() {
-        let counters = RuleCounters::new(&source(vec![rule("a", Action::Permit)], &[]), 2, None);
+        let counters = RuleCounters::new(named(&[rule("a", Action::Permit)], &[]), 2, None);
         counters.add(0, 0, 1, 100);
         counters.add(1, 0, 2, 300);
         counters.add(2, 0, 7, 7);
@@ -185,13 +197,13 @@ mod tests {
 
     #[test]
     fn an_unchanged_rule_counts_on_and_so_does_a_worker_of_the_old_generation() {
-        let old = source(vec![rule("a", Action::Permit), rule("b", Action::Permit)], &[]);
-        let before = RuleCounters::new(&old, 1, None);
+        let old = [rule("a", Action::Permit), rule("b", Action::Permit)];
+        let before = RuleCounters::new(named(&old, &[]), 1, None);
         before.add(0, 1, 5, 50);
         let mut changed = rule("b", Action::Permit);
         changed.log = Log::Yes;
-        let new = source(vec![rule("c", Action::Permit), changed, rule("b", Action::Permit)], &[]);
-        let after = RuleCounters::new(&new, 1, Some((&old, &before)));
+        let new = [rule("c", Action::Permit), changed, rule("b", Action::Permit)];
+        let after = RuleCounters::new(named(&new, &[]), 1, Some((named(&old, &[]), &before)));
         before.add(0, 1, 1, 10);
         after.add(0, 2, 1, 10);
         assert_eq!((after.total(0), after.total(1), after.total(2)), ((0, 0), (0, 0), (7, 70)));
@@ -199,12 +211,13 @@ mod tests {
 
     #[test]
     fn a_tunnel_is_the_same_by_name_not_by_number() {
-        let old = source(vec![rule("a", Action::Protect(TunnelId(0)))], &["paris"]);
-        let before = RuleCounters::new(&old, 1, None);
+        let to = |tunnel| [rule("a", Action::Protect(TunnelId(tunnel)))];
+        let (first, moved, other) = (to(0), to(1), to(0));
+        let (paris, both) = (names(&["paris"]), names(&["oslo", "paris"]));
+        let old = named(&first, &paris);
+        let before = RuleCounters::new(old, 1, None);
         before.add(0, 0, 1, 1);
-        let moved = source(vec![rule("a", Action::Protect(TunnelId(1)))], &["oslo", "paris"]);
-        let other = source(vec![rule("a", Action::Protect(TunnelId(0)))], &["oslo", "paris"]);
-        assert_eq!(RuleCounters::new(&moved, 1, Some((&old, &before))).total(0), (1, 1));
-        assert_eq!(RuleCounters::new(&other, 1, Some((&old, &before))).total(0), (0, 0));
+        let after = |rules| RuleCounters::new(named(rules, &both), 1, Some((old, &before))).total(0);
+        assert_eq!((after(&moved), after(&other)), ((1, 1), (0, 0)));
     }
 }

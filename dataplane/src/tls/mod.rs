@@ -34,13 +34,13 @@ use ravelin_contract::rule::ZoneId;
 use ravelin_contract::selector::protocol;
 use ravelin_contract::tls::{Answer, ConnectionId, Ending, Notice, Secure, TlsAction, TlsRule};
 use ravelin_contract::verdict::Verdict;
+use ravelin_lookup::tls::TlsTable;
 use ravelin_splice::{self as splice, Endpoint, Limits, Splice};
 
 use crate::clock::Now;
 use crate::frame::Pool;
 use crate::packet::{Batch, Decision, Origin, Packet, PortIndex, Route};
 use crate::table::Tables;
-use crate::table::tls::TlsTable;
 use crate::wire::ip::Fragment;
 use connection::Connection;
 use memory::{Slot, Slots};

@@ -6,9 +6,10 @@ use ravelin_contract::name::Name;
 use ravelin_contract::rule::{FilterSettings, Log, TunnelId};
 use ravelin_contract::selector::{FlowKey, Selector};
 
+use ravelin_lookup::filters::Query;
+use ravelin_lookup::scan;
+
 use super::*;
-use crate::table::policy::Query;
-use crate::table::policy_model;
 
 const ZONES: u8 = 2;
 
@@ -137,7 +138,7 @@ proptest! {
     fn lines_answer_as_the_rules_do(rules in prop::collection::vec(rule(), 0..12), packet in packet()) {
         let family = Family::of(packet.flow.source);
         let lines = lines(&rules, packet.direction, family, &interfaces);
-        let wanted = end(policy_model::lookup(&rules, &FilterSettings::default(), &packet).action);
+        let wanted = end(scan::lookup(&rules, &FilterSettings::default(), &packet).action);
         prop_assert_eq!(judge(&lines, &packet), wanted, "{:?}", lines);
     }
 }

@@ -8,9 +8,9 @@ use std::sync::Arc;
 use ravelin_contract::address::Family::{V4, V6};
 use ravelin_contract::selector::{FlowKey, Selector};
 
-use super::super::tree::{Coordinate, Entry, Key, Tree};
 use super::OutboundEntry;
 use super::slots::Slots;
+use ravelin_lookup::tree::{Coordinate, Entry, Key, Tree};
 
 /// From so many SAs of one run on, selectors are searched by tree rather than one by one.
 const MANY: usize = 8;

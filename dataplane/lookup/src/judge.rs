@@ -3,12 +3,12 @@
 use ravelin_contract::rule::{Action, Direction, Discard, Log, TunnelId};
 use ravelin_contract::verdict::Verdict;
 
-use super::crossing::{Crossing, Side};
-use crate::table::policy::{Match, Policy, Query};
+use crate::crossing::{Crossing, Shown, Side};
+use crate::filters::{Filters, Match, Query};
 
 /// How a packet goes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Outcome {
+pub enum Outcome {
     /// In clear, or inside the protected side.
     Clear,
     /// Under an SA of this tunnel.
@@ -24,11 +24,11 @@ pub(crate) enum Outcome {
 
 /// What one lookup found, in one word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Finding(u32);
+pub struct Finding(u32);
 
 impl Finding {
     /// No lookup was made.
-    pub(crate) const NONE: Self = Self(Self::INDEX);
+    pub const NONE: Self = Self(Self::INDEX);
     /// Marks a match to be logged.
     const LOGGED: u32 = 1 << 31;
     /// All other bits: the rule, or one of the two highest numbers.
@@ -41,13 +41,15 @@ impl Finding {
     }
 
     /// The rule that matched.
-    pub(crate) fn rule(self) -> Option<u32> {
+    #[inline]
+    pub fn rule(self) -> Option<u32> {
         let index = self.0 & Self::INDEX;
         (index < Self::IMPLICIT).then_some(index)
     }
 
     /// Whether the match is to be logged.
-    pub(crate) fn is_logged(self) -> bool {
+    #[inline]
+    pub fn is_logged(self) -> bool {
         self.0 & Self::LOGGED != 0
     }
 }
@@ -56,15 +58,18 @@ const _: () = assert!(ravelin_contract::limits::RULES < Finding::IMPLICIT as usi
 
 /// The whole answer; hangs on nothing but the policy and the crossing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Judgement {
-    pub(crate) inbound: Finding,
-    pub(crate) outbound: Finding,
-    pub(crate) outcome: Outcome,
+pub struct Judgement {
+    /// What the inbound lookup found.
+    pub inbound: Finding,
+    /// What the outbound lookup found.
+    pub outbound: Finding,
+    /// How the packet goes on.
+    pub outcome: Outcome,
 }
 
 /// The answer for a packet whose ports are as the crossing says.
-pub(crate) fn judge(policy: &Policy, crossing: &Crossing) -> Judgement {
-    match judge_by(crossing, |query| Some(policy.lookup(query))) {
+pub fn judge(filters: &Filters, crossing: &Crossing) -> Judgement {
+    match judge_by(crossing, |query| Some(filters.lookup(query))) {
         Some(judgement) => judgement,
         // The lookup above always answers.
         None => Judgement { outcome: drop_for(Verdict::ImplicitlyDenied), ..Judgement::CLEAR },
@@ -72,8 +77,8 @@ pub(crate) fn judge(policy: &Policy, crossing: &Crossing) -> Judgement {
 }
 
 /// The answer for a packet whose ports are hidden; `None` when it hangs on them.
-pub(crate) fn judge_without_ports(policy: &Policy, crossing: &Crossing) -> Option<Judgement> {
-    judge_by(crossing, |query| policy.lookup_without_ports(query))
+pub fn judge_without_ports(filters: &Filters, crossing: &Crossing) -> Option<Judgement> {
+    judge_by(crossing, |query| filters.lookup_without_ports(query))
 }
 
 impl Judgement {
@@ -97,7 +102,7 @@ fn judge_by(crossing: &Crossing, lookup: impl Fn(&Query) -> Option<Match>) -> Op
 }
 
 fn query(crossing: &Crossing, direction: Direction, side: Side) -> Query {
-    let Crossing { flow, fragment, opens_tcp, .. } = *crossing;
+    let Shown { flow, fragment, opens_tcp } = crossing.shown;
     Query { direction, flow, local: side.local, zone: side.zone, fragment, opens_tcp }
 }
 

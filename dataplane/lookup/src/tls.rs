@@ -5,7 +5,7 @@ use ravelin_contract::rule::ZoneId;
 use ravelin_contract::selector::FlowKey;
 use ravelin_contract::tls::{TlsAction, TlsRule};
 
-use super::tree::{Entry, Key, Tree};
+use crate::tree::{Coordinate, Entry, Key, Tree};
 
 /// The frozen table.
 #[derive(Debug, Default)]
@@ -30,6 +30,7 @@ impl TlsTable {
     }
 
     /// Whether no connection is.
+    #[inline]
     pub fn is_empty(&self) -> bool {
         self.rules.is_empty()
     }
@@ -39,9 +40,19 @@ impl TlsTable {
         &self.fingerprint
     }
 
+    /// The rules in order.
+    pub fn rules(&self) -> &[TlsRule] {
+        &self.rules
+    }
+
+    /// Position of the rule that [`TlsTable::find`] gives.
+    pub fn position(&self, opening: &FlowKey, zone: Option<ZoneId>) -> Option<u32> {
+        self.rank(opening, zone, false)
+    }
+
     /// The first rule for a connection whose first SYN has this flow, and comes from the side of this zone.
     pub fn find(&self, opening: &FlowKey, zone: Option<ZoneId>) -> Option<&TlsRule> {
-        self.rules.get(self.rank(opening, zone, false)? as usize)
+        self.rules.get(self.position(opening, zone)? as usize)
     }
 
     /// Whether a packet without ports may belong to such a connection, seen from either end.
@@ -69,6 +80,6 @@ impl TlsTable {
     }
 }
 
-fn in_zone<C: super::tree::Coordinate>(rule: &TlsRule, entry: Entry<C>) -> Entry<C> {
+fn in_zone<C: Coordinate>(rule: &TlsRule, entry: Entry<C>) -> Entry<C> {
     entry.in_zone(rule.zone.map(|zone| zone.0))
 }

@@ -1,8 +1,8 @@
-//! The policy by linear scan: what [`super::policy`] must answer, in as few words as possible.
+//! The policy by linear scan: what [`crate::filters`] must answer, in as few words as possible.
 
 use ravelin_contract::rule::{Action, FilterSettings, Fragments, Log, Opening, Routing, Rule};
 
-use super::policy::{Match, Query};
+use crate::filters::{Match, Query};
 
 /// The first rule that matches decides; none is a deny (row B13).
 pub fn lookup(rules: &[Rule], settings: &FilterSettings, query: &Query) -> Match {

@@ -27,19 +27,19 @@ const SAMPLE: usize = 512;
 const NO_ZONE: u16 = 256;
 
 /// What a lookup asks besides addresses, ports, protocol and zone; bits of [`Entry::require`] and [`Entry::refuse`].
-pub(super) mod trait_bits {
+pub mod trait_bits {
     /// One end is this host.
-    pub(in crate::table) const LOCAL: u8 = 1;
+    pub const LOCAL: u8 = 1;
     /// Forwarded.
-    pub(in crate::table) const ROUTED: u8 = 2;
+    pub const ROUTED: u8 = 2;
     /// A fragment, first or later.
-    pub(in crate::table) const FRAGMENT: u8 = 4;
+    pub const FRAGMENT: u8 = 4;
     /// Opens a TCP connection.
-    pub(in crate::table) const OPENING: u8 = 8;
+    pub const OPENING: u8 = 8;
 }
 
 /// A coordinate: `u32` for IPv4, `u128` for IPv6.
-pub(super) trait Coordinate: Copy + Ord + From<u16> + std::fmt::Debug {
+pub trait Coordinate: Copy + Ord + From<u16> + std::fmt::Debug {
     /// The address, or `None` when it is of the other family.
     fn of(address: IpAddr) -> Option<Self>;
     /// The next higher coordinate.
@@ -72,7 +72,7 @@ impl Coordinate for u128 {
 
 /// How the port dimensions (or ICMP type and code) are asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Fields {
+pub enum Fields {
     /// Both are known.
     Known,
     /// The packet has none: only entries that ask for none match (RFC 4301 4.4.1.1, OPAQUE).
@@ -83,7 +83,7 @@ pub(super) enum Fields {
 
 /// One lookup.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Key<C> {
+pub struct Key<C> {
     /// By [`Dimension`]; the ports are 0 unless known.
     at: [C; 6],
     /// How the ports are asked.
@@ -94,7 +94,7 @@ pub(super) struct Key<C> {
 
 impl<C: Coordinate> Key<C> {
     /// `None` when the flow is of the other family. Fields are [`Fields::Known`] or [`Fields::Absent`] as the flow says.
-    pub(super) fn new(flow: &FlowKey, zone: Option<u8>, traits: u8) -> Option<Self> {
+    pub fn new(flow: &FlowKey, zone: Option<u8>, traits: u8) -> Option<Self> {
         let (first, second) = flow.upper.unwrap_or((0, 0));
         let narrow = |value: u16| C::from(value);
         Some(Self {
@@ -112,7 +112,7 @@ impl<C: Coordinate> Key<C> {
     }
 
     /// The same lookup with ports not known.
-    pub(super) fn with_unknown_fields(self) -> Self {
+    pub fn with_unknown_fields(self) -> Self {
         Self { fields: Fields::Unknown, ..self }
     }
 }
@@ -139,7 +139,7 @@ impl Dimension {
 
 /// One box with a rank.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Entry<C> {
+pub struct Entry<C> {
     source: (C, C),
     destination: (C, C),
     /// Source ports or ICMP types.
@@ -158,7 +158,7 @@ pub(super) struct Entry<C> {
 
 impl<C: Coordinate> Entry<C> {
     /// `None` when the selector is not of this family.
-    pub(super) fn new(selector: &Selector, rank: u32) -> Option<Self> {
+    pub fn new(selector: &Selector, rank: u32) -> Option<Self> {
         let (protocol, first, second) = upper_ranges(&selector.upper);
         Some(Self {
             source: address_range(&selector.source)?,
@@ -174,13 +174,13 @@ impl<C: Coordinate> Entry<C> {
     }
 
     /// Only in this zone.
-    pub(super) fn in_zone(self, zone: Option<u8>) -> Self {
+    pub fn in_zone(self, zone: Option<u8>) -> Self {
         let zone = zone.map_or((0, NO_ZONE), |zone| (zone.into(), zone.into()));
         Self { zone, ..self }
     }
 
     /// Only with all of `require` and none of `refuse`.
-    pub(super) fn with_traits(self, require: u8, refuse: u8) -> Self {
+    pub fn with_traits(self, require: u8, refuse: u8) -> Self {
         Self { require, refuse, ..self }
     }
 
@@ -254,7 +254,7 @@ enum What<C> {
 
 /// The frozen tree.
 #[derive(Debug)]
-pub(super) struct Tree<C> {
+pub struct Tree<C> {
     /// The root is the last. Empty when there are no entries.
     nodes: Box<[Node<C>]>,
     /// Of all leaves.
@@ -263,7 +263,7 @@ pub(super) struct Tree<C> {
 
 impl<C: Coordinate> Tree<C> {
     /// The tree of these entries; ranks are distinct, order is free.
-    pub(super) fn build(mut entries: Vec<Entry<C>>) -> Self {
+    pub fn build(mut entries: Vec<Entry<C>>) -> Self {
         entries.sort_unstable_by_key(|entry| entry.rank);
         let mut growth = Growth { nodes: Vec::new(), entries: Vec::with_capacity(entries.len()) };
         if !entries.is_empty() {
@@ -274,12 +274,12 @@ impl<C: Coordinate> Tree<C> {
     }
 
     /// The lowest rank among the entries that hold `key`.
-    pub(super) fn first_match(&self, key: &Key<C>) -> Option<u32> {
+    pub fn first_match(&self, key: &Key<C>) -> Option<u32> {
         self.first_match_among(key, |_| true)
     }
 
     /// The same among those ranks that count.
-    pub(super) fn first_match_among(&self, key: &Key<C>, counts: impl Fn(u32) -> bool) -> Option<u32> {
+    pub fn first_match_among(&self, key: &Key<C>, counts: impl Fn(u32) -> bool) -> Option<u32> {
         let mut best = u32::MAX;
         // At most two per level wait: the walk goes on with a third.
         let mut waiting: ArrayVec<u32, { 2 * DEPTH + 2 }> = ArrayVec::new();
@@ -302,7 +302,7 @@ impl<C: Coordinate> Tree<C> {
 
     /// Entries and copies, for bounds on memory.
     #[cfg(test)]
-    pub(super) fn stored(&self) -> usize {
+    pub fn stored(&self) -> usize {
         self.entries.len()
     }
 

@@ -12,8 +12,8 @@ use ravelin_contract::rule::{
     Action, Direction, Discard, FilterSettings, Fragments, Log, Opening, Routing, Rule, TunnelId, ZoneId,
 };
 use ravelin_contract::selector::{FlowKey, Selector, Upper};
-use ravelin_dataplane::table::policy::{Policy, PolicySource, Query};
-use ravelin_dataplane::table::policy_model;
+use ravelin_lookup::filters::{Filters, Query};
+use ravelin_lookup::scan;
 
 /// Few corners, so that ranges and packets often share them.
 const CORNERS: [u16; 8] = [0, 1, 79, 80, 443, 1024, 65534, 65535];
@@ -162,16 +162,16 @@ fn step(address: IpAddr, by: i8) -> IpAddr {
 const SETTINGS: FilterSettings =
     FilterSettings { log: true, log_implicit: true, implicit_discard: Discard::Icmp, pre_decap: false };
 
-fn compile(rules: Vec<Rule>) -> Policy {
-    Policy::compile(PolicySource { rules, settings: SETTINGS, ..PolicySource::default() }, 1, None)
+fn compile(rules: Vec<Rule>) -> Filters {
+    Filters::compile(rules, SETTINGS)
 }
 
-fn agree(policy: &Policy, query: &Query) -> Result<(), TestCaseError> {
-    let model = policy_model::lookup(policy.rules(), policy.settings(), query);
+fn agree(policy: &Filters, query: &Query) -> Result<(), TestCaseError> {
+    let model = scan::lookup(policy.rules(), policy.settings(), query);
     prop_assert_eq!(policy.lookup(query), model, "{:?}", query);
     let portless = Query { flow: FlowKey { upper: None, ..query.flow }, ..*query };
-    let model = policy_model::is_decided_without_ports(policy.rules(), &portless)
-        .then(|| policy_model::lookup(policy.rules(), policy.settings(), &portless));
+    let model = scan::is_decided_without_ports(policy.rules(), &portless)
+        .then(|| scan::lookup(policy.rules(), policy.settings(), &portless));
     prop_assert_eq!(policy.lookup_without_ports(&portless), model, "{:?}", portless);
     Ok(())
 }
