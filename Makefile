@@ -49,8 +49,9 @@ bench: ready ## Ticks per packet of whole breaths from memory
 	cargo bench --locked --package ravelin-dataplane --bench breathe
 
 .PHONY: soak
-soak: ready ## A million simulated exchanges between two IKE endpoints. SEED=1 says where to begin
+soak: ready ## A million simulated exchanges between two IKE endpoints (SEED=1 says where to begin); ten million packets judged three ways
 	RAVELIN_IKE_EXCHANGES=1000000 RAVELIN_IKE_SEED=$(or $(SEED),1) cargo test --locked --package ravelin-ike --test sim chaos -- --nocapture
+	RAVELIN_PAIRS=10000000 cargo test --workspace --locked --test compile_keeps_meaning -- --nocapture
 
 .PHONY: scale
 scale: ready ## Ten thousand peers at one gateway, and twenty seconds of 50,000 spoofed first messages each. PEERS=10000

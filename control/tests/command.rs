@@ -71,7 +71,7 @@ impl Drop for Control {
     }
 }
 
-const VERBS: [&[&str]; 9] = [
+const VERBS: [&[&str]; 10] = [
     &["status"],
     &["stats"],
     &["sa", "list"],
@@ -80,6 +80,7 @@ const VERBS: [&[&str]; 9] = [
     &["filter", "default"],
     &["filter", "reload"],
     &["interface", "list"],
+    &["test", "10.1.0.1", "10.2.0.1", "tcp", "1", "2", "out"],
     &["policy", "apply"],
 ];
 
@@ -94,6 +95,68 @@ fn exit_status_tells_what_happened() {
     for verb in VERBS {
         assert_eq!(good.status(verb), Some(3), "{verb:?} without ravelin-control");
     }
+}
+
+const ASKED: &str = "[[rule]]
+name = \"web\"
+destination = \"10.1.0.0/24\"
+protocol = \"tcp\"
+destination_port = 443
+direction = \"inbound\"
+zone = \"wan0\"
+action = \"permit\"
+
+[[rule]]
+name = \"rest\"
+protocol = [\"tcp\", \"icmp\"]
+action = \"deny\"
+discard = \"icmp\"
+";
+
+#[test]
+fn a_candidate_says_what_becomes_of_a_packet() {
+    let place = Place::new(ASKED);
+    let candidate = place.path().join("ipsec.toml");
+    let candidate = candidate.to_str().unwrap();
+    let ask = |words: &[&str]| place.run(&[&["test"], words, &["--candidate", candidate, "--json"]].concat());
+    let cases = |words: &[&str]| -> serde_json::Value {
+        let output = ask(words);
+        assert_eq!(output.status.code(), Some(0), "{words:?}: {}", String::from_utf8_lossy(&output.stdout));
+        serde_json::from_slice::<serde_json::Value>(&output.stdout).unwrap()["cases"].clone()
+    };
+    let zone = ["--zone", "wan0"];
+    let web = cases(&[&["192.0.2.1", "10.1.0.9", "tcp", "40000", "443", "in"][..], &zone].concat());
+    assert_eq!((&web[0]["verdict"], web.as_array().unwrap().len()), (&"permit".into(), 1));
+    assert_eq!((&web[0]["rule"]["name"], &web[0]["rule"]["line"]), (&"web".into(), &1.into()));
+    assert_eq!((&web[0]["behind"][0]["name"], &web[0]["behind"][0]["line"]), (&"rest".into(), &10.into()));
+    assert_eq!(web[0]["tls"]["verdict"], "none");
+    // What was left open and matters is told.
+    let open = cases(&["192.0.2.1", "10.1.0.9", "tcp", "any", "any", "in"]);
+    let when = serde_json::json!([["destination port", "443"], ["zone", "wan0"]]);
+    assert_eq!((&open[0]["when"], &open[0]["verdict"]), (&when, &"permit".into()));
+    assert!(open.as_array().unwrap()[1..].iter().all(|case| case["verdict"] == "deny"), "{open}");
+    // Type and code, and a protocol without ports.
+    let ping = cases(&["192.0.2.1", "10.1.0.9", "icmp", "echo-request", "any", "in"]);
+    assert_eq!((&ping[0]["verdict"], &ping[0]["in_clear"]), (&"deny".into(), &"denied".into()));
+    let gre = cases(&["192.0.2.1", "10.1.0.9", "gre", "out"]);
+    assert_eq!(
+        (&gre[0]["rule"], &gre[0]["in_clear"]),
+        (&serde_json::Value::Null, &"implicitly_denied".into())
+    );
+    let told = |words: &[&str]| (ask(words).status.code(), String::from_utf8(ask(words).stdout).unwrap());
+    for (words, said) in [
+        (&["192.0.2.1", "10.1.0.9", "tpc", "1", "2", "in"][..], "did you mean"),
+        (&["192.0.2.1", "::1", "tcp", "1", "2", "in"], "mix IPv4 and IPv6"),
+        (&["192.0.2.1", "10.1.0.9", "tcp", "1", "in"], "both ports"),
+        (&["192.0.2.1", "10.1.0.9", "gre", "1", "2", "in"], "has no ports"),
+        (&["192.0.2.1", "10.1.0.9", "tcp", "1", "99999", "in"], "is not a port"),
+        (&["192.0.2.1", "10.1.0.9", "tcp", "1", "2", "sideways"], "write in or out"),
+    ] {
+        let (status, text) = told(words);
+        assert!(status == Some(2) && text.contains(said), "{words:?}: {status:?} {text}");
+    }
+    let (status, text) = told(&["192.0.2.1", "10.1.0.9", "tcp", "1", "2", "in", "--zone", "moon"]);
+    assert!(status == Some(1) && text.contains("write one of"), "{status:?} {text}");
 }
 
 #[test]

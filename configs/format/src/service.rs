@@ -102,6 +102,31 @@ pub fn protocol_name(number: u8) -> String {
     name.unwrap_or_else(|| number.to_string())
 }
 
+/// The number of a protocol of this name.
+pub fn protocol_number(name: &str) -> Option<u8> {
+    PROTOCOLS.iter().find(|(known, _)| *known == name).map(|(_, number)| *number)
+}
+
+/// All names of protocols.
+pub fn protocol_names() -> impl Iterator<Item = &'static str> {
+    PROTOCOLS.iter().map(|(name, _)| *name)
+}
+
+/// The ICMP type of this name in ICMP, or in ICMPv6.
+pub fn icmp_type(name: &str, number: u8) -> Option<u16> {
+    icmp_named(TYPES, name, number)
+}
+
+/// The code of this name of destination-unreachable in ICMP, or in ICMPv6.
+pub fn icmp_code(name: &str, number: u8) -> Option<u16> {
+    icmp_named(CODES, name, number)
+}
+
+fn icmp_named(names: &[(&str, Option<u16>, Option<u16>)], name: &str, number: u8) -> Option<u16> {
+    let entry = names.iter().find(|entry| entry.0 == name)?;
+    if number == protocol::ICMP { entry.1 } else { entry.2 }
+}
+
 /// A protocol (`None` for any) and where it stands.
 struct Written {
     number: Option<u8>,
@@ -147,9 +172,9 @@ fn read_protocol(value: &Value<'_>) -> Option<Option<u8>> {
     if text == "any" {
         return Some(None);
     }
-    let found = PROTOCOLS.iter().find(|(name, _)| *name == text).map(|(_, number)| *number);
+    let found = protocol_number(text);
     if found.is_none() {
-        let names = PROTOCOLS.iter().map(|(name, _)| *name).chain(["any"]);
+        let names = protocol_names().chain(["any"]);
         let remedy = did_you_mean(text, names, "use a name such as \"tcp\", or the protocol's number");
         value.error(format!("{text:?} is not a protocol"), remedy);
     }
@@ -258,10 +283,10 @@ fn read_icmp(
         }
         return read_range(value, 255);
     };
-    let of = |entry: &(_, Option<u16>, Option<u16>)| if number == protocol::ICMP { entry.1 } else { entry.2 };
-    let found = names.iter().find(|entry| entry.0 == text).and_then(of);
+    let found = icmp_named(names, text, number);
     if found.is_none() {
-        let known = names.iter().filter(|entry| of(entry).is_some()).map(|entry| entry.0);
+        let known =
+            names.iter().map(|entry| entry.0).filter(|name| icmp_named(names, name, number).is_some());
         let message = format!("{text:?} is no `{}` of {}", value.key(), protocol_name(number));
         value.error(message, did_you_mean(text, known, "use a name of this protocol, or the number"));
     }

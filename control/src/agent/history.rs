@@ -5,12 +5,15 @@ use std::fs;
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
 
 use ravelin_contract::snapshot::Snapshot;
 
 use super::Paths;
 use crate::attls::Served;
+use crate::policy::explain::Explainer;
 use crate::policy::files::Files;
+use crate::policy::origin::Origins;
 use crate::policy::peers::Ike;
 
 /// The keys within a kept policy.
@@ -33,6 +36,22 @@ pub struct Applied {
     pub ike: Ike,
     /// How TLS is spoken under it.
     pub attls: Served,
+    origins: Origins,
+    /// Made when somebody asks first.
+    explainer: OnceLock<Arc<Explainer>>,
+}
+
+impl Applied {
+    /// A policy that is about to be in force.
+    pub fn new(snapshot: Snapshot, ike: Ike, attls: Served, origins: Origins) -> Self {
+        Self { snapshot, ike, attls, origins, explainer: OnceLock::new() }
+    }
+
+    /// What answers for it.
+    pub fn explainer(&self) -> Arc<Explainer> {
+        let make = || Arc::new(Explainer::new(&self.snapshot, self.origins.clone(), "policy"));
+        Arc::clone(self.explainer.get_or_init(make))
+    }
 }
 
 /// Directories under the state directory: `applied`, and `staged` while an apply runs.

@@ -1,5 +1,6 @@
 //! Policy agent: from the operator's files to the policy in force, and back to it after a restart of either process.
 
+pub mod explain;
 pub mod history;
 pub mod install;
 pub mod reconcile;
@@ -176,7 +177,7 @@ impl Agent {
     }
 
     async fn try_apply(&self, files: &Paths) -> Result<Done, ApplyError> {
-        let (texts, Compiled { snapshot, ike, attls, warnings }) =
+        let (texts, Compiled { snapshot, ike, attls, origins, warnings }) =
             self.read(files, self.site.clone()).await.map_err(ApplyError::Files)?;
         let attls = self.attls.prepare(&attls).await.map_err(ApplyError::Files)?;
         let mut applied = self.applied.lock().await;
@@ -194,7 +195,7 @@ impl Agent {
             }
         };
         let fingerprint = snapshot.fingerprint.clone();
-        self.announce(applied.insert(Applied { snapshot, ike, attls }));
+        self.announce(applied.insert(Applied::new(snapshot, ike, attls, origins)));
         self.history.promote().map_err(|source| ApplyError::NotKept { path: path(), source })?;
         Ok(Done { generation, took_us, fingerprint, warnings })
     }

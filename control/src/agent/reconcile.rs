@@ -52,11 +52,11 @@ impl Agent {
                 return true;
             }
         };
-        let Compiled { snapshot, ike, attls, .. } = compiled;
+        let Compiled { snapshot, ike, attls, origins, .. } = compiled;
         // A ring that has gone since costs its own connections, not the policy.
         let (attls, problems) = self.attls.prepare_anyway(&attls).await;
         problems.iter().for_each(|problem| warn!(%problem, "connections that need this ring are refused"));
-        let applied = applied.insert(Applied { snapshot, ike, attls });
+        let applied = applied.insert(Applied::new(snapshot, ike, attls, origins));
         match held.as_deref() == Some(applied.snapshot.fingerprint.as_str()) {
             true => {
                 info!("the packet process already holds the policy");

@@ -18,12 +18,15 @@ use serde::{Deserialize, Serialize};
 use super::door::Peer;
 use super::limit::{Limits, TurnedAway};
 use super::view::{InForce, Overview, Port, Problem, Rule, Sa};
+use crate::agent::explain::ExplainError;
 use crate::agent::{Agent, ApplyError, Paths};
 use crate::attls::view::{Standing, Statistics};
 use crate::ike::Question;
 use crate::ike::view::{IkeSa, Told};
 use crate::io::dataplane::LinkError;
 use crate::policy::diff::{Diff, diff};
+use crate::policy::explain::answer::Answer as Explanation;
+use crate::policy::explain::question::Question as Packet;
 use crate::report::certificates::Certificates;
 use crate::report::{gather, metrics};
 
@@ -64,6 +67,7 @@ pub fn operator(agent: Arc<Agent>) -> Router {
         .route("/v1/sas", get(sas))
         .route("/v1/policy/apply", post(apply))
         .route("/v1/policy/diff", post(difference))
+        .route("/v1/policy/test", post(test))
         .route("/v1/ike", get(ike_list))
         .route("/v1/ike/explain", post(ike_explain))
         .route("/v1/ike/up", post(ike_up))
@@ -129,6 +133,19 @@ impl From<ApplyError> for Failure {
                     Problem { error: text, findings: serde_json::json!([]), rendered: String::new() };
                 Self(StatusCode::INTERNAL_SERVER_ERROR, problem)
             }
+        }
+    }
+}
+
+impl From<ExplainError> for Failure {
+    fn from(error: ExplainError) -> Self {
+        let refused = |status, error: String| {
+            Self(status, Problem { error, findings: serde_json::json!([]), rendered: String::new() })
+        };
+        match error {
+            ExplainError::Link(link) => link.into(),
+            ExplainError::Question(mistake) => refused(StatusCode::UNPROCESSABLE_ENTITY, mistake.to_string()),
+            ExplainError::Unsettled => refused(StatusCode::CONFLICT, error.to_string()),
         }
     }
 }
@@ -199,6 +216,10 @@ async fn difference(
         .map_err(|findings| Failure::files("the policy has errors".to_owned(), &findings))?;
     let current = agent.snapshot().await.unwrap_or_default();
     Ok(Json(diff(&current, &candidate.snapshot)))
+}
+
+async fn test(State(agent): State<Arc<Agent>>, Json(packet): Json<Packet>) -> Answer<Explanation> {
+    Ok(Json(agent.explain(&packet).await?))
 }
 
 async fn filter_default(State(agent): State<Arc<Agent>>) -> Answer<InForce> {

@@ -1,8 +1,9 @@
-//! `ravelin`: the operator's command. It asks the control process; `policy check` and all of `ring`, `cert` and `ca` work without it.
+//! `ravelin`: the operator's command. It asks the control process; `policy check`, `test --candidate` and all of `ring`, `cert` and `ca` work without it.
 
 mod attls;
 mod ca;
 mod cert;
+mod flow;
 mod ike;
 mod keyring;
 mod policy;
@@ -54,6 +55,8 @@ enum Verb {
     /// Policy files: check, apply, show, diff.
     #[command(subcommand)]
     Policy(policy::Verb),
+    /// What becomes of a packet, and by which rule: by the policy in force, or by a candidate.
+    Test(flow::Arguments),
     /// Security associations.
     #[command(subcommand)]
     Sa(show::SaVerb),
@@ -99,6 +102,9 @@ pub(crate) enum Failure {
     Files(String),
     #[error("{0}")]
     Refused(String),
+    /// The words mean nothing.
+    #[error("{0}")]
+    Usage(String),
     /// All was said already; only the exit status is left.
     #[error("refused")]
     Said,
@@ -111,6 +117,7 @@ impl Failure {
         match self {
             Self::Client(ClientError::Problem(_)) => REFUSED,
             Self::Client(_) => UNREACHABLE,
+            Self::Usage(_) => USAGE,
             Self::Files(_) | Self::Refused(_) | Self::Said | Self::Output(_) => REFUSED,
         }
     }
@@ -152,6 +159,7 @@ pub async fn main() -> ExitCode {
     let session = Session { config, socket, json };
     let result = match verb {
         Verb::Policy(verb) => policy::run(&session, verb).await,
+        Verb::Test(arguments) => flow::test(&session, &arguments).await,
         Verb::Sa(verb) => show::sa(&session, verb).await,
         Verb::Ike(verb) => ike::run(&session, verb).await,
         Verb::Attls(verb) => attls::run(&session, verb).await,

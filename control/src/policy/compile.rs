@@ -18,6 +18,7 @@ use crate::policy::algorithm::Algorithm;
 use crate::policy::attls::Attls;
 use crate::policy::keys::{Entry, Keys};
 use crate::policy::model::{Keying, Manual, Model, Tunnel};
+use crate::policy::origin::Origins;
 use crate::policy::peers::Ike;
 use crate::policy::{attls, fingerprint, ike_permit, lint, model, peers};
 
@@ -30,6 +31,8 @@ pub struct Built {
     pub ike: Ike,
     /// How TLS is spoken.
     pub attls: Attls,
+    /// Where rules and tunnels stand.
+    pub origins: Origins,
 }
 
 /// What `model` means; `None` when anything of it cannot be enforced as it is written.
@@ -72,7 +75,7 @@ pub fn compile(model: &Model, keys: &Keys, zones: &[Name], notes: &Collector) ->
         tls,
     };
     snapshot.fingerprint = fingerprint::of(&snapshot);
-    Some(Built { snapshot, ike: ike?, attls })
+    Some(Built { snapshot, ike: ike?, attls, origins: Origins::of(model) })
 }
 
 /// Selectors of the rules that name each tunnel, by direction, each once.

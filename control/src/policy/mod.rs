@@ -3,7 +3,7 @@
 //! [`files`] reads; [`parse`] takes `ipsec.toml` as it stands into the [`model`]; [`keys`] takes the file of manual keys; [`compile`]
 //! finds names, writes defaults out and makes the snapshot; [`attls`] does both for `attls.toml`; [`lint`] warns of what is allowed but hardly meant, `ike_permit` of IKE that no rule lets through,
 //! [`management`] of what locks the operator out;
-//! [`fingerprint`] and [`diff`] compare two snapshots. All but `files` are pure: text in,
+//! [`fingerprint`] and [`diff`] compare two snapshots, [`explain`] says what one makes of a packet, [`origin`] where its rules stand. All but `files` are pure: text in,
 //! values or findings out.
 
 use ravelin_config::diagnostic::{Collector, Findings};
@@ -18,6 +18,7 @@ pub mod compile;
 pub mod credential;
 pub mod describe;
 pub mod diff;
+pub mod explain;
 pub mod files;
 pub mod fingerprint;
 mod ike_permit;
@@ -29,6 +30,7 @@ pub mod management;
 pub mod model;
 pub mod negotiated;
 pub mod offer;
+pub mod origin;
 pub mod parse;
 pub mod peers;
 pub mod road;
@@ -42,6 +44,8 @@ pub struct Compiled {
     pub ike: peers::Ike,
     /// How TLS is spoken.
     pub attls: attls::Attls,
+    /// Where rules and tunnels stand.
+    pub origins: origin::Origins,
     /// Findings, none of them an error.
     pub warnings: Findings,
 }
@@ -61,8 +65,8 @@ pub fn load_with_tls(
 ) -> Result<Compiled, Findings> {
     let notes = Collector::default();
     let built = build(files, keys, attls, site, &notes);
-    let (compile::Built { snapshot, ike, attls }, warnings) = notes.conclude(built)?;
-    Ok(Compiled { snapshot, ike, attls, warnings })
+    let (compile::Built { snapshot, ike, attls, origins }, warnings) = notes.conclude(built)?;
+    Ok(Compiled { snapshot, ike, attls, origins, warnings })
 }
 
 fn build(

@@ -20,6 +20,13 @@ pub(in crate::policy) struct Model {
     pub(super) secure: Option<(Vec<NumberRange>, OnNoMatch)>,
 }
 
+impl Model {
+    /// Rules by name, and where each stands.
+    pub(in crate::policy) fn places(&self) -> impl Iterator<Item = (&Name, &Place)> {
+        self.rules.iter().map(|rule| (&rule.name, &rule.place))
+    }
+}
+
 /// Levels of actions, the outermost first (rows A29, A31, A32).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Level {

@@ -1,15 +1,28 @@
-//! What an operator wrote, read slowly and word by word, agrees with the compiled rules on every packet.
+//! What an operator wrote, read slowly and word by word, agrees with the compiled rules, with the tables that workers look
+//! things up in, and with `ravelin test`, on every packet.
+#![expect(clippy::unwrap_used, reason = "a helper that fails fails its test")]
+
+mod asked;
+mod tls;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use proptest::prelude::*;
 use proptest::sample::select;
+use proptest::test_runner::TestRunner;
 use ravelin_config::source::Source;
 use ravelin_contract::name::Name;
-use ravelin_contract::rule::{Action, Direction, Discard, Fragments, Opening, Routing, Rule, TunnelId};
+use ravelin_contract::rule::{
+    Action, Direction, Discard, Fragments, Opening, Routing, Rule, TunnelId, ZoneId,
+};
 use ravelin_contract::selector::FlowKey;
+use ravelin_contract::snapshot::Snapshot;
+use ravelin_contract::tls::TlsAction;
 use ravelin_control::policy;
+use ravelin_control::policy::explain::Explainer;
 use ravelin_control::policy::management::Site;
+use ravelin_lookup::filters::{Filters, Query};
+use ravelin_lookup::tls::TlsTable;
 
 const ZONES: [&str; 2] = ["lan", "wan"];
 
@@ -217,9 +230,9 @@ impl Service {
     }
 }
 
-/// What becomes of the packet by the rules as written: the action of the first that matches.
-fn read_slowly(rules: &[Written], packet: &Packet) -> Option<&'static str> {
-    rules.iter().find(|rule| rule.matches(packet)).map(|rule| rule.action)
+/// The first rule as written that matches.
+fn read_slowly(rules: &[Written], packet: &Packet) -> Option<usize> {
+    rules.iter().position(|rule| rule.matches(packet))
 }
 
 // How the packet process reads what was compiled.
@@ -238,14 +251,31 @@ fn compiled_matches(rule: &Rule, packet: &Packet) -> bool {
         && rule.selector.matches(&packet.flow)
 }
 
-fn read_compiled(rules: &[Rule], packet: &Packet) -> Option<&'static str> {
-    let action = rules.iter().find(|rule| compiled_matches(rule, packet))?.action;
-    Some(match action {
+fn word(action: Action) -> &'static str {
+    match action {
         Action::Permit => "permit",
         Action::Deny(Discard::Silent) => "deny",
         Action::Protect(TunnelId(0)) => "ipsec",
         other => panic!("{other:?}"),
-    })
+    }
+}
+
+fn read_compiled(rules: &[Rule], packet: &Packet) -> Option<&'static str> {
+    rules.iter().find(|rule| compiled_matches(rule, packet)).map(|rule| word(rule.action))
+}
+
+/// What a worker finds: the action, and the name of the rule.
+fn look_up(filters: &Filters, packet: &Packet) -> (Option<&'static str>, Option<String>) {
+    let found = filters.lookup(&Query {
+        direction: packet.direction,
+        flow: packet.flow,
+        local: packet.local,
+        zone: Some(ZoneId(packet.zone as u8)),
+        fragment: packet.fragment,
+        opens_tcp: packet.opens,
+    });
+    let rule = found.index.and_then(|index| filters.rule(index));
+    (rule.map(|rule| word(rule.action)), rule.map(|rule| rule.name.to_string()))
 }
 
 // Random rules and packets.
@@ -347,25 +377,82 @@ fn packet() -> impl Strategy<Value = Packet> {
     )
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(1500))]
-    #[test]
-    fn compiled_rules_say_what_was_written(
-        rules in proptest::collection::vec(rule(), 1..4),
-        packets in proptest::collection::vec(packet(), 64),
-    ) {
-        let zones = ZONES.map(|zone| Name::new(zone).unwrap());
-        let keys = Source::from_secret("keys.toml", include_str!("../../configs/site-to-site/gw-a/keys.toml"));
-        let text = policy_text(&rules);
-        let compiled = match policy::load(&[Source::from_text("ipsec.toml", text.clone())], Some(&keys), &Site::with(&zones)) {
-            Ok(compiled) => compiled.snapshot,
-            Err(findings) => return Err(TestCaseError::fail(format!("{findings}\n{text}"))),
-        };
-        for packet in &packets {
-            let (slow, fast) = (read_slowly(&rules, packet), read_compiled(&compiled.rules, packet));
-            prop_assert_eq!(slow, fast, "{:?}\n{}", packet, text);
+/// A packet, the zone that leads to who sent it, and what a question about it leaves open.
+type Asked = (Packet, usize, asked::Open);
+
+fn load(rules: &[Written], tls: &tls::File) -> Result<(policy::Compiled, String), TestCaseError> {
+    let zones = ZONES.map(|zone| Name::new(zone).unwrap());
+    let keys = Source::from_secret("keys.toml", include_str!("../../../configs/site-to-site/gw-a/keys.toml"));
+    let (text, tls) = (policy_text(rules), tls.text());
+    let attls = Source::from_text("attls.toml", tls.clone());
+    let files = [Source::from_text("ipsec.toml", text.clone())];
+    match policy::load_with_tls(&files, Some(&keys), Some(&attls), &Site::with(&zones)) {
+        Ok(compiled) => Ok((compiled, format!("{text}\n--- attls.toml\n{tls}"))),
+        Err(findings) => Err(TestCaseError::fail(format!("{findings}\n{text}\n{tls}"))),
+    }
+}
+
+fn agree(rules: &[Written], tls: &tls::File, packets: &[Asked]) -> Result<(), TestCaseError> {
+    let (compiled, text) = load(rules, tls)?;
+    let Snapshot { rules: split, filter, tls: tls_rules, .. } = compiled.snapshot.clone();
+    let (filters, table) =
+        (Filters::compile(split.clone(), filter), TlsTable::compile(tls_rules, String::new()));
+    let explainer = Explainer::new(&compiled.snapshot, compiled.origins, "candidate");
+    for (packet, client_zone, open) in packets {
+        let slow = read_slowly(rules, packet);
+        let (action, name) =
+            (slow.map(|number| rules[number].action), slow.map(|number| format!("r{number}")));
+        prop_assert_eq!(action, read_compiled(&split, packet), "{:?}\n{}", packet, text);
+        prop_assert_eq!((action, name), look_up(&filters, packet), "{:?}\n{}", packet, text);
+        let slow_tls = tls.read_slowly(packet, *client_zone);
+        let found =
+            table.find(&packet.flow, Some(ZoneId(*client_zone as u8))).filter(|_| packet.flow.protocol == 6);
+        let found = found.map(|rule| (rule.name.to_string(), tls_word(rule.action)));
+        prop_assert_eq!(&slow_tls, &found, "{:?}\n{}", packet, text);
+        let case = asked::ask(&explainer, packet, *client_zone, *open);
+        let case = case.map_err(|why| TestCaseError::fail(format!("{why}\n{packet:?}\n{text}")))?;
+        let (verdict, rule) = asked::expected(rules, packet);
+        let said = (case.verdict.as_str(), case.rule.map(|rule| rule.name));
+        prop_assert_eq!(said, (verdict, rule), "{:?} {:05b}\n{}", packet, open, text);
+        if packet.opens && !packet.fragment && matches!(verdict, "permit" | "ipsec") {
+            let said = case.tls.map(|tls| (tls.rule.map_or_else(String::new, |rule| rule.name), tls.verdict));
+            let expected = slow_tls.unwrap_or_else(|| (String::new(), "none"));
+            prop_assert_eq!(
+                said,
+                Some((expected.0, expected.1.to_owned())),
+                "{:?} {:05b}\n{}",
+                packet,
+                open,
+                text
+            );
         }
     }
+    Ok(())
+}
+
+fn tls_word(action: TlsAction) -> &'static str {
+    match action {
+        TlsAction::Pass => "off",
+        TlsAction::Refuse => "refuse",
+        TlsAction::Secure(_) => "client",
+    }
+}
+
+/// `RAVELIN_PAIRS` says of how many packets, each with a policy; `make soak` takes ten million.
+#[test]
+fn all_that_reads_a_policy_says_what_was_written() {
+    let pairs = std::env::var("RAVELIN_PAIRS").map_or(60_000, |text| text.parse::<u32>().unwrap());
+    let each = if pairs > 1_000_000 { 400 } else { 64 };
+    let cases = pairs.div_ceil(each);
+    let mut runner = TestRunner::new(ProptestConfig::with_cases(cases));
+    let asked = (packet(), 0usize..2, 0u8..32);
+    let strategy = (
+        proptest::collection::vec(rule(), 1..5),
+        tls::file(),
+        proptest::collection::vec(asked, each as usize),
+    );
+    let result = runner.run(&strategy, |(rules, tls, packets)| agree(&rules, &tls, &packets));
+    result.unwrap_or_else(|failure| panic!("{failure}"));
 }
 
 /// The packets above meet the rules often enough to prove something.
