@@ -89,6 +89,9 @@ fn clients_at_every_level_of_authentication() {
                     fate == "in",
                     "{level} {version} {shows:?} should be {fate}: {output:?}"
                 );
+                // RFC 8446 6.2: who is refused hears why, though it has written by then.
+                let named = output.stderr.contains("SSL alert number");
+                assert_eq!(named, fate != "in", "{level} {version} {shows:?}: {output:?}");
                 refused.extend((!answered).then_some(fate));
             }
         }
@@ -97,8 +100,27 @@ fn clients_at_every_level_of_authentication() {
         let waited = wait_until("failures to be told", LONG, told);
         assert!(waited.is_ok(), "{level}: {:?} and not {refused:?}", failures(&stand, level));
     }
+    an_alert_is_heard_by_others_too(&stand);
     who_it_is_stands_in_the_list(&stand);
     what_is_no_tls_and_who_says_nothing(&stand);
+}
+
+/// GnuTLS that shows no certificate, and OpenSSL below Python that sends a forged record and goes on writing.
+fn an_alert_is_heard_by_others_too(stand: &Stand) {
+    let (b, host) = (&stand.sites.b.site, stand.sites.a.site_v4.to_string());
+    let root = stand.paper("root.pem");
+    let root = root.to_str().unwrap();
+    for (gnutls, openssl) in [("1.3", "TLSv1_3"), ("1.2", "TLSv1_2")] {
+        let mut client = b.command("gnutls-cli");
+        client.args(["--x509cafile", root, "--verify-hostname", "web.example", "--port", "9005"]);
+        client.args(["--priority", &format!("NORMAL:-VERS-ALL:+VERS-TLS{gnutls}"), &host]);
+        let output = run_with_input(&mut client, b"GET /small HTTP/1.0\r\n\r\n", LONG).unwrap();
+        let said = format!("{}{}", output.stdout, output.stderr);
+        assert!(said.contains("Received alert [116]"), "{gnutls}: {output:?}");
+        let forge = [&host, "9001", root, "web.example", openssl];
+        let said = run(&mut stand.script(b, "tls/forged.py", &forge), LONG).unwrap();
+        assert!(said.stdout.to_uppercase().contains("ALERT_BAD_RECORD_MAC"), "{openssl}: {said:?}");
+    }
 }
 
 fn who_it_is_stands_in_the_list(stand: &Stand) {
