@@ -216,6 +216,8 @@ impl Leg {
         }
         if self.recovery.phase == Phase::Open && self.lost > 0 {
             self.cubic.reduce(mss);
+            // Whatever a probe finds out now has been answered.
+            self.rack.probe = Probe::None;
             // What had arrived before does not count (RFC 9937 6.2).
             let already = self.sacked + u32::from(self.duplicates) * mss;
             self.recovery.begin(self.next, (self.flight() + tally.delivered).saturating_sub(already));

@@ -187,6 +187,10 @@ impl<F: Frame, R: Relay> Splice<F, R> {
     /// Looks after a flow that has just worked: it may be over, and else has a next deadline.
     pub(super) fn settle<M: Memory<Frame = F>>(&mut self, now: Now, index: u32, memory: &mut M) {
         let Some(flow) = &mut self.flows[index as usize] else { return };
+        if flow.last.is_some_and(|side| flow.legs[side as usize].is_finished()) {
+            // It has heard the last word, and has ended, too.
+            return self.remove(now, index, memory);
+        }
         if flow.is_finished() && flow.linger_until.is_none() {
             self.shared.counters.count(Event::Closed);
             if !flow.legs.iter().any(Leg::must_linger) {

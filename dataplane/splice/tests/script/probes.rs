@@ -34,6 +34,18 @@ const TABLE: &[(&str, &str, u32)] = &[
         server > A 1:0 ack 1101",
         14,
     ),
+    (
+        "7.4.2: what a probe shows to be lost is one loss, and the window comes down once",
+        "
+        wait 20
+        server > A 1:0 ack 801 sack 901-1001
+        server < A 801:100
+        server > A 1:0 ack 1001
+        client > A 1001:100 ack 1
+        server < A 1001:100
+        server > A 1:0 ack 1101",
+        12,
+    ),
 ];
 
 #[test]
