@@ -1,5 +1,7 @@
 //! Segments that belong to no connection: the first SYN of one, or what is answered with a reset.
 
+use std::net::{IpAddr, Ipv4Addr};
+
 use super::{Arrival, OPENING, Splice, endpoints};
 use crate::counters::Event;
 use crate::frame::{Frame, Memory};
@@ -21,7 +23,10 @@ impl<F: Frame, R: Relay> Splice<F, R> {
         arrival: Arrival<F>,
         memory: &mut M,
     ) {
-        if segment.flags.has(Flags::RST) {
+        // RFC 9293 MUST-57 and MUST-63: nobody can be answered who is not one host.
+        if !(is_host(arrival.source) && is_host(arrival.destination)) {
+            self.shared.counters.count(Event::Malformed);
+        } else if segment.flags.has(Flags::RST) {
             self.shared.counters.count(Event::NoFlow);
         } else if segment.flags.has(Flags::SYN) && !segment.flags.has(Flags::ACK) {
             self.open(now, (key, from_low), segment, arrival.answer, memory);
@@ -179,4 +184,10 @@ impl<F: Frame, R: Relay> Splice<F, R> {
         Key::of(ends.local, ends.remote)
             .map_or(0, |(key, local_low)| key.hash([other, one ^ u64::from(local_low)]))
     }
+}
+
+/// Whether an address can be that of one host.
+fn is_host(address: IpAddr) -> bool {
+    let is_broadcast = address == IpAddr::V4(Ipv4Addr::BROADCAST);
+    !(address.is_multicast() || address.is_unspecified() || is_broadcast)
 }

@@ -69,6 +69,8 @@ struct Said {
     bad_sum: bool,
     on_word: bool,
     raw: Option<u32>,
+    /// Another address in the place of the sender's.
+    from: Option<std::net::IpAddr>,
 }
 
 /// Plays a script.
@@ -200,6 +202,7 @@ impl Player {
 
     fn send(&mut self, from: usize, said: &Said) -> Result<(), String> {
         let ends = if from == 0 { (CLIENT, SERVER) } else { (SERVER, CLIENT) };
+        let ends = ((said.from.unwrap_or(ends.0.0), ends.0.1), ends.1);
         let syn = Flags(said.flags).has(Flags::SYN);
         let opening = syn.then_some(Opening {
             mss: said.mss.unwrap_or(0),
@@ -272,8 +275,9 @@ impl Player {
         let relative = |seq: Seq, of: usize| seq.since(FIRST[of]);
         let blocks: Vec<_> =
             options.blocks().iter().map(|(a, b)| (relative(*a, to), relative(*b, to))).collect();
-        // PSH says nothing of the connection.
-        let same = segment.flags.0 & !Flags::PSH.0 == said.flags
+        // PSH says nothing of the connection; it is looked for where it is named.
+        let same = segment.flags.0 & !Flags::PSH.0 == said.flags & !Flags::PSH.0
+            && (segment.flags.has(Flags::PSH) || said.flags & Flags::PSH.0 == 0)
             && relative(segment.seq, from) == said.seq
             && segment.len == said.len
             && said.ack.is_none_or(|ack| relative(segment.ack, to) == ack)
@@ -353,6 +357,7 @@ fn read(words: &[&str]) -> Result<Said, String> {
             "mss" => said.mss = Some(number(value)? as u16),
             "scale" => said.scale = Some(number(value)? as u8),
             "ts" => said.stamps = Some((number(value)?, number(words.next().ok_or("an echo")?)?)),
+            "from" => said.from = Some(value.parse().map_err(|_| "an address")?),
             "raw" => said.raw = Some(u32::from_str_radix(value, 16).map_err(|_| "hex")?),
             "sack" => {
                 let (a, b) = value.split_once('-').ok_or("a-b")?;

@@ -7,6 +7,7 @@ mod lifecycle;
 mod on_word;
 mod probes;
 mod recovery;
+mod requirements;
 mod rfc5961;
 mod rfc7323;
 mod rfc9293;

@@ -26,7 +26,7 @@ pub(super) const TEN: &str = "
         server < nothing
         wait 5";
 
-const RECEIVER: &[Requirement] = &[
+pub(super) const RECEIVER: &[Requirement] = &[
     (
         "2018-3",
         "the first block is of the segment that just came, then the latest before",
@@ -104,7 +104,7 @@ const RECEIVER: &[Requirement] = &[
     ),
 ];
 
-const SENDER: &[Requirement] = &[
+pub(super) const SENDER: &[Requirement] = &[
     (
         "8985-6.2",
         "three reported later: the gap is lost and sent at once",
@@ -134,7 +134,7 @@ const SENDER: &[Requirement] = &[
         server < nothing",
     ),
     (
-        "6937",
+        "9937-6.2",
         "one retransmission at once, the rest as the window allows",
         "
         server > A 1:0 ack 1 sack 501-1001
@@ -189,7 +189,7 @@ const SENDER: &[Requirement] = &[
 ];
 
 /// Without SACK.
-const PLAIN: &[Requirement] = &[
+pub(super) const PLAIN: &[Requirement] = &[
     (
         "5681-3.2",
         "three duplicates: sent again at once",

@@ -2,7 +2,7 @@
 
 use super::{Requirement, check, limits};
 
-const TABLE: &[Requirement] = &[
+pub(super) const TABLE: &[Requirement] = &[
     (
         "5961-3.2-1",
         "a reset outside of the window is dropped in silence",

@@ -2,7 +2,7 @@
 
 use super::{Requirement, check, limits};
 
-const TABLE: &[Requirement] = &[
+pub(super) const TABLE: &[Requirement] = &[
     (
         "7323-2.2",
         "scale is used only if both sent it; windows of SYNs are never scaled",
@@ -87,6 +87,20 @@ const TABLE: &[Requirement] = &[
         client < A 1:0 ack 11
         server < nothing
         count stale_timestamp 1",
+    ),
+    (
+        "7323-5.5-hours",
+        "after twelve hours without a word octets go both ways at once",
+        "
+        open
+        wait 43200000
+        client > A 1:10 ack 1 ts 43200100 0
+        server > A 1:10 ack 1 ts 43200200 0
+        server < A 1:10 ts 0 200
+        client < A 1:10 ack 11 ts 0 43200100
+        wait 50
+        server < A 11:0 ack 11 ts 0 43200200
+        count keepalive 0",
     ),
     (
         "7323-5.5",

@@ -4,7 +4,16 @@ use ravelin_splice::Limits;
 
 use super::{Requirement, check, limits};
 
-const TABLE: &[Requirement] = &[
+pub(super) const TABLE: &[Requirement] = &[
+    (
+        "MUST-1",
+        "a window of more than 32,767 is no negative one",
+        "
+        open plain
+        server > A 1:0 ack 1 win 40000
+        client > A 1:500 ack 1
+        server < A 1:500",
+    ),
     (
         "MUST-2, MUST-3",
         "checksums are made and judged (the player judges ours)",
@@ -15,7 +24,7 @@ const TABLE: &[Requirement] = &[
         count bad_checksum 1",
     ),
     (
-        "MUST-4, MUST-6",
+        "MUST-4, MUST-5, MUST-6",
         "an option may be in any segment; unknown ones are ignored",
         "
         open
@@ -209,6 +218,26 @@ const TABLE: &[Requirement] = &[
         client < A 1:0 ack 3001",
     ),
     (
+        "MUST-57, MUST-63",
+        "a SYN from an address that is no host's is dropped in silence",
+        "
+        client > S 0:0 win 65535 mss 1460 from 224.0.0.1
+        client > S 0:0 win 65535 mss 1460 from 255.255.255.255
+        server < nothing
+        client < nothing
+        count malformed 2
+        count opening 0",
+    ),
+    (
+        "MUST-60, MUST-61",
+        "nothing waits for PSH, and the last of what is queued has it",
+        "
+        open mss 1000
+        client > A 1:1400 ack 1
+        server < A 1:1000
+        server < PA 1001:400",
+    ),
+    (
         "MUST-58",
         "acknowledgments are piled up: one for all that came in order",
         "
@@ -270,16 +299,56 @@ fn appendix_b() {
     check(TABLE, &limits());
 }
 
+/// Where an end takes no more than 2,000 octets that the other did not get.
+pub(super) const FULL: &[Requirement] = &[
+    (
+        "MUST-39",
+        "no silly windows: one that was closed opens by a segment or not at all",
+        "
+        open mss 1000
+        server > A 1:0 ack 1 win 1000
+        client > A 1:1000 ack 1
+        server < A 1:1000
+        client > A 1001:1000 ack 1
+        client < A 1:0 ack 2001 win 0
+        server > A 1:0 ack 501 win 500
+        client < nothing
+        server > A 1:0 ack 1001 win 0
+        client < A 1:0 ack 2001 win 1000",
+    ),
+    (
+        "MUST-66",
+        "a reset counts although the window is closed",
+        "
+        open mss 1000
+        server > A 1:0 ack 1 win 0
+        client > A 1:1000 ack 1
+        client > A 1001:1000 ack 1
+        client < A 1:0 ack 2001 win 0
+        client > R 2001:0
+        server < RA 1:0
+        count reset_by_peer 1",
+    ),
+];
+
+#[test]
+fn where_there_is_little_room() {
+    check(FULL, &Limits { budget: 2_000, ..limits() });
+}
+
 /// MUST-26 and 3.8.4: one keepalive without answer proves nothing, many do.
 #[test]
 fn keepalives() {
     let limits =
         Limits { keepalive_ms: 60_000, keepalive_interval_ms: 10_000, keepalive_probes: 3, ..limits() };
-    let table: &[Requirement] = &[
-        (
-            "MUST-26",
-            "one unanswered keepalive is not the end",
-            "
+    check(KEEPALIVES, &limits);
+}
+
+pub(super) const KEEPALIVES: &[Requirement] = &[
+    (
+        "MUST-29",
+        "one unanswered keepalive is not the end",
+        "
             open plain
             wait 60100
             client < A 0:0 ack 1
@@ -289,18 +358,32 @@ fn keepalives() {
             client < A 0:0 ack 1
             client > A 1:0 ack 1
             count timed_out 0",
-        ),
-        (
-            "3.8.4",
-            "all of them are",
-            "
+    ),
+    (
+        "3.8.4",
+        "all of them are",
+        "
             open plain
             wait 60100
             wait 10100
             wait 10100
             wait 10100
             count timed_out 1",
-        ),
-    ];
-    check(table, &limits);
-}
+    ),
+    (
+        "MUST-26, MUST-27",
+        "none is sent before the time that was set, counted from what came last",
+        "
+            open plain
+            wait 59900
+            client > A 1:10 ack 1
+            server < A 1:10
+            server > A 1:0 ack 11
+            wait 50
+            client < A 1:0 ack 11
+            wait 59800
+            count keepalive 0
+            wait 300
+            count keepalive 2",
+    ),
+];
