@@ -10,13 +10,14 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::{info, warn};
 
-use crate::agent::{Agent, Paths};
+use crate::agent::Agent;
 use crate::api::door::{Door, Peer};
 use crate::api::limit::Limited;
 use crate::api::server::{self, Doors};
 use crate::attls;
 use crate::ike;
 use crate::io::dataplane::Dataplane;
+use crate::policy::files::Paths;
 use crate::policy::management::Site;
 use crate::report::certificates::Certificates;
 
@@ -86,8 +87,7 @@ fn lock_memory() {
 
 fn agent(appliance: &Appliance, doors: (ike::Door, attls::Door)) -> Agent {
     let control = &appliance.control;
-    let files =
-        Paths { policy: control.policy.clone(), keys: control.keys.clone(), attls: control.attls.clone() };
+    let files = Paths::of(control);
     let dataplane = Dataplane::new(&appliance.dataplane.socket);
     Agent::new(dataplane, files, site(appliance), &appliance.dataplane.state.join("control"), doors)
 }

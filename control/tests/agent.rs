@@ -12,9 +12,9 @@ use ravelin_contract::message::{Refusal, Reply, Request};
 use ravelin_contract::name::Name;
 use ravelin_contract::report::{FilterMode, Status};
 use ravelin_control::agent::history::History;
-use ravelin_control::agent::{Agent, ApplyError, Paths};
+use ravelin_control::agent::{Agent, ApplyError};
 use ravelin_control::io::dataplane::Dataplane;
-use ravelin_control::policy::files::Files;
+use ravelin_control::policy::files::{Files, Paths};
 use ravelin_control::policy::management::Site;
 use ravelin_rings::store::Rings;
 
@@ -206,6 +206,7 @@ fn agent(place: &Path) -> Arc<Agent> {
         policy: vec![place.join("missing.toml")],
         keys: place.join("keys.toml"),
         attls: place.join("attls.toml"),
+        expect: place.join("expect.toml"),
     };
     let dataplane = Dataplane::new(place.join("dataplane.sock"));
     Arc::new(Agent::new(
@@ -226,7 +227,12 @@ fn write_policy(place: &Path, name: &str) -> Paths {
         "[[rule]]\nname = \"{name}\"\nsource = \"10.1.0.0/16\"\ndestination = \"10.2.0.0/16\"\naction = \"permit\"\n"
     );
     fs::write(&path, text).unwrap();
-    Paths { policy: vec![path], keys: place.join("keys.toml"), attls: place.join("attls.toml") }
+    Paths {
+        policy: vec![path],
+        keys: place.join("keys.toml"),
+        attls: place.join("attls.toml"),
+        expect: place.join("expect.toml"),
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -360,7 +366,7 @@ async fn an_interrupted_apply_counts_when_the_packet_process_took_it() {
 }
 
 fn texts(paths: &Paths) -> Files {
-    Files::read(&paths.policy, &paths.keys, &paths.attls).unwrap()
+    Files::read(paths).unwrap()
 }
 
 fn name_of(history: &History) -> Option<String> {

@@ -160,6 +160,60 @@ fn a_candidate_says_what_becomes_of_a_packet() {
 }
 
 #[test]
+fn what_is_expected_and_does_not_hold_refuses_the_policy() {
+    let place = Place::new(ASKED);
+    let expect = |verdict: &str| {
+        let text = format!(
+            "[[expect]]\nsource = \"192.0.2.1\"\ndestination = \"10.1.0.9\"\nprotocol = \"tcp\"\n\
+             destination_port = 443\ndirection = \"inbound\"\nzone = \"wan0\"\nverdict = {verdict:?}\n"
+        );
+        fs::write(place.path().join("expect.toml"), text).unwrap();
+    };
+    expect("permit");
+    let checked = place.run(&["policy", "check"]);
+    assert_eq!(checked.status.code(), Some(0), "{}", String::from_utf8_lossy(&checked.stderr));
+    assert_eq!(String::from_utf8(checked.stdout).unwrap(), "no error; expectations that hold: 1\n");
+    let _control = Control::start(&place);
+    assert_eq!(place.status(&["policy", "diff"]), Some(0));
+    expect("deny");
+    for words in [&["policy", "check"][..], &["policy", "diff"], &["policy", "apply"]] {
+        let output = place.run(words);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{words:?}: {said}");
+        for part in ["expect.toml:8", "expected deny", "permit by rule `web`", "ipsec.toml:1"] {
+            assert!(said.contains(part), "{words:?}: {part} in {said}");
+        }
+    }
+}
+
+#[test]
+fn why_names_the_tunnel_its_keys_and_their_lines() {
+    let place = Place::new("");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../configs/site-to-site-ike/gw-a");
+    for file in fs::read_dir(&folder).unwrap().map(|file| file.unwrap().path()) {
+        use std::os::unix::fs::PermissionsExt;
+        let copy = place.path().join(file.file_name().unwrap());
+        fs::copy(&file, &copy).unwrap();
+        fs::set_permissions(&copy, fs::Permissions::from_mode(0o600)).unwrap();
+    }
+    let candidate = place.path().to_str().unwrap();
+    let words = ["why", "10.1.0.7", "10.2.0.9", "tcp", "any", "22", "out", "--candidate", candidate];
+    let text = String::from_utf8(place.run(&words).stdout).unwrap();
+    for part in [
+        "ipsec by site-b",
+        "ipsec.toml:7",
+        "IKEv2 agrees on them with peer `gw-b`",
+        "gw-a.example, by shared key, entry `gw-b` of keys.toml",
+    ] {
+        assert!(text.contains(part), "{part} in {text}");
+    }
+    let output = place.run(&[&words[..], &["--json"]].concat());
+    let reason: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(reason["tunnels"][0]["peer"]["name"], "gw-b");
+    assert_eq!(reason["answer"]["cases"][0]["tunnel"], "site-b");
+}
+
+#[test]
 fn an_unreachable_packet_process_is_no_refusal() {
     let place = Place::new(GOOD);
     let _control = Control::start(&place);

@@ -8,7 +8,7 @@ use ravelin_config::appliance::Appliance;
 use ravelin_config::default_filters::DefaultFilters;
 use ravelin_contract::sa::{Carrier, Mode, Sa};
 use ravelin_control::policy::Compiled;
-use ravelin_control::policy::files::Files;
+use ravelin_control::policy::files::{Files, Paths};
 use ravelin_control::policy::management::Site;
 
 fn configs() -> PathBuf {
@@ -46,9 +46,7 @@ fn gateway(folder: &Path) -> Compiled {
     assert!(warnings.is_empty(), "{warnings}");
     let (site, warnings) = Site::of(&appliance).unwrap_or_else(|e| panic!("{e}"));
     assert!(warnings.is_empty(), "{warnings}");
-    let control = &appliance.control;
-    let compiled =
-        Files::read(&control.policy, &control.keys, &control.attls).and_then(|files| files.compile(&site));
+    let compiled = Files::read(&Paths::of(&appliance.control)).and_then(|files| files.compile(&site));
     let compiled = compiled.unwrap_or_else(|e| panic!("{e}"));
     assert!(compiled.warnings.is_empty(), "{}", compiled.warnings);
     compiled
@@ -60,8 +58,7 @@ fn keys_that_others_may_read_are_refused() {
     let keys = copy.path().join("keys.toml");
     std::fs::set_permissions(&keys, std::fs::Permissions::from_mode(0o644)).unwrap();
     let (appliance, _) = Appliance::load(&copy.path().join("ravelin.toml")).unwrap();
-    let control = &appliance.control;
-    let said = Files::read(&control.policy, &control.keys, &control.attls).unwrap_err().to_string();
+    let said = Files::read(&Paths::of(&appliance.control)).unwrap_err().to_string();
     assert!(said.contains("mode 0644") && said.contains("chmod 0600"), "{said}");
 }
 
@@ -75,14 +72,14 @@ fn every_file_loads() {
                 gateway(folder);
                 gateways += 1;
             }
-            "ipsec.toml" | "attls.toml" | "keys.toml" | "default-filters.toml" => {
+            "ipsec.toml" | "attls.toml" | "expect.toml" | "keys.toml" | "default-filters.toml" => {
                 assert!(folder.join("ravelin.toml").exists(), "{} is read by no gateway", file.display());
             }
             "README.md" => {}
             other => panic!("no test loads {other} of {}", folder.display()),
         }
     }
-    assert_eq!(gateways, 12);
+    assert_eq!(gateways, 13);
 }
 
 #[test]
@@ -101,11 +98,23 @@ fn what_one_gateway_seals_the_other_opens() {
     }
 }
 
+/// The rule for TLS before one application, as an operator may begin: it loads, and says what its `expect.toml` expects.
+#[test]
+fn one_application_needs_at_most_eight_lines() {
+    let folder = configs().join("one-application");
+    let text = std::fs::read_to_string(folder.join("attls.toml")).unwrap();
+    assert!(text.lines().count() <= 8);
+    let compiled = gateway(&folder);
+    assert_eq!((compiled.held, compiled.attls.plans.len()), (3, 1));
+}
+
 #[test]
 fn two_hosts_need_at_most_fifteen_lines() {
     let folder = configs().join("two-hosts");
     let text = std::fs::read_to_string(folder.join("ipsec.toml")).unwrap();
     assert!(text.lines().count() <= 15);
-    let sas: Vec<Sa> = gateway(&folder).snapshot.sas;
+    let compiled = gateway(&folder);
+    assert_eq!(compiled.held, 3);
+    let sas: Vec<Sa> = compiled.snapshot.sas;
     assert!(sas.len() == 2 && sas.iter().all(|sa| sa.mode == Mode::Transport));
 }

@@ -1,4 +1,4 @@
-//! Every kind of mistake in `ipsec.toml`, `keys.toml` and `attls.toml` with the words an operator reads.
+//! Every kind of mistake in `ipsec.toml`, `keys.toml`, `attls.toml` and `expect.toml` with the words an operator reads.
 //!
 //! A case is `=== title`, the file that it is about, `--- keys` and the keys where they matter, `---`, and the expected lines.
 //! `RAVELIN_BLESS=1` writes what is said now; read the difference before committing it.
@@ -10,6 +10,7 @@ use ravelin_config::diagnostic::Findings;
 use ravelin_config::source::Source;
 use ravelin_contract::name::Name;
 use ravelin_control::policy;
+use ravelin_control::policy::files::Files;
 use ravelin_control::policy::management::Site;
 
 const KEYS: &str = "[b]
@@ -33,6 +34,27 @@ fn keys() {
 #[test]
 fn attls() {
     compare("attls", check_attls);
+}
+
+#[test]
+fn expect() {
+    compare("expect", check_expect);
+}
+
+/// What is expected of a small policy, each case for itself.
+fn check_expect(expect: &str, _: &str) -> Findings {
+    const POLICY: &str = "[[rule]]\nname = \"web\"\ndestination = \"10.1.0.0/24\"\nprotocol = \"tcp\"\n\
+                          destination_port = 443\ndirection = \"inbound\"\nzone = \"wan\"\naction = \"permit\"\n\
+                          [[rule]]\nname = \"rest\"\nprotocol = \"tcp\"\naction = \"deny\"\n";
+    const ATTLS: &str = "[[rule]]\nname = \"off\"\nserver_port = 443\nenabled = \"refuse\"\n";
+    let zones = ["lan", "wan"].map(|zone| Name::new(zone).unwrap());
+    let files = Files {
+        policy: vec![Source::from_text("ipsec.toml", POLICY)],
+        keys: None,
+        attls: Some(Source::from_text("attls.toml", ATTLS)),
+        expect: Some(Source::from_text("expect.toml", expect)),
+    };
+    files.compile(&Site::with(&zones)).map_or_else(|findings| findings, |compiled| compiled.warnings)
 }
 
 fn check_attls(attls: &str, _: &str) -> Findings {

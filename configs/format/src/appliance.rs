@@ -118,6 +118,8 @@ pub struct Control {
     pub keys: PathBuf,
     /// File of rules for TLS; there need be none.
     pub attls: PathBuf,
+    /// File of what is expected of the policy; there need be none.
+    pub expect: PathBuf,
     /// Directory of key rings.
     pub rings: PathBuf,
     /// Users that may connect.
@@ -130,7 +132,7 @@ const TLS_CONNECTIONS: u32 = 10_000;
 
 const WORKER_KEYS: &[&str] = &["cores", "count", "idle", "frames", "queue", "tls_connections"];
 const DATAPLANE_KEYS: &[&str] = &["socket", "state", "default_filters", "pins", "tun", "xdp", "allow"];
-const CONTROL_KEYS: &[&str] = &["socket", "metrics", "policy", "keys", "attls", "rings", "allow"];
+const CONTROL_KEYS: &[&str] = &["socket", "metrics", "policy", "keys", "attls", "expect", "rings", "allow"];
 
 impl Appliance {
     /// Reads the file at `path`. Warnings come with the value.
@@ -327,6 +329,7 @@ fn read_control(file: &Table<'_>, paths: &Paths) -> Option<Control> {
         policy,
         keys: path(get("keys"), || paths.beside.join("keys.toml"))?,
         attls: path(get("attls"), || paths.beside.join("attls.toml"))?,
+        expect: path(get("expect"), || paths.beside.join("expect.toml"))?,
         rings: path(get("rings"), || paths.beside.join("rings"))?,
         allow: read_users(get("allow"))?,
     })

@@ -6,11 +6,13 @@ use ravelin_contract::report::FilterMode;
 use ravelin_contract::rule::FilterSettings;
 
 use super::Agent;
-use crate::api::view::filter_mode;
+use crate::api::view::{Sa, filter_mode};
+use crate::ike::Question;
 use crate::io::dataplane::LinkError;
 use crate::policy::explain::Explainer;
 use crate::policy::explain::answer::Answer;
-use crate::policy::explain::question::{Mistake, Question};
+use crate::policy::explain::keyed::{Reason, Standing, Tunnel};
+use crate::policy::explain::question::{Mistake, Question as Packet};
 use crate::report::gather;
 
 /// Why there is no answer.
@@ -32,8 +34,57 @@ impl Agent {
     ///
     /// # Errors
     /// See [`ExplainError`].
-    pub async fn explain(&self, question: &Question) -> Result<Answer, ExplainError> {
+    pub async fn explain(&self, question: &Packet) -> Result<Answer, ExplainError> {
         Ok(self.explainer().await?.ask(question)?)
+    }
+
+    /// The same, and whose keys protect the packet: tunnels with the SAs that stand, rings with their owners (row G26).
+    ///
+    /// # Errors
+    /// See [`ExplainError`].
+    pub async fn reason(&self, question: &Packet) -> Result<Reason, ExplainError> {
+        let explainer = self.explainer().await?;
+        let (rings, question) = (self.attls.rings().clone(), question.clone());
+        let work = move || {
+            let mut reason = explainer.reason(&question)?;
+            reason.own(&rings);
+            Ok::<_, Mistake>(reason)
+        };
+        let mut reason = match tokio::task::spawn_blocking(work).await {
+            Ok(reason) => reason?,
+            Err(panicked) => std::panic::resume_unwind(panicked.into_panic()),
+        };
+        for tunnel in &mut reason.tunnels {
+            tunnel.sas = self.standing(tunnel).await?;
+        }
+        Ok(reason)
+    }
+
+    /// The SAs of a tunnel.
+    async fn standing(&self, tunnel: &Tunnel) -> Result<Vec<Standing>, LinkError> {
+        if tunnel.peer.is_none() {
+            let sas = gather::sas(&self.dataplane).await?.into_iter().map(Sa::from);
+            let own = sas.filter(|sa| sa.tunnel == tunnel.name).map(|sa| Standing {
+                spis: format!("{} {}", sa.direction, sa.spi),
+                state: format!("{} packets, {}", sa.packets, sa.algorithm),
+            });
+            return Ok(own.collect());
+        }
+        // While IKE does not answer nothing is known of its SAs.
+        let list = self.ike.ask(Question::List).await.unwrap_or_default();
+        let children = list.iter().flat_map(|ike| ike.children.iter().map(move |child| (ike, child)));
+        let own = children.filter(|(_, child)| child.tunnel == tunnel.name).map(|(ike, child)| Standing {
+            spis: format!("in {} out {}", child.inbound_spi, child.outbound_spi),
+            state: format!(
+                "{} with {} at {}: {} to {}",
+                child.state,
+                ike.identity,
+                ike.remote,
+                child.local.join(" "),
+                child.remote.join(" ")
+            ),
+        });
+        Ok(own.collect())
     }
 
     async fn explainer(&self) -> Result<Arc<Explainer>, ExplainError> {

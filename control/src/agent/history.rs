@@ -9,10 +9,9 @@ use std::sync::{Arc, OnceLock};
 
 use ravelin_contract::snapshot::Snapshot;
 
-use super::Paths;
 use crate::attls::Served;
 use crate::policy::explain::Explainer;
-use crate::policy::files::Files;
+use crate::policy::files::{Files, Paths};
 use crate::policy::origin::Origins;
 use crate::policy::peers::Ike;
 
@@ -20,6 +19,8 @@ use crate::policy::peers::Ike;
 const KEYS: &str = "keys.toml";
 /// Its rules for TLS.
 const ATTLS: &str = "attls.toml";
+/// A name that no kept file has.
+const EXPECT: &str = "expect.toml";
 /// The policy in force.
 const APPLIED: &str = "applied";
 /// The next one, until it is in force.
@@ -141,7 +142,9 @@ impl History {
         let (keys, attls) = (directory.join(KEYS), directory.join(ATTLS));
         let mut policy: Vec<PathBuf> = entries.filter(|path| *path != keys && *path != attls).collect();
         policy.sort();
-        (!policy.is_empty()).then_some(Paths { policy, keys, attls })
+        // What was expected of it held when it was applied.
+        let expect = directory.join(EXPECT);
+        (!policy.is_empty()).then_some(Paths { policy, keys, attls, expect })
     }
 }
 

@@ -19,21 +19,10 @@ use crate::attls;
 use crate::ike::Door;
 use crate::io::dataplane::{Dataplane, LinkError};
 use crate::policy::Compiled;
-use crate::policy::files::Files;
+use crate::policy::files::{Files, Paths};
 use crate::policy::management::Site;
 use crate::report::gather;
 use history::{Applied, History};
-
-/// Where the files of one policy are.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Paths {
-    /// `ipsec.toml`, or several files that together are one policy.
-    pub policy: Vec<PathBuf>,
-    /// `keys.toml`, mode 0600.
-    pub keys: PathBuf,
-    /// `attls.toml`, the rules for TLS.
-    pub attls: PathBuf,
-}
 
 /// Why a policy was not applied. What was in force stays in force.
 #[derive(Debug, thiserror::Error)]
@@ -135,7 +124,7 @@ impl Agent {
     async fn read(&self, files: &Paths, site: Site) -> Result<(Files, Compiled), Findings> {
         let paths = files.clone();
         let work = move || {
-            let files = Files::read(&paths.policy, &paths.keys, &paths.attls)?;
+            let files = Files::read(&paths)?;
             files.compile(&site).map(|compiled| (files, compiled))
         };
         match tokio::task::spawn_blocking(work).await {
@@ -177,7 +166,7 @@ impl Agent {
     }
 
     async fn try_apply(&self, files: &Paths) -> Result<Done, ApplyError> {
-        let (texts, Compiled { snapshot, ike, attls, origins, warnings }) =
+        let (texts, Compiled { snapshot, ike, attls, origins, warnings, .. }) =
             self.read(files, self.site.clone()).await.map_err(ApplyError::Files)?;
         let attls = self.attls.prepare(&attls).await.map_err(ApplyError::Files)?;
         let mut applied = self.applied.lock().await;

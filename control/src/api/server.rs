@@ -19,14 +19,16 @@ use super::door::Peer;
 use super::limit::{Limits, TurnedAway};
 use super::view::{InForce, Overview, Port, Problem, Rule, Sa};
 use crate::agent::explain::ExplainError;
-use crate::agent::{Agent, ApplyError, Paths};
+use crate::agent::{Agent, ApplyError};
 use crate::attls::view::{Standing, Statistics};
 use crate::ike::Question;
 use crate::ike::view::{IkeSa, Told};
 use crate::io::dataplane::LinkError;
 use crate::policy::diff::{Diff, diff};
 use crate::policy::explain::answer::Answer as Explanation;
+use crate::policy::explain::keyed::Reason;
 use crate::policy::explain::question::Question as Packet;
+use crate::policy::files::Paths;
 use crate::report::certificates::Certificates;
 use crate::report::{gather, metrics};
 
@@ -40,6 +42,9 @@ pub struct PolicyFiles {
     pub keys: Option<PathBuf>,
     /// `attls.toml`, absolute.
     pub attls: Option<PathBuf>,
+    /// `expect.toml`, absolute.
+    #[serde(default)]
+    pub expect: Option<PathBuf>,
 }
 
 /// What both doors allow, and whom they turned away.
@@ -68,6 +73,7 @@ pub fn operator(agent: Arc<Agent>) -> Router {
         .route("/v1/policy/apply", post(apply))
         .route("/v1/policy/diff", post(difference))
         .route("/v1/policy/test", post(test))
+        .route("/v1/policy/why", post(why))
         .route("/v1/ike", get(ike_list))
         .route("/v1/ike/explain", post(ike_explain))
         .route("/v1/ike/up", post(ike_up))
@@ -181,7 +187,8 @@ async fn sas(State(agent): State<Arc<Agent>>) -> Answer<Vec<Sa>> {
 
 /// The files of a request. Findings quote what they speak of, so only who could read any file anyway may name one.
 fn named(agent: &Agent, peer: Peer, request: PolicyFiles) -> Result<Paths, Failure> {
-    let names = !request.policy.is_empty() || request.keys.is_some() || request.attls.is_some();
+    let others = [&request.keys, &request.attls, &request.expect];
+    let names = !request.policy.is_empty() || others.iter().any(|path| path.is_some());
     if !peer.may_name_files && names {
         let error = "only root may name policy files; leave them out to use the configured ones".to_owned();
         let problem = Problem { error, findings: serde_json::json!([]), rendered: String::new() };
@@ -191,6 +198,7 @@ fn named(agent: &Agent, peer: Peer, request: PolicyFiles) -> Result<Paths, Failu
         policy: if request.policy.is_empty() { agent.files.policy.clone() } else { request.policy },
         keys: request.keys.unwrap_or_else(|| agent.files.keys.clone()),
         attls: request.attls.unwrap_or_else(|| agent.files.attls.clone()),
+        expect: request.expect.unwrap_or_else(|| agent.files.expect.clone()),
     })
 }
 
@@ -220,6 +228,10 @@ async fn difference(
 
 async fn test(State(agent): State<Arc<Agent>>, Json(packet): Json<Packet>) -> Answer<Explanation> {
     Ok(Json(agent.explain(&packet).await?))
+}
+
+async fn why(State(agent): State<Arc<Agent>>, Json(packet): Json<Packet>) -> Answer<Reason> {
+    Ok(Json(agent.reason(&packet).await?))
 }
 
 async fn filter_default(State(agent): State<Arc<Agent>>) -> Answer<InForce> {
@@ -327,6 +339,7 @@ mod tests {
             policy: vec!["/etc/p.toml".into()],
             keys: "/etc/k.toml".into(),
             attls: "/etc/t.toml".into(),
+            expect: "/etc/e.toml".into(),
         };
         let agent = Agent::new(
             Dataplane::new("/nonexistent"),

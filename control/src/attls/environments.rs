@@ -91,6 +91,10 @@ impl Environments {
         }
     }
 
+    pub(super) fn rings(&self) -> &Rings {
+        &self.doors.rings
+    }
+
     /// Reads revocation lists now and then, for as long as the runtime lives.
     pub(super) fn watch(self: &Arc<Self>, runtime: Handle) {
         let watch = Arc::clone(self);

@@ -106,6 +106,11 @@ impl Door {
         answer.await.map_err(|_| "TLS is not running".to_owned())
     }
 
+    /// The rings that handshakes use.
+    pub fn rings(&self) -> &Rings {
+        self.environments.rings()
+    }
+
     /// Counts, and what was told lately.
     pub fn ledger(&self) -> &Ledger {
         &self.ledger

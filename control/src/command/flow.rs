@@ -1,4 +1,4 @@
-//! `ravelin test`: what the policy in force, or one that is not yet, makes of a packet.
+//! `ravelin test` and `ravelin why`: what the policy in force, or one that is not yet, makes of a packet.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -7,15 +7,16 @@ use clap::ValueEnum;
 use hyper::Method;
 use ravelin_config::appliance::Appliance;
 use ravelin_contract::name::Name;
+use ravelin_rings::store::Rings;
 
-use super::table::print;
+use super::table::{print, print_json};
 use super::{Failure, Session};
-use crate::agent::Paths;
 use crate::api::client::ask;
 use crate::policy::explain::Explainer;
 use crate::policy::explain::answer::{Answer, Case, Citation};
+use crate::policy::explain::keyed::Reason;
 use crate::policy::explain::question::{Mistake, Piece, Question, Routing, Words};
-use crate::policy::files::Files;
+use crate::policy::files::{Files, Paths};
 use crate::policy::management::Site;
 
 #[derive(Debug, clap::Args)]
@@ -71,12 +72,64 @@ pub(crate) async fn test(session: &Session, arguments: &Arguments) -> Result<(),
     let question = question(arguments)?;
     let answer: Answer = match &arguments.candidate {
         Some(path) => {
-            let asked = candidate(session, path)?.ask(&question);
+            let asked = candidate(session, path)?.0.ask(&question);
             asked.map_err(|mistake| Failure::Refused(mistake.to_string()))?
         }
         None => ask(&session.socket()?, Method::POST, "/v1/policy/test", Some(&question)).await?,
     };
     show(session, &answer)
+}
+
+pub(crate) async fn why(session: &Session, arguments: &Arguments) -> Result<(), Failure> {
+    let question = question(arguments)?;
+    let reason: Reason = match &arguments.candidate {
+        Some(path) => {
+            let (explainer, rings) = candidate(session, path)?;
+            let reason = explainer.reason(&question);
+            let mut reason = reason.map_err(|mistake| Failure::Refused(mistake.to_string()))?;
+            reason.own(&rings);
+            reason
+        }
+        None => ask(&session.socket()?, Method::POST, "/v1/policy/why", Some(&question)).await?,
+    };
+    if session.json {
+        return Ok(print_json(&reason)?);
+    }
+    show(session, &reason.answer)?;
+    let rows = behind(&reason);
+    if rows.is_empty() {
+        return Ok(writeln!(std::io::stdout(), "no key protects it")?);
+    }
+    print(session, &reason, ["KEYS", "VALUE"], rows)
+}
+
+/// What stands behind the answer, line by line.
+fn behind(reason: &Reason) -> Vec<[String; 2]> {
+    let mut rows = Vec::new();
+    let mut row = |field: &str, value: String| rows.push([field.to_owned(), value]);
+    for tunnel in &reason.tunnels {
+        row("tunnel", format!("{} {}, {} mode", tunnel.name, tunnel.place, tunnel.mode));
+        row("keys", tunnel.keys.clone());
+        if let Some(peer) = &tunnel.peer {
+            let [ours, theirs] = &peer.identities;
+            row("peer", format!("{} {}", peer.name, peer.place));
+            row("we are", format!("{ours}, by {}", peer.own_key));
+            row("the peer is", format!("{theirs}, by {}", peer.peer_proof));
+        }
+        for sa in &tunnel.sas {
+            row("SA", format!("{}: {}", sa.spis, sa.state));
+        }
+    }
+    for tls in &reason.tls {
+        row("TLS rule", tls.rule.clone());
+        for key in &tls.own_keys {
+            row("our certificate", key.clone());
+        }
+        for [key, value, from] in &tls.settings {
+            row(key, format!("{value} ({from})"));
+        }
+    }
+    rows
 }
 
 fn question(arguments: &Arguments) -> Result<Question, Failure> {
@@ -113,13 +166,13 @@ fn question(arguments: &Arguments) -> Result<Question, Failure> {
 }
 
 /// The policy of a file or folder. Nobody asks whether it locks anyone out: `policy check` does.
-fn candidate(session: &Session, path: &Path) -> Result<Explainer, Failure> {
+fn candidate(session: &Session, path: &Path) -> Result<(Explainer, Rings), Failure> {
     let findings = |findings: ravelin_config::diagnostic::Findings| Failure::Files(findings.render(false));
     let own = path.join("ravelin.toml");
     let (appliance, paths) = if own.exists() {
         let (appliance, _) = Appliance::load(&own).map_err(findings)?;
-        let control = appliance.control.clone();
-        (appliance, Paths { policy: control.policy, keys: control.keys, attls: control.attls })
+        let paths = Paths::of(&appliance.control);
+        (appliance, paths)
     } else {
         let appliance = session.appliance()?;
         let paths = match path.is_dir() {
@@ -127,18 +180,17 @@ fn candidate(session: &Session, path: &Path) -> Result<Explainer, Failure> {
                 policy: vec![path.join("ipsec.toml")],
                 keys: path.join("keys.toml"),
                 attls: path.join("attls.toml"),
+                expect: path.join("expect.toml"),
             },
-            false => Paths {
-                policy: vec![path.to_owned()],
-                keys: appliance.control.keys.clone(),
-                attls: appliance.control.attls.clone(),
-            },
+            false => Paths { policy: vec![path.to_owned()], ..Paths::of(&appliance.control) },
         };
         (appliance, paths)
     };
-    let files = Files::read(&paths.policy, &paths.keys, &paths.attls).map_err(findings)?;
+    // What is expected of it is the question of `policy check`.
+    let files = Files { expect: None, ..Files::read(&paths).map_err(findings)? };
     let compiled = files.compile(&Site::with(&appliance.zones())).map_err(findings)?;
-    Ok(Explainer::new(&compiled.snapshot, compiled.origins, "candidate"))
+    let rings = Rings::at(&appliance.control.rings);
+    Ok((Explainer::new(&compiled.snapshot, compiled.origins, "candidate"), rings))
 }
 
 fn show(session: &Session, answer: &Answer) -> Result<(), Failure> {

@@ -1,4 +1,4 @@
-//! `ravelin`: the operator's command. It asks the control process; `policy check`, `test --candidate` and all of `ring`, `cert` and `ca` work without it.
+//! `ravelin`: the operator's command. It asks the control process; `policy check`, `test` and `why` with `--candidate` and all of `ring`, `cert` and `ca` work without it.
 
 mod attls;
 mod ca;
@@ -57,6 +57,8 @@ enum Verb {
     Policy(policy::Verb),
     /// What becomes of a packet, and by which rule: by the policy in force, or by a candidate.
     Test(flow::Arguments),
+    /// The same, and whose keys protect it: tunnel, peer, SAs that stand, certificates and their rings.
+    Why(flow::Arguments),
     /// Security associations.
     #[command(subcommand)]
     Sa(show::SaVerb),
@@ -160,6 +162,7 @@ pub async fn main() -> ExitCode {
     let result = match verb {
         Verb::Policy(verb) => policy::run(&session, verb).await,
         Verb::Test(arguments) => flow::test(&session, &arguments).await,
+        Verb::Why(arguments) => flow::why(&session, &arguments).await,
         Verb::Sa(verb) => show::sa(&session, verb).await,
         Verb::Ike(verb) => ike::run(&session, verb).await,
         Verb::Attls(verb) => attls::run(&session, verb).await,

@@ -11,12 +11,11 @@ use ravelin_config::diagnostic::Findings;
 use super::show::{FilterVerb, filter, print_in_force};
 use super::table::{self, print};
 use super::{Failure, Session};
-use crate::agent::Paths;
 use crate::api::client::ask;
 use crate::api::server::PolicyFiles;
 use crate::api::view::{Change, InForce};
 use crate::policy::Compiled;
-use crate::policy::files::Files;
+use crate::policy::files::{Files, Paths};
 use crate::policy::management::Site;
 
 #[derive(Debug, Subcommand)]
@@ -41,6 +40,9 @@ pub(crate) struct FileArguments {
     /// The rules for TLS; the configured file when left out.
     #[arg(long)]
     attls: Option<PathBuf>,
+    /// What is expected of the policy, packet by packet; the configured file when left out.
+    #[arg(long)]
+    expect: Option<PathBuf>,
 }
 
 pub(crate) async fn run(session: &Session, verb: Verb) -> Result<(), Failure> {
@@ -54,22 +56,25 @@ pub(crate) async fn run(session: &Session, verb: Verb) -> Result<(), Failure> {
 
 fn check(session: &Session, files: &FileArguments) -> Result<(), Failure> {
     let appliance = session.appliance()?;
+    let configured = Paths::of(&appliance.control);
     let files = Paths {
-        policy: if files.policy.is_empty() { appliance.control.policy.clone() } else { files.policy.clone() },
-        keys: files.keys.clone().unwrap_or_else(|| appliance.control.keys.clone()),
-        attls: files.attls.clone().unwrap_or_else(|| appliance.control.attls.clone()),
+        policy: if files.policy.is_empty() { configured.policy } else { files.policy.clone() },
+        keys: files.keys.clone().unwrap_or(configured.keys),
+        attls: files.attls.clone().unwrap_or(configured.attls),
+        expect: files.expect.clone().unwrap_or(configured.expect),
     };
-    let (findings, sound) = match read(&files, &appliance) {
-        Ok(compiled) => (compiled.warnings, true),
-        Err(findings) => (findings, false),
+    let (findings, sound, held) = match read(&files, &appliance) {
+        Ok(compiled) => (compiled.warnings, true, compiled.held),
+        Err(findings) => (findings, false, 0),
     };
     if session.json {
-        table::print_json(&serde_json::json!({ "ok": sound, "findings": findings }))?;
+        table::print_json(&serde_json::json!({ "ok": sound, "held": held, "findings": findings }))?;
         return if sound { Ok(()) } else { Err(Failure::Said) };
     }
     let mut told = std::io::stderr();
     write!(told, "{}", findings.render(std::io::IsTerminal::is_terminal(&told)))?;
     match sound {
+        true if held > 0 => Ok(writeln!(std::io::stdout(), "no error; expectations that hold: {held}")?),
         true => Ok(writeln!(std::io::stdout(), "no error")?),
         false => Err(Failure::Files("the policy has errors".to_owned())),
     }
@@ -78,7 +83,7 @@ fn check(session: &Session, files: &FileArguments) -> Result<(), Failure> {
 /// The default filters count: a policy that ends what they permit may lock the operator out.
 fn read(paths: &Paths, appliance: &Appliance) -> Result<Compiled, Findings> {
     let (site, _) = Site::of(appliance)?;
-    Files::read(&paths.policy, &paths.keys, &paths.attls)?.compile(&site)
+    Files::read(paths)?.compile(&site)
 }
 
 /// Absolute paths: the control process has another working directory.
@@ -90,6 +95,7 @@ fn absolute(files: &FileArguments) -> Result<PolicyFiles, Failure> {
         policy: files.policy.iter().map(|path| full(path)).collect::<Result<_, _>>()?,
         keys: files.keys.as_deref().map(full).transpose()?,
         attls: files.attls.as_deref().map(full).transpose()?,
+        expect: files.expect.as_deref().map(full).transpose()?,
     })
 }
 

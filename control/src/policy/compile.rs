@@ -75,7 +75,8 @@ pub fn compile(model: &Model, keys: &Keys, zones: &[Name], notes: &Collector) ->
         tls,
     };
     snapshot.fingerprint = fingerprint::of(&snapshot);
-    Some(Built { snapshot, ike: ike?, attls, origins: Origins::of(model) })
+    let origins = Origins::of(model, &attls);
+    Some(Built { snapshot, ike: ike?, attls, origins })
 }
 
 /// Selectors of the rules that name each tunnel, by direction, each once.

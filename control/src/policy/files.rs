@@ -2,11 +2,34 @@
 
 use std::path::{Path, PathBuf};
 
+use ravelin_config::appliance::Control;
 use ravelin_config::diagnostic::{Collector, Findings};
 use ravelin_config::source::Source;
 
+use crate::policy::explain::Explainer;
 use crate::policy::management::Site;
-use crate::policy::{self, Compiled};
+use crate::policy::{self, Compiled, expect};
+
+/// Where the files of one policy are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Paths {
+    /// `ipsec.toml`, or several files that together are one policy.
+    pub policy: Vec<PathBuf>,
+    /// `keys.toml`, mode 0600.
+    pub keys: PathBuf,
+    /// `attls.toml`, the rules for TLS.
+    pub attls: PathBuf,
+    /// `expect.toml`, what is expected of the policy.
+    pub expect: PathBuf,
+}
+
+impl Paths {
+    /// Those that the appliance file names.
+    pub fn of(control: &Control) -> Self {
+        let Control { policy, keys, attls, expect, .. } = control.clone();
+        Self { policy, keys, attls, expect }
+    }
+}
 
 /// Texts read at one time.
 #[derive(Debug, Clone)]
@@ -17,25 +40,35 @@ pub struct Files {
     pub keys: Option<Source>,
     /// Rules for TLS; `None` when there is no such file.
     pub attls: Option<Source>,
+    /// What is expected of it; `None` when there is no such file.
+    pub expect: Option<Source>,
 }
 
 impl Files {
-    /// Reads all of them; every one that cannot be read is told. A policy without manual keys needs no file of keys, and
-    /// one without TLS none of rules for it.
-    pub fn read(policy: &[PathBuf], keys: &Path, attls: &Path) -> Result<Self, Findings> {
+    /// Reads all of them; every one that cannot be read is told. A policy without manual keys needs no file of keys, one
+    /// without TLS none of rules for it, and nobody must expect anything.
+    pub fn read(paths: &Paths) -> Result<Self, Findings> {
         let notes = Collector::default();
         let read = |path: &Path, reader: fn(&Path) -> Result<Source, _>| {
             reader(path).map_err(|found| notes.add(found)).ok()
         };
-        let policy: Vec<_> = policy.iter().filter_map(|path| read(path, Source::read)).collect();
+        let policy: Vec<_> = paths.policy.iter().filter_map(|path| read(path, Source::read)).collect();
         let optional =
             |path: &Path, reader| path.try_exists().unwrap_or(true).then(|| read(path, reader)).flatten();
-        let (keys, attls) = (optional(keys, Source::read_secret), optional(attls, Source::read));
-        notes.conclude(Some(Self { policy, keys, attls })).map(|(files, _)| files)
+        let keys = optional(&paths.keys, Source::read_secret);
+        let (attls, expect) = (optional(&paths.attls, Source::read), optional(&paths.expect, Source::read));
+        notes.conclude(Some(Self { policy, keys, attls, expect })).map(|(files, _)| files)
     }
 
-    /// Compiles them for a gateway; see [`policy::load_with_tls`].
+    /// Compiles them for a gateway; see [`policy::load_with_tls`]. Where something is expected of the policy that does not
+    /// hold, that is an error like any other.
     pub fn compile(&self, site: &Site) -> Result<Compiled, Findings> {
-        policy::load_with_tls(&self.policy, self.keys.as_ref(), self.attls.as_ref(), site)
+        let mut compiled =
+            policy::load_with_tls(&self.policy, self.keys.as_ref(), self.attls.as_ref(), site)?;
+        let Some(expected) = &self.expect else { return Ok(compiled) };
+        let notes = Collector::default();
+        let explainer = Explainer::new(&compiled.snapshot, compiled.origins.clone(), "candidate");
+        compiled.held = expect::check(expected, &explainer, &notes);
+        notes.conclude(Some(compiled)).map(|(compiled, _)| compiled)
     }
 }

@@ -3,7 +3,8 @@
 //! [`files`] reads; [`parse`] takes `ipsec.toml` as it stands into the [`model`]; [`keys`] takes the file of manual keys; [`compile`]
 //! finds names, writes defaults out and makes the snapshot; [`attls`] does both for `attls.toml`; [`lint`] warns of what is allowed but hardly meant, `ike_permit` of IKE that no rule lets through,
 //! [`management`] of what locks the operator out;
-//! [`fingerprint`] and [`diff`] compare two snapshots, [`explain`] says what one makes of a packet, [`origin`] where its rules stand. All but `files` are pure: text in,
+//! [`fingerprint`] and [`diff`] compare two snapshots, [`explain`] says what one makes of a packet, [`expect`] whether that
+//! is what the operator expects, [`origin`] where its rules stand. All but `files` are pure: text in,
 //! values or findings out.
 
 use ravelin_config::diagnostic::{Collector, Findings};
@@ -18,6 +19,7 @@ pub mod compile;
 pub mod credential;
 pub mod describe;
 pub mod diff;
+pub mod expect;
 pub mod explain;
 pub mod files;
 pub mod fingerprint;
@@ -46,6 +48,8 @@ pub struct Compiled {
     pub attls: attls::Attls,
     /// Where rules and tunnels stand.
     pub origins: origin::Origins,
+    /// Expectations that hold.
+    pub held: usize,
     /// Findings, none of them an error.
     pub warnings: Findings,
 }
@@ -66,7 +70,7 @@ pub fn load_with_tls(
     let notes = Collector::default();
     let built = build(files, keys, attls, site, &notes);
     let (compile::Built { snapshot, ike, attls, origins }, warnings) = notes.conclude(built)?;
-    Ok(Compiled { snapshot, ike, attls, origins, warnings })
+    Ok(Compiled { snapshot, ike, attls, origins, held: 0, warnings })
 }
 
 fn build(

@@ -6,6 +6,7 @@
 
 pub mod answer;
 mod cases;
+pub mod keyed;
 pub mod question;
 
 use std::collections::BTreeSet;
@@ -28,6 +29,7 @@ use super::describe;
 use super::origin::{At, Origins};
 use answer::{Answer, Case, Citation, Tls};
 use cases::{Axis, Group};
+use keyed::Reason;
 use question::{Mistake, Piece, Question};
 
 /// Rules behind the deciding one that an answer names at most.
@@ -128,6 +130,23 @@ impl Explainer {
             policy: self.fingerprint.clone(),
             cases: groups.iter().map(|group| self.case(question, &axes, group)).collect(),
         })
+    }
+
+    /// What becomes of the packet, and whose keys protect it.
+    ///
+    /// # Errors
+    /// As of [`Self::ask`].
+    pub fn reason(&self, question: &Question) -> Result<Reason, Mistake> {
+        let answer = self.ask(question)?;
+        let each = |names: BTreeSet<String>| names.into_iter().filter_map(|name| Name::new(name).ok());
+        let tunnels = each(answer.cases.iter().filter_map(|case| case.tunnel.clone()).collect());
+        let tunnels = tunnels.filter_map(|name| self.origins.tunnels.get(&name));
+        let tunnels = tunnels.map(|tunnel| keyed::Tunnel::clone(tunnel)).collect();
+        let rules = answer.cases.iter().filter_map(|case| case.tls.as_ref()?.rule.as_ref());
+        let plans = each(rules.map(|rule| rule.name.clone()).collect());
+        let plans = plans.filter_map(|name| self.origins.attls.plans.get(&name));
+        let tls = plans.map(|plan| keyed::Tls::of(plan)).collect();
+        Ok(Reason { answer, tunnels, tls })
     }
 
     fn find(&self, question: &Question, spot: &Spot) -> Found {
