@@ -151,14 +151,11 @@ impl Caller {
 
 impl std::fmt::Display for Caller {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let gids: Vec<String> = self.gids.iter().map(u32::to_string).collect();
-        write!(
-            f,
-            "uid {} (groups {}, unit {})",
-            self.uid,
-            gids.join(","),
-            self.unit.as_deref().unwrap_or("none")
-        )
+        write!(f, "uid {} (groups ", self.uid)?;
+        for (before, gid) in self.gids.iter().enumerate() {
+            write!(f, "{}{gid}", if before == 0 { "" } else { "," })?;
+        }
+        write!(f, ", unit {})", self.unit.as_deref().unwrap_or("none"))
     }
 }
 

@@ -1,33 +1,47 @@
 //! One certificate: its octets, and the parts that a ring looks at.
 
+use std::sync::Arc;
+
 use x509_cert::Certificate as Parsed;
 use x509_cert::der::{Decode, Encode};
 
 use crate::key::PublicKey;
 use crate::{Error, Result};
 
-/// A certificate that can be read, as DER. Whether to believe it is another matter.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Certificate {
+/// A certificate that can be read, as DER. Whether to believe it is another matter. Clones share what was read.
+#[derive(Debug, Clone)]
+pub struct Certificate(Arc<Read>);
+
+/// The octets, and what they say.
+#[derive(Debug)]
+struct Read {
     der: Vec<u8>,
-    parsed: Box<Parsed>,
+    parsed: Parsed,
 }
+
+impl PartialEq for Certificate {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.der == other.0.der
+    }
+}
+
+impl Eq for Certificate {}
 
 impl Certificate {
     /// Reads DER; nothing may follow it.
     pub fn from_der(der: &[u8]) -> Result<Self> {
         let parsed = Parsed::from_der(der).map_err(|e| Error::format("certificate", e.to_string()))?;
-        Ok(Self { der: der.to_vec(), parsed: Box::new(parsed) })
+        Ok(Self(Arc::new(Read { der: der.to_vec(), parsed })))
     }
 
     /// The octets.
     pub fn der(&self) -> &[u8] {
-        &self.der
+        &self.0.der
     }
 
     /// Its parts (RFC 5280 4.1).
     pub fn parts(&self) -> &x509_cert::certificate::TbsCertificate {
-        self.parsed.tbs_certificate()
+        self.0.parsed.tbs_certificate()
     }
 
     /// Subject as RFC 4514 text.
@@ -70,7 +84,7 @@ impl Certificate {
 
     /// SHA-256 of the DER.
     pub fn fingerprint(&self) -> [u8; 32] {
-        let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &self.der);
+        let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &self.0.der);
         digest.as_ref().try_into().unwrap_or_default()
     }
 }

@@ -211,21 +211,20 @@ fn choose(
     authorities: &[[u8; 20]],
 ) -> Result<Choice, String> {
     let wanted = name_of(identity)?;
-    let rate = |entry: &&Entry| {
-        let speaks = speaks_for(&CertificateDer::from(entry.certificate().der()), &wanted);
-        let chain = ring.chain(entry);
-        (speaks, leads_to(&chain, authorities), ring.default.as_ref() == Some(&entry.label))
+    let rate = |entry: &Entry| {
+        let speaks = speaks_for(entry.certificate(), &wanted);
+        (speaks, leads_to(ring, entry, authorities), ring.default.as_ref() == Some(&entry.label))
     };
     let usable = candidates(ring, pick)?.into_iter().filter_map(|entry| {
         let kind = entry.certificate().public_key().ok()?.kind();
         let scheme = schemes.iter().copied().find(|scheme| ring_scheme(*scheme, kind).is_some())?;
-        Some((entry, kind, scheme))
+        Some((rate(entry), entry, kind, scheme))
     });
-    let Some((entry, kind, scheme)) = usable.max_by_key(|(entry, ..)| rate(entry)) else {
+    let Some(((speaks, ..), entry, kind, scheme)) = usable.max_by_key(|(rating, ..)| *rating) else {
         let schemes: Vec<_> = schemes.iter().map(SignatureScheme::to_string).collect();
         return Err(format!("no key of {pick} signs by any of {}", schemes.join(", ")));
     };
-    if !rate(&entry).0 {
+    if !speaks {
         let (ring, label) = (&ring.name, &entry.label);
         tracing::warn!(code = "RVL-IKE-IDENTITY", certificate = %format_args!("{ring}/{label}"), %identity, "our certificate is not for the identity that we give; most peers refuse that");
     }
@@ -235,11 +234,11 @@ fn choose(
     Ok(Choice { label: entry.label.clone(), chain, scheme, kind })
 }
 
-/// Whether the peer asks for one of the authorities of a chain; one that asks for none takes all.
-fn leads_to(chain: &[Certificate], authorities: &[[u8; 20]]) -> bool {
+/// Whether the peer asks for one of the authorities of an entry; one that asks for none takes all.
+fn leads_to(ring: &Ring, entry: &Entry, authorities: &[[u8; 20]]) -> bool {
     let wanted =
         |one: &Certificate| one.spki().is_ok_and(|spki| authorities.contains(&authority_hash(&spki)));
-    authorities.is_empty() || chain.iter().skip(1).any(wanted)
+    authorities.is_empty() || ring.chain(entry).iter().skip(1).any(wanted)
 }
 
 /// The scheme by which a key of this kind makes such a signature: each curve with its own hash.

@@ -31,6 +31,11 @@ impl Link {
             .map_err(|e| Refusal::Malformed { what: what.to_owned(), problem: e.to_string() })
     }
 
+    /// One that was read before.
+    pub(crate) fn of(certificate: &Certificate) -> Self {
+        Self(certificate.clone())
+    }
+
     pub(crate) fn der(&self) -> CertificateDer<'_> {
         CertificateDer::from(self.0.der())
     }

@@ -18,6 +18,7 @@ pub use name::PeerName;
 pub use purpose::Purpose;
 pub use refusal::Refusal;
 
+use crate::certificate::Certificate;
 use crate::revocation::{self, Cache, Lookup, RevocationPolicy};
 use link::Link;
 
@@ -105,17 +106,15 @@ pub fn verify(
     let path = path::build(&links, &parsed, anchors, requirements, now)?;
     purpose::check_leaf(leaf, requirements.purpose)?;
     if let Some(wanted) = &requirements.name {
-        name::check(leaf, &parsed, wanted, requirements.purpose)?;
+        name::check(leaf, wanted, requirements.purpose)?;
     }
     let wanted = revocation::check(&path, presented.stapled, &requirements.revocation, now, cache)?;
     Ok(Verified { path, wanted })
 }
 
 /// Whether a certificate is for `name` in IKE. Says nothing of whether to believe it.
-pub fn speaks_for(certificate: &CertificateDer<'_>, name: &PeerName) -> bool {
-    let Ok(leaf) = Link::read(certificate, "a certificate") else { return false };
-    EndEntityCert::try_from(certificate)
-        .is_ok_and(|parsed| name::check(&leaf, &parsed, name, Purpose::Ike).is_ok())
+pub fn speaks_for(certificate: &Certificate, name: &PeerName) -> bool {
+    name::matches(&Link::of(certificate), name, Purpose::Ike)
 }
 
 fn read(chain: &[CertificateDer<'_>]) -> Result<Vec<Link>, Refusal> {

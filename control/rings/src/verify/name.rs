@@ -61,18 +61,21 @@ impl PeerName {
 }
 
 /// Refuses a certificate that is for somebody else.
-pub(crate) fn check(
-    leaf: &Link,
-    parsed: &EndEntityCert<'_>,
-    wanted: &PeerName,
-    purpose: Purpose,
-) -> Result<(), Refusal> {
-    let matches = match wanted {
-        PeerName::Dns(name) if purpose.takes_wildcards() => is_server(parsed, name),
+pub(crate) fn check(leaf: &Link, wanted: &PeerName, purpose: Purpose) -> Result<(), Refusal> {
+    match matches(leaf, wanted, purpose) {
+        true => Ok(()),
+        false => Err(Refusal::WrongName { wanted: wanted.to_string(), presented: presented(leaf) }),
+    }
+}
+
+/// Whether a certificate is for this name.
+pub(crate) fn matches(leaf: &Link, wanted: &PeerName, purpose: Purpose) -> bool {
+    match wanted {
+        PeerName::Dns(name) if purpose.takes_wildcards() => is_server(leaf, name),
         PeerName::Dns(name) => leaf.alternative_names().iter().any(
             |given| matches!(given, GeneralName::DnsName(given) if given.as_str().eq_ignore_ascii_case(name)),
         ),
-        PeerName::Ip(address) => is_server(parsed, &address.to_string()),
+        PeerName::Ip(address) => is_server(leaf, &address.to_string()),
         PeerName::Email(mailbox) => leaf.alternative_names().iter().any(
             |given| matches!(given, GeneralName::Rfc822Name(given) if same_mailbox(given.as_str(), mailbox)),
         ),
@@ -80,15 +83,13 @@ pub(crate) fn check(
         PeerName::KeyId(octets) => {
             leaf.extension::<SubjectKeyIdentifier>().is_some_and(|own| own.0.as_bytes() == octets)
         }
-    };
-    if matches {
-        return Ok(());
     }
-    Err(Refusal::WrongName { wanted: wanted.to_string(), presented: presented(leaf) })
 }
 
-fn is_server(parsed: &EndEntityCert<'_>, name: &str) -> bool {
-    ServerName::try_from(name).is_ok_and(|name| parsed.verify_is_valid_for_subject_name(&name).is_ok())
+fn is_server(leaf: &Link, name: &str) -> bool {
+    let (der, name) = (leaf.der(), ServerName::try_from(name));
+    let parsed = EndEntityCert::try_from(&der);
+    parsed.is_ok_and(|parsed| name.is_ok_and(|name| parsed.verify_is_valid_for_subject_name(&name).is_ok()))
 }
 
 fn same_mailbox(one: &str, other: &str) -> bool {
