@@ -1,7 +1,7 @@
 //! The one door to private keys: it looks who asks, writes it down, and signs. No key comes out of it.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::access::{Caller, Grant};
 use crate::name::{Label, Place, RingName};
@@ -35,18 +35,37 @@ impl Signer {
         scheme: Scheme,
         message: &[u8],
     ) -> Result<Vec<u8>> {
-        let named = label.map_or("(default)", Label::as_str);
-        match self.try_sign(caller, ring, label, scheme, message) {
-            Ok((grant, signature)) => {
-                let grant = grant.name();
-                tracing::info!(target: "ravelin::audit", code = "RVL-KEY-USED", %ring, label = named, scheme = scheme.name(), %caller, grant, "a key was used");
-                Ok(signature)
-            }
-            Err(error) => {
-                tracing::warn!(target: "ravelin::audit", code = "RVL-KEY-REFUSED", %ring, label = named, scheme = scheme.name(), %caller, reason = %error, "a key was refused");
-                Err(error)
-            }
+        let signed = self.try_sign(caller, ring, label, scheme, message);
+        tell(caller, ring, label, scheme, signed)
+    }
+
+    /// Rings as this door sees them.
+    pub fn rings(&self) -> &Recent {
+        &self.recent
+    }
+
+    /// The same where nothing has to be read for it, asked of a token or waited for: with a key that was used before in this
+    /// state of its ring, which `ring` must be. None where that is not so, and then nothing was signed.
+    pub fn sign_at_hand(
+        &self,
+        caller: &Caller,
+        ring: &Arc<Ring>,
+        label: &Label,
+        scheme: Scheme,
+        message: &[u8],
+    ) -> Option<Result<Vec<u8>>> {
+        let place = Place { ring: ring.name.clone(), label: label.clone() };
+        let key = self.known(&place, ring.generation).filter(Key::is_held)?;
+        // Looked at after the key was taken: what was opened before is of this state.
+        if !self.recent.is_now(ring) {
+            return None;
         }
+        let permitted = permit(ring, caller, Some(label));
+        if permitted.as_ref().is_ok_and(|(_, allowed)| *allowed != place) {
+            return None;
+        }
+        let signed = permitted.and_then(|(grant, _)| Ok((grant, key.sign(scheme, message)?)));
+        Some(tell(caller, &ring.name, Some(label), scheme, signed))
     }
 
     fn try_sign(
@@ -58,9 +77,7 @@ impl Signer {
         message: &[u8],
     ) -> Result<(Grant, Vec<u8>)> {
         let ring = self.recent.open(name)?;
-        let grant = admit(&ring, caller)?;
-        ring.check_passphrase()?;
-        let place = place(&ring, label, caller)?;
+        let (grant, place) = permit(&ring, caller, label)?;
         let generation = match place.ring == *name {
             true => ring.generation,
             // Connecting never widens who may use a key: its own ring has a say too.
@@ -78,16 +95,51 @@ impl Signer {
 
     /// The key, opened once for each generation of its ring.
     fn key(&self, place: &Place, generation: u64) -> Result<Key> {
-        let lock = || self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((known, key)) = lock().get(place)
-            && *known == generation
-        {
-            return Ok(key.clone());
+        if let Some(key) = self.known(place, generation) {
+            return Ok(key);
         }
         let key = self.rings.key(place)?;
-        lock().insert(place.clone(), (generation, key.clone()));
+        self.open().insert(place.clone(), (generation, key.clone()));
         Ok(key)
     }
+
+    /// The key, if it was opened at this generation.
+    fn known(&self, place: &Place, generation: u64) -> Option<Key> {
+        self.open().get(place).filter(|(known, _)| *known == generation).map(|(_, key)| key.clone())
+    }
+
+    fn open(&self) -> MutexGuard<'_, BTreeMap<Place, (u64, Key)>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Writes down what was decided.
+fn tell(
+    caller: &Caller,
+    ring: &RingName,
+    label: Option<&Label>,
+    scheme: Scheme,
+    signed: Result<(Grant, Vec<u8>)>,
+) -> Result<Vec<u8>> {
+    let named = label.map_or("(default)", Label::as_str);
+    match signed {
+        Ok((grant, signature)) => {
+            let grant = grant.name();
+            tracing::info!(target: "ravelin::audit", code = "RVL-KEY-USED", %ring, label = named, scheme = scheme.name(), %caller, grant, "a key was used");
+            Ok(signature)
+        }
+        Err(error) => {
+            tracing::warn!(target: "ravelin::audit", code = "RVL-KEY-REFUSED", %ring, label = named, scheme = scheme.name(), %caller, reason = %error, "a key was refused");
+            Err(error)
+        }
+    }
+}
+
+/// By what `caller` may use a key of this ring, and where that key lies.
+fn permit(ring: &Ring, caller: &Caller, label: Option<&Label>) -> Result<(Grant, Place)> {
+    let grant = admit(ring, caller)?;
+    ring.check_passphrase()?;
+    Ok((grant, place(ring, label, caller)?))
 }
 
 fn admit(ring: &Ring, caller: &Caller) -> Result<Grant> {

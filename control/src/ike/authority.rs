@@ -1,7 +1,7 @@
 //! What IKE asks of the key rings: our signatures, and the judgement of a peer's certificates. The driver never waits for it.
 //!
 //! A token may take half a minute, a revocation list ten seconds: both are asked from threads of their own. What needs neither is
-//! done by a thread of the pool. What they say comes back by the [`Door`].
+//! done by a thread of the pool, and what takes no longer than waking that, by the driver itself. What they say comes back by the [`Door`].
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -114,12 +114,22 @@ impl Authority {
             Ask::Verify { .. } => &self.judgements,
             Ask::Password { .. } => return at_once("passwords are in no ring"),
         };
+        if let Ask::Sign { key, identity, octets, schemes, authorities } = &ask
+            && let Some(made) = self.identities.sign_at_hand(key, identity, octets, schemes, authorities)
+        {
+            let answer = made.unwrap_or_else(Answer::Refused);
+            return Some(Input::Answer { ike, question, answer });
+        }
         if self.waiting.fetch_add(1, Ordering::Relaxed) >= WAITING {
             self.waiting.fetch_sub(1, Ordering::Relaxed);
             return at_once("too many peers wait for their certificates");
         }
         let (places, waiting, door) = (Arc::clone(places), Arc::clone(&self.waiting), self.door.clone());
         let (identities, authorities) = (Arc::clone(&self.identities), Arc::clone(&self.authorities));
+        let at_hand = match &ask {
+            Ask::Verify { chain, trust, .. } => authorities.is_at_hand(chain, trust),
+            _ => false,
+        };
         let near = match &ask {
             Ask::Verify { .. } => true,
             Ask::Sign { key, .. } => identities.is_near(key),
@@ -141,6 +151,7 @@ impl Authority {
         };
         let runtime = self.runtime.clone();
         match near {
+            _ if at_hand => begin(work, &runtime),
             true => self.threads.spawn(move || begin(work, &runtime)),
             false => drop(runtime.spawn(work)),
         }

@@ -1,7 +1,7 @@
 //! Signatures of ours: which certificate is shown to a peer, and the signature by its key through the door of the rings.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use ravelin_ike::Answer;
@@ -15,7 +15,7 @@ use ravelin_rings::name::{Label, RingName};
 use ravelin_rings::ring::{Entry, Ring, Trust, Usage};
 use ravelin_rings::scheme::Scheme;
 use ravelin_rings::signer::Signer;
-use ravelin_rings::store::{Recent, Rings};
+use ravelin_rings::store::Rings;
 use ravelin_rings::verify::speaks_for;
 use rustls_pki_types::CertificateDer;
 
@@ -25,7 +25,6 @@ use crate::policy::credential::Pick;
 /// Our certificates and their keys. Rings are looked at before each use, so what was renewed serves at once.
 #[derive(Debug)]
 pub(super) struct Identities {
-    rings: Recent,
     signer: Signer,
     /// This process: the lists of the rings say what it may use.
     caller: Caller,
@@ -55,8 +54,7 @@ struct Choice {
 impl Identities {
     pub(super) fn new(rings: Rings) -> Self {
         Self {
-            signer: Signer::new(rings.clone()),
-            rings: Recent::new(rings),
+            signer: Signer::new(rings),
             caller: Caller::this_process(),
             near: Mutex::default(),
             seen: Mutex::default(),
@@ -111,6 +109,28 @@ impl Identities {
         }
     }
 
+    /// The same where that is soon done and nobody is waited for: out of memory, by a key that takes microseconds. None where it
+    /// is not, or where the ring has changed since it was last used; then nothing was signed.
+    pub(super) fn sign_at_hand(
+        &self,
+        name: &str,
+        identity: &Identity,
+        octets: &[u8],
+        schemes: &[SignatureScheme],
+        authorities: &[[u8; 20]],
+    ) -> Option<Result<Answer, String>> {
+        let pick = parse(name).ok()?;
+        let ring = self.signer.rings().last(&pick.ring)?;
+        let choice = choose(&ring, &pick, identity, schemes, authorities).ok()?;
+        let scheme = ring_scheme(choice.scheme, choice.kind)?;
+        let quick = matches!(choice.kind, KeyKind::P256 | KeyKind::Ed25519);
+        if !quick || !self.was_seen(&pick, &choice, &ring) {
+            return None;
+        }
+        let signed = self.signer.sign_at_hand(&self.caller, &ring, &choice.label, scheme, octets)?;
+        Some(signed.map(|signature| answer(choice, signature)).map_err(|error| error.to_string()))
+    }
+
     /// Whether the signature is by the key of the certificate that is shown. It is, where one was in the same state of the ring.
     fn fits(
         &self,
@@ -120,21 +140,27 @@ impl Identities {
         octets: &[u8],
         signature: &[u8],
     ) -> Result<bool, String> {
-        let seen = || self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        let place = (pick.ring.clone(), choice.label.clone());
-        if seen().get(&place).is_some_and(|then| Arc::ptr_eq(then, ring))
-            && Arc::ptr_eq(ring, &self.open(pick)?)
-        {
+        if self.was_seen(pick, choice, ring) && self.signer.rings().is_now(ring) {
             return Ok(true);
         }
         let leaf = choice.chain[0].spki().map_err(|error| error.to_string())?;
         let fits =
             PublicKey::from_spki(&leaf).is_some_and(|key| key.verify(choice.scheme, octets, signature));
         // It was the same before and after: the key that signed is of this state.
-        if fits && Arc::ptr_eq(ring, &self.open(pick)?) {
-            seen().insert(place, Arc::clone(ring));
+        if fits && self.signer.rings().is_now(ring) {
+            self.seen().insert((pick.ring.clone(), choice.label.clone()), Arc::clone(ring));
         }
         Ok(fits)
+    }
+
+    /// Whether in this state of the ring the key was seen to be that of the certificate.
+    fn was_seen(&self, pick: &Pick, choice: &Choice, ring: &Arc<Ring>) -> bool {
+        let then = self.seen();
+        then.get(&(pick.ring.clone(), choice.label.clone())).is_some_and(|then| Arc::ptr_eq(then, ring))
+    }
+
+    fn seen(&self) -> MutexGuard<'_, BTreeMap<(RingName, Label), Arc<Ring>>> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What is shown to clients of EAP-TLS: the certificate that speaks for `identity` before others, and its key.
@@ -153,7 +179,7 @@ impl Identities {
     }
 
     fn open(&self, pick: &Pick) -> Result<Arc<Ring>, String> {
-        self.rings.open(&pick.ring).map_err(|error| error.to_string())
+        self.signer.rings().open(&pick.ring).map_err(|error| error.to_string())
     }
 
     fn sign_by(&self, pick: &Pick, choice: &Choice, octets: &[u8]) -> Result<Vec<u8>, String> {

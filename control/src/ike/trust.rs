@@ -23,6 +23,13 @@ use crate::policy::credential::Pick;
 /// Folder with revocation lists, in that of the rings.
 pub(crate) const LISTS: &str = ".crls";
 
+/// Certificates of a chain that is judged by whoever asks.
+const SHORT: usize = 2;
+/// Octets of such a chain, and of a revocation list whose signature it may be the first to need.
+const SMALL: usize = 1 << 14;
+/// Trust anchors that such a chain may lead to.
+const FEW: usize = 16;
+
 /// Anchors, and the rings that they were in.
 type Read = (Vec<Arc<Ring>>, Arc<Anchors>);
 
@@ -88,6 +95,23 @@ impl Authorities {
         let anchors = Arc::new(anchors);
         known().insert(names.to_vec(), (rings, Arc::clone(&anchors)));
         Ok(anchors)
+    }
+
+    /// Whether judging this chain takes as long as waking a thread for it: no file has to be read, no long list hashed, and
+    /// there are so few certificates that a stranger's cannot keep anybody busy. It may still have to ask the network.
+    pub(super) fn is_at_hand(&self, chain: &[Vec<u8>], trust: &Trust) -> bool {
+        let octets: usize = chain.iter().map(Vec::len).sum();
+        if chain.len() > SHORT || octets > SMALL || self.cache.has_unjudged(SMALL) {
+            return false;
+        }
+        let rings = {
+            let known = self.anchors.lock().unwrap_or_else(PoisonError::into_inner);
+            known
+                .get(&trust.authorities)
+                .filter(|(_, anchors)| anchors.len() <= FEW)
+                .map(|(rings, _)| rings.clone())
+        };
+        rings.is_some_and(|rings| rings.iter().all(|ring| self.rings.is_now(ring)))
     }
 
     /// Judges a chain, leaf first.

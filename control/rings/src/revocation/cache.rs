@@ -135,6 +135,12 @@ impl Cache {
         }
     }
 
+    /// Whether there is a CRL longer than so many octets whose signature nobody has looked at yet.
+    pub fn has_unjudged(&self, octets: usize) -> bool {
+        let kept = self.kept();
+        kept.files.iter().chain(&kept.fetched).any(|crl| crl.der().len() > octets && !crl.is_judged())
+    }
+
     /// What the CRLs say of it: revoked if any says so, good if one that covers it does.
     pub(super) fn crl(&self, certificate: &Link, issuer: &Link, now: UnixTime) -> Status {
         let candidates: Vec<Arc<Crl>> = {

@@ -106,6 +106,11 @@ impl Crl {
         dn::equal(&self.issuer, issuer.subject())
     }
 
+    /// Whether its signature was seen to fit.
+    pub(super) fn is_judged(&self) -> bool {
+        self.signed_by.lock().is_ok_and(|known| known.is_some())
+    }
+
     /// Whether `issuer` signed it, and may.
     pub(super) fn is_signed_by(&self, issuer: &Link) -> Result<(), String> {
         let spki = issuer.spki();

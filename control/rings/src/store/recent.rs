@@ -56,6 +56,21 @@ impl Recent {
         Ok(ring)
     }
 
+    /// The ring as it was when it was opened last, if that is remembered. It may have changed since: see [`Self::is_now`].
+    pub fn last(&self, name: &RingName) -> Option<Arc<Ring>> {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.get(name).map(|(_, ring)| Arc::clone(ring))
+    }
+
+    /// Whether this is the ring as it is now. Reads no file: at most the ring has to be opened again.
+    pub fn is_now(&self, ring: &Arc<Ring>) -> bool {
+        let then = {
+            let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+            known.get(&ring.name).filter(|(_, known)| Arc::ptr_eq(known, ring)).map(|(mark, _)| *mark)
+        };
+        then.is_some() && then == self.mark(&ring.name)
+    }
+
     fn mark(&self, name: &RingName) -> Option<Mark> {
         let found = std::fs::metadata(Index::path(&self.rings.folder(name))).ok()?;
         let changed = (found.ctime(), found.ctime_nsec());
@@ -102,10 +117,14 @@ mod tests {
         let recent = Recent { fresh: 0, ..Recent::new(rings.clone()) };
         let old = recent.open(&name).expect("opens");
         assert!(Arc::ptr_eq(&old, &recent.open(&name).expect("opens")));
+        assert!(recent.is_now(&old) && recent.last(&name).is_some_and(|last| Arc::ptr_eq(&last, &old)));
         rings.change(&name, |_| Ok(())).expect("changes");
+        assert!(!recent.is_now(&old), "it has changed, and nobody opened it since");
         let new = recent.open(&name).expect("opens");
         assert!(new.generation > old.generation);
+        assert!(recent.is_now(&new) && !recent.is_now(&old));
         rings.delete(&name).expect("goes");
+        assert!(!recent.is_now(&new));
         assert!(recent.open(&name).is_err(), "what is gone is not remembered");
     }
 }

@@ -22,6 +22,11 @@ pub(crate) enum Key {
 }
 
 impl Key {
+    /// Whether it signs without asking anybody.
+    pub(crate) fn is_held(&self) -> bool {
+        matches!(self, Self::Held(_))
+    }
+
     /// Signs. Who asks was checked before, by the signer.
     pub(crate) fn sign(&self, scheme: Scheme, message: &[u8]) -> Result<Vec<u8>> {
         match self {

@@ -13,6 +13,8 @@ use ravelin_rings::verify::parse_name;
 
 use super::*;
 
+mod at_hand;
+
 const ECDSA: &[SignatureScheme] = &[SignatureScheme::Ed25519, SignatureScheme::EcdsaSha256];
 
 /// Rings of a site: `ca` with two authorities, and `gw` with certificates of ours.
