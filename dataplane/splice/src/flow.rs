@@ -33,6 +33,11 @@ impl Flow {
         Self { legs, key, client_low, finished, dirty, linger_until, opening, last }
     }
 
+    /// Looks at all of it before its turn.
+    pub(crate) fn glance(&self) -> u32 {
+        self.legs[0].glance() ^ self.legs[1].glance() ^ self.opening
+    }
+
     /// The sides whose legs stand.
     pub(crate) fn standing(&self) -> &'static [Side] {
         match (self.last, self.opening) {

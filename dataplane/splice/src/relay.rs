@@ -74,6 +74,9 @@ pub trait Relay {
     /// Whether the sender has said its last word inside of what it sends, though its stream goes on.
     fn has_ended(&self, way: Way) -> bool;
 
+    /// A connection has its turn soon: what it needs may be looked at before.
+    fn look_ahead(&self, _flow: u32) {}
+
     /// Octets of room below which a new frame is begun rather than an old one filled up.
     fn least_room(&self) -> usize {
         1

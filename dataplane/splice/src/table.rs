@@ -1,6 +1,6 @@
 //! Who a segment belongs to: four-tuples, hashed with a secret.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::frame::NONE;
 use crate::turn::Endpoint;
@@ -8,8 +8,11 @@ use crate::turn::Endpoint;
 /// Both endpoints of a connection, the lower one first, so that both directions have the same key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Key {
-    low: [u8; 18],
-    high: [u8; 18],
+    /// Addresses, those of IPv4 as mapped ones.
+    low: [u64; 2],
+    high: [u64; 2],
+    /// Ports, the lower endpoint's above the other's.
+    ports: u32,
     ipv6: bool,
 }
 
@@ -17,24 +20,30 @@ impl Key {
     /// The key of a segment, and whether the lower endpoint sent it. `None` when somebody writes to itself.
     pub(crate) fn of(source: Endpoint, destination: Endpoint) -> Option<(Self, bool)> {
         let ipv6 = source.0.is_ipv6();
-        let (source, destination) = (octets(source), octets(destination));
-        match source.cmp(&destination) {
-            std::cmp::Ordering::Less => Some((Self { low: source, high: destination, ipv6 }, true)),
+        let (from, to) = (address(source.0), address(destination.0));
+        let (port, other) = (u32::from(source.1), u32::from(destination.1));
+        match (from, port).cmp(&(to, other)) {
+            std::cmp::Ordering::Less => {
+                Some((Self { low: from, high: to, ports: port << 16 | other, ipv6 }, true))
+            }
             std::cmp::Ordering::Equal => None,
-            std::cmp::Ordering::Greater => Some((Self { low: destination, high: source, ipv6 }, false)),
+            std::cmp::Ordering::Greater => {
+                Some((Self { low: to, high: from, ports: other << 16 | port, ipv6 }, false))
+            }
         }
     }
 
     /// The lower or the higher endpoint.
     pub(crate) fn endpoint(&self, low: bool) -> Endpoint {
-        let octets = if low { &self.low } else { &self.high };
-        let mut address = [0; 16];
-        address.copy_from_slice(&octets[..16]);
-        let address = IpAddr::from(address);
-        (
-            if self.ipv6 { address } else { address.to_canonical() },
-            u16::from_be_bytes([octets[16], octets[17]]),
-        )
+        let ([above, below], port) = match low {
+            true => (self.low, self.ports >> 16),
+            false => (self.high, self.ports),
+        };
+        let address = match self.ipv6 {
+            true => Ipv6Addr::from_bits(u128::from(above) << 64 | u128::from(below)).into(),
+            false => Ipv4Addr::from_bits(below as u32).into(),
+        };
+        (address, port as u16)
     }
 
     pub(crate) fn is_ipv6(&self) -> bool {
@@ -43,27 +52,21 @@ impl Key {
 
     /// A hash that nobody can aim at without the secret.
     pub(crate) fn hash(&self, secret: [u64; 2]) -> u32 {
-        let word = |octets: &[u8; 18], at: usize| {
-            octets[at..].first_chunk().map_or(0, |octets| u64::from_le_bytes(*octets))
-        };
-        let ports = u64::from(u16::from_le_bytes([self.low[16], self.low[17]])) << 16
-            | u64::from(u16::from_le_bytes([self.high[16], self.high[17]]));
-        let mut state = fold(secret[0] ^ word(&self.low, 0), secret[1] ^ word(&self.low, 8));
-        state = fold(state ^ word(&self.high, 0), secret[0] ^ word(&self.high, 8));
-        state = fold(state ^ ports, secret[1] ^ 0x9e37_79b9_7f4a_7c15);
+        let mut state = fold(secret[0] ^ self.low[0], secret[1] ^ self.low[1]);
+        state = fold(state ^ self.high[0], secret[0] ^ self.high[1]);
+        state = fold(state ^ u64::from(self.ports), secret[1] ^ 0x9e37_79b9_7f4a_7c15);
         (state ^ state >> 32) as u32
     }
 }
 
-fn octets((address, port): Endpoint) -> [u8; 18] {
-    let mut octets = [0; 18];
-    let address = match address {
-        IpAddr::V4(address) => address.to_ipv6_mapped(),
-        IpAddr::V6(address) => address,
-    };
-    octets[..16].copy_from_slice(&address.octets());
-    octets[16..].copy_from_slice(&port.to_be_bytes());
-    octets
+/// The prefix of IPv4 addresses among those of IPv6, below the 64 zeros that it begins with.
+const MAPPED: u64 = 0xffff_0000_0000;
+
+fn address(address: IpAddr) -> [u64; 2] {
+    match address {
+        IpAddr::V4(address) => [0, MAPPED | u64::from(address.to_bits())],
+        IpAddr::V6(address) => [(address.to_bits() >> 64) as u64, address.to_bits() as u64],
+    }
 }
 
 fn fold(one: u64, other: u64) -> u64 {
@@ -93,6 +96,11 @@ impl Table {
     /// The number that was stored for this hash and that `is_it` accepts.
     pub(crate) fn find(&self, hash: u32, is_it: impl Fn(u32) -> bool) -> Option<u32> {
         self.place(hash, is_it).map(|place| self.slots[place].index)
+    }
+
+    /// What [`Table::find`] would look at first.
+    pub(crate) fn glance(&self, hash: u32) -> u32 {
+        self.slots[hash as usize & self.mask].index
     }
 
     fn place(&self, hash: u32, is_it: impl Fn(u32) -> bool) -> Option<usize> {

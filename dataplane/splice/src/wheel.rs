@@ -45,6 +45,11 @@ impl Wheel {
         }
     }
 
+    /// Looks at an entry before its turn.
+    pub(crate) fn glance(&self, index: u32) -> u32 {
+        self.nodes[index as usize].at.0
+    }
+
     /// Lets the entry come up at `at`, or earlier when it was armed for earlier.
     pub(crate) fn arm(&mut self, index: u32, at: Tick) {
         let node = self.nodes[index as usize];

@@ -221,6 +221,11 @@ impl Leg {
         rtt.into_iter().for_each(|micros| self.rtt.sample(micros));
     }
 
+    /// Looks at each of its cache lines before its turn.
+    pub(crate) fn glance(&self) -> u32 {
+        self.una.0 ^ self.held.head ^ self.rtt.smoothed ^ self.cubic.window ^ self.largest_window
+    }
+
     /// Whether the peer has ended, and everything that it sent is relayed.
     pub(crate) fn is_drained(&self) -> bool {
         self.ended && self.held.is_empty()

@@ -1,5 +1,6 @@
 //! All connections of one worker: finds whose a segment is, and keeps the list of what has work to do.
 
+mod ahead;
 mod connections;
 mod flood;
 mod strangers;
@@ -245,7 +246,8 @@ impl<F: Frame, R: Relay> Splice<F, R> {
     /// Lets every flow that has work to do relay and send.
     pub fn flush<M: Memory<Frame = F>>(&mut self, now: Now, memory: &mut M) {
         let mut dirty = std::mem::take(&mut self.dirty);
-        for index in dirty.drain(..) {
+        for (at, index) in dirty.iter().copied().enumerate() {
+            self.look_ahead_of(&dirty, at);
             let Some(flow) = &mut self.flows[index as usize] else { continue };
             flow.dirty = false;
             let mut turn = self.shared.turn(now, memory);
@@ -254,6 +256,9 @@ impl<F: Frame, R: Relay> Splice<F, R> {
                 Err(_) => self.end(now, index, Event::ResetByRelay, None, memory),
             }
         }
+        dirty.clear();
+        // What was marked meanwhile has its turn with the next.
+        dirty.append(&mut self.dirty);
         self.dirty = dirty;
     }
 

@@ -11,12 +11,19 @@ pub struct Sum(u64);
 impl Sum {
     /// Adds octets; an odd last octet counts as if a zero followed.
     pub fn octets(self, octets: &[u8]) -> Self {
-        // 2^16 is 1 in this arithmetic, so 32-bit words may be added and folded later. 2^32 of them fit.
-        let (words, rest) = octets.as_chunks::<4>();
-        let whole: u64 = words.iter().map(|word| u64::from(u32::from_be_bytes(*word))).sum();
-        let mut tail = [0; 4];
+        // 2^16 is 1 in this arithmetic, so 32-bit words may be added and folded later, 2^32 of them; and a sum of words in
+        // the machine's own order has its octets swapped (RFC 1071 2 (B)), which is put right once for all of them.
+        let (words, rest) = octets.as_chunks::<8>();
+        let whole: u64 = words.iter().map(|word| halves(u64::from_ne_bytes(*word))).sum();
+        let whole = u64::from(u16::from_be(fold(whole)));
+        let mut tail = [0; 8];
         tail[..rest.len()].copy_from_slice(rest);
-        Self(self.0 + whole + u64::from(u32::from_be_bytes(tail)))
+        Self(self.0 + whole + halves(u64::from_be_bytes(tail)))
+    }
+
+    /// Adds eight octets that are at hand as a number.
+    pub fn long(self, word: u64) -> Self {
+        Self(self.0 + halves(word))
     }
 
     /// Adds one 16-bit word.
@@ -31,28 +38,34 @@ impl Sum {
 
     /// The value for the checksum field.
     pub fn finish(self) -> u16 {
-        !self.fold()
+        !fold(self.0)
     }
 
     /// Whether everything that was added, the checksum field among it, is intact.
     pub fn is_intact(self) -> bool {
-        self.fold() == 0xffff
+        fold(self.0) == 0xffff
     }
 
     fn address(self, address: IpAddr) -> Self {
         match address {
-            IpAddr::V4(address) => self.octets(&address.octets()),
-            IpAddr::V6(address) => self.octets(&address.octets()),
+            IpAddr::V4(address) => Self(self.0 + u64::from(address.to_bits())),
+            IpAddr::V6(address) => {
+                let bits = address.to_bits();
+                self.long((bits >> 64) as u64).long(bits as u64)
+            }
         }
     }
+}
 
-    fn fold(self) -> u16 {
-        let mut sum = self.0;
-        while sum > 0xffff {
-            sum = (sum & 0xffff) + (sum >> 16);
-        }
-        sum as u16
-    }
+fn halves(word: u64) -> u64 {
+    (word >> 32) + (word & 0xffff_ffff)
+}
+
+/// Adds what lies above 16 bits to what lies below, until nothing does. 0 only for 0.
+fn fold(sum: u64) -> u16 {
+    let sum = halves(halves(sum));
+    let sum = (sum >> 16) + (sum & 0xffff);
+    ((sum >> 16) + (sum & 0xffff)) as u16
 }
 
 /// The checksum field after one covered 16-bit word went from `old` to `new` (RFC 1624, equation 3).
@@ -80,7 +93,7 @@ mod tests {
     #[test]
     fn example_of_rfc_1071() {
         let sum = Sum::default().octets(&[0x00, 0x01, 0xf2, 0x03, 0xf4, 0xf5, 0xf6, 0xf7]);
-        assert_eq!(sum.fold(), 0xddf2);
+        assert_eq!(fold(sum.0), 0xddf2);
     }
 
     /// RFC 1624 section 4: the case in which RFC 1141 gives the wrong zero.

@@ -48,7 +48,7 @@ impl Memory for Slots {
     }
 
     fn give(&mut self, frame: Slot) {
-        assert!(!self.free.iter().rev().take(8).any(|free| free.number == frame.number), "given twice");
+        debug_assert!(!self.free.iter().rev().take(8).any(|free| free.number == frame.number), "given twice");
         self.free.push(frame);
     }
 
