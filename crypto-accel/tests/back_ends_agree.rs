@@ -60,6 +60,28 @@ fn agree(algorithm: Algorithm, aad: &[u8], clear: &[u8], cut: usize, shift: usiz
 }
 
 #[test]
+fn a_key_that_was_folded_is_the_same_key() {
+    for algorithm in ALGORITHMS {
+        for (back_end, key) in keys(algorithm, &noise(algorithm.key_len(), 5)) {
+            let clear = noise(500, 9);
+            let mut sealed = clear.clone();
+            let tag = seal_in_place(&key, b"aad", &mut sealed);
+            let Some(folded) = key.fold() else {
+                assert!(back_end.to_string() == "portable" || algorithm == Algorithm::ChaCha20Poly1305);
+                continue;
+            };
+            drop(key);
+            let again = folded.unfold().unwrap();
+            assert_eq!(again.algorithm(), algorithm);
+            let mut octets = clear.clone();
+            assert_eq!(seal_in_place(&again, b"aad", &mut octets), tag, "{back_end}");
+            assert_eq!(octets, sealed, "{back_end}");
+            assert_eq!(open_in_place(&again, b"aad", &mut octets, &tag), Ok(()), "{back_end}");
+        }
+    }
+}
+
+#[test]
 fn for_all_lengths_to_2100() {
     for algorithm in ALGORITHMS {
         for length in 0..=2100 {

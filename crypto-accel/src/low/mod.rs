@@ -76,6 +76,20 @@ pub(crate) enum AeadKey {
     ChaCha512(x86::chacha::Key),
 }
 
+/// A key that is not expanded.
+pub(crate) struct FoldedKey {
+    back_end: BackEnd,
+    algorithm: Algorithm,
+    /// As many of them as the algorithm takes.
+    octets: Locked<[u8; 32]>,
+}
+
+impl FoldedKey {
+    pub(crate) fn unfold(&self) -> Option<AeadKey> {
+        AeadKey::new(self.back_end, self.algorithm, &self.octets[..self.algorithm.key_len()])
+    }
+}
+
 impl AeadKey {
     /// `None` if the length is not the algorithm's.
     pub(crate) fn new(back_end: BackEnd, algorithm: Algorithm, octets: &[u8]) -> Option<Self> {
@@ -85,6 +99,20 @@ impl AeadKey {
             Way::X86(level) => x86::Key::new(level, algorithm, octets).map(Self::X86),
             Way::Portable => portable::Key::new(algorithm, octets).map(Self::Portable),
         })
+    }
+
+    /// The key at rest, if its octets can be had.
+    pub(crate) fn fold(&self) -> Option<FoldedKey> {
+        match self {
+            #[cfg(target_arch = "x86_64")]
+            Self::X86(key) => {
+                let (back_end, algorithm) = (BackEnd(Way::X86(key.level())), key.algorithm());
+                Some(FoldedKey { back_end, algorithm, octets: cleanly(|| key.fold()) })
+            }
+            #[cfg(target_arch = "x86_64")]
+            Self::ChaCha512(_) => None,
+            Self::Portable(_) | Self::ChaCha(_) => None,
+        }
     }
 
     /// By our own kernel where there is one, else by ring.

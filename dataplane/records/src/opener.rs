@@ -71,7 +71,7 @@ impl Opening {
         output: &'r mut [u8],
     ) -> Option<OpenJob<'r>> {
         let text = run.text(pieces, self.start, &[], output.get_mut(..self.len)?)?;
-        Some(OpenJob::new(&opener.protection.key, self.nonce, self.aad.octets(), text, &self.tag))
+        Some(OpenJob::new(opener.protection.key()?, self.nonce, self.aad.octets(), text, &self.tag))
     }
 }
 
@@ -90,6 +90,11 @@ impl Opener {
             limit: KeyLimit::of(suite),
             asked: false,
         })
+    }
+
+    /// Lets the key rest until the next record.
+    pub(crate) fn rest(&mut self) {
+        self.protection.rest();
     }
 
     /// Whether nothing is opened before the next key is there.
@@ -162,6 +167,7 @@ impl Opener {
         if scatter::copy_range(pieces, start + len, &mut tag) < TAG_LEN {
             return Err(short);
         }
+        self.protection.wake();
         let number = self.prepared;
         self.prepared = number.checked_add(1).ok_or(Failure::NumbersSpent)?;
         let nonce = self.protection.received_nonce(number, explicit);

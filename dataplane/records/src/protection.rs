@@ -3,7 +3,7 @@
 
 use ravelin_contract::tls_session::{Aead, Fault, Suite, Traffic, Version};
 use ravelin_crypto_accel::KeyError;
-use ravelin_crypto_accel::aead::{Algorithm, Key, TAG_LEN};
+use ravelin_crypto_accel::aead::{Algorithm, Folded, Key, TAG_LEN};
 use ravelin_crypto_accel::nonce::{Nonce, Number, ReceivedNonce};
 use zeroize::ZeroizeOnDrop;
 
@@ -25,7 +25,7 @@ pub enum KeyFault {
 
 /// A key in use.
 pub(crate) struct Protection {
-    pub(crate) key: Key,
+    key: Held,
     iv: Iv,
     pub(crate) layout: Layout,
 }
@@ -65,6 +65,12 @@ impl KeyLimit {
     }
 }
 
+/// A key, expanded or at rest.
+enum Held {
+    Ready(Key),
+    Folded(Folded),
+}
+
 impl Protection {
     pub(crate) fn new(suite: Suite, traffic: &Traffic) -> Result<Self, KeyFault> {
         traffic.check(suite)?;
@@ -77,7 +83,34 @@ impl Protection {
             (Aead::ChaCha20Poly1305, Version::Tls13) => (Algorithm::ChaCha20Poly1305, Layout::Tls13),
         };
         let iv = traffic.iv.expose().try_into().map_err(|_| Fault::Iv(traffic.iv.len() as u64))?;
-        Ok(Self { key: Key::new(algorithm, traffic.key.expose())?, iv: Iv(iv), layout })
+        let key = Held::Ready(Key::new(algorithm, traffic.key.expose())?);
+        Ok(Self { key, iv: Iv(iv), layout })
+    }
+
+    /// The expanded key; none while it is at rest.
+    pub(crate) fn key(&self) -> Option<&Key> {
+        match &self.key {
+            Held::Ready(key) => Some(key),
+            Held::Folded(_) => None,
+        }
+    }
+
+    /// Lets the key rest, where that saves memory.
+    pub(crate) fn rest(&mut self) {
+        if let Held::Ready(key) = &self.key
+            && let Some(folded) = key.fold()
+        {
+            self.key = Held::Folded(folded);
+        }
+    }
+
+    /// Has the key expanded.
+    pub(crate) fn wake(&mut self) {
+        if let Held::Folded(folded) = &self.key
+            && let Some(key) = folded.unfold()
+        {
+            self.key = Held::Ready(key);
+        }
     }
 
     /// The nonce of a record that we send, and what of it travels, where something does.

@@ -86,7 +86,7 @@ impl Sealing {
         header.copy_from_slice(&self.header.0);
         explicit.copy_from_slice(&self.explicit[..explicit.len()]);
         let text = run.text(pieces, 0, self.tail, text)?;
-        Some(SealJob::new(&sealer.protection.key, nonce, self.aad.octets(), text, tag))
+        Some(SealJob::new(sealer.protection.key()?, nonce, self.aad.octets(), text, tag))
     }
 }
 
@@ -104,6 +104,11 @@ impl Sealer {
             pad_to: usize::from(session.shape.pad_to),
             asked: false,
         })
+    }
+
+    /// Lets the key rest until the next record.
+    pub(crate) fn rest(&mut self) {
+        self.protection.rest();
     }
 
     /// Most octets of content in a record.
@@ -163,6 +168,7 @@ impl Sealer {
             return Err(CannotSeal::TooMuch { given: content, most: self.most });
         }
         let number = self.numbers.take().ok_or(CannotSeal::KeySpent)?;
+        self.protection.wake();
         let layout = self.protection.layout;
         let text = self.padded(content);
         let tail = match layout {

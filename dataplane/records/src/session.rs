@@ -130,6 +130,18 @@ impl Session {
         Ok(needed)
     }
 
+    /// Looks at both halves before their turn, so that memory has them ready. The outcome means nothing.
+    pub fn glance(&self) -> bool {
+        self.opener.awaits_key() ^ self.sealer.owes_update()
+    }
+
+    /// Nothing is likely to be sealed or opened for some time: the keys take less memory until then, where they can. The next
+    /// record expands them again. Not while something is prepared whose job is still to be done.
+    pub fn rest(&mut self) {
+        self.opener.rest();
+        self.sealer.rest();
+    }
+
     /// Most octets of content in one record.
     pub fn most(&self) -> usize {
         self.sealer.most()

@@ -71,6 +71,17 @@ impl Key {
         Some(Self { level, long, record })
     }
 
+    /// The octets that it was made of: they are the first round keys (FIPS 197 5.2).
+    pub(super) fn fold(&self) -> Locked<[u8; 32]> {
+        let mut octets = Locked::new([0; 32]);
+        for (round, part) in
+            octets.as_chunks_mut::<16>().0.iter_mut().enumerate().take(1 + usize::from(self.long))
+        {
+            *part = *self.record.round(round);
+        }
+        octets
+    }
+
     pub(super) fn algorithm(&self) -> Algorithm {
         if self.long { Algorithm::Aes256Gcm } else { Algorithm::Aes128Gcm }
     }

@@ -168,3 +168,29 @@ fn the_first_number_is_the_one_handed_over() {
         assert!(open(&mut at(suite, 80).0, &record).is_err());
     }
 }
+
+/// Between any two records, on either side or both.
+#[test]
+fn keys_that_rested_are_the_same_keys() {
+    for suite in Suite::ALL {
+        let (mut client, mut server) = pair(suite, Shape::default());
+        for number in 0..16u8 {
+            let data = [number; 100];
+            if number & 1 != 0 {
+                client.rest();
+            }
+            let record = seal(&mut client, &data);
+            if number & 2 != 0 {
+                client.rest();
+                server.rest();
+            }
+            assert_eq!(open(&mut server, &record).expect("data").1, data, "{suite:?}");
+            if number & 4 != 0 {
+                server.rest();
+                server.rest();
+            }
+            let answer = seal(&mut server, &data);
+            assert_eq!(open(&mut client, &answer).expect("data").1, data, "{suite:?}");
+        }
+    }
+}
