@@ -105,7 +105,7 @@ impl Gateway {
         let ((lan_port, lan), (wan_port, wan)) = (plugged(256, 2048), plugged(256, 2048));
         let counters = Arc::new(WorkerCounters::new(0, 2));
         let (clock, pool) = (Clock::start(), Pool::in_memory(1024, 2048));
-        let tls = Tls::new((0, 1), &Standing::new(), 16, &pool, clock.read()).expect("limits that fit");
+        let tls = Tls::new((0, 1), &Standing::new(16), 16, &pool, clock.read()).expect("limits that fit");
         let worker = Worker::new(Parts {
             index: 0,
             workers: 1,

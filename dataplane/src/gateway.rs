@@ -282,7 +282,7 @@ impl Crew {
         let workers = self.places.len();
         let post = Arc::new(Post::new(workers, usize::from(FRAME)).ringing(self.bells.clone()));
         let Self { places, wiring, counters, bells, clock, events, idle, connections } = self;
-        let standing = Standing::new();
+        let standing = Standing::new(workers * connections as usize);
         let mut threads = Vec::with_capacity(workers);
         let seats = places.into_iter().zip(readers).zip(counters.into_iter().zip(bells));
         for (index, (((core, place), reader), (counters, bell))) in seats.enumerate() {

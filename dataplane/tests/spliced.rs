@@ -11,6 +11,7 @@ use ravelin_contract::verdict::Verdict;
 use support::connection::{
     ACK, FIN, RST, SYN, Talk, advance, back, flags, keys, notices, order, out, sealed_anew,
 };
+use support::crowd::{CONTENT, Crowd, resident};
 use support::network::{INTERNET, framed, host};
 use support::plan::{Plan, both, served, spoken_for, tls_rule};
 use support::samples::{Ip, internet_checksum};
@@ -409,4 +410,36 @@ fn none_begins_that_control_would_not_hear_of() {
     }
     assert!(begins(&mut rig, 20_000), "control is back");
     rig.assert_no_frame_lost();
+}
+
+/// Two thousand octets for a connection at rest, keys and all, and those at rest go on where they were. `make bench-splice`
+/// has 110,000 of them.
+#[test]
+fn thousands_that_rest_cost_little_beside_hundreds_that_talk() {
+    const ALONE: &str = "RAVELIN_TEST_ALONE";
+    if std::env::var_os(ALONE).is_none() {
+        // In a process of its own: other tests take memory, too.
+        let name = "thousands_that_rest_cost_little_beside_hundreds_that_talk";
+        let mut alone = std::process::Command::new(std::env::current_exe().unwrap());
+        return assert!(alone.args(["--exact", name]).env(ALONE, "1").status().unwrap().success());
+    }
+    let frames = 4_096;
+    let octets = |connections: u32| {
+        let before = resident();
+        let mut crowd = Crowd::new(connections, frames);
+        crowd.add(connections, 1_000);
+        crowd.pass_time(30_000);
+        (crowd, resident() - before)
+    };
+    let ((_few, base), (mut crowd, all)) = (octets(64), octets(5_500));
+    let each = all.saturating_sub(base) / (5_500 - 64);
+    assert!((500..=2_048).contains(&each), "{each} octets");
+    let talkers: Vec<_> = (0..500).map(|number| number * 11).collect();
+    crowd.rouse(talkers.iter().copied());
+    for from in [LAN, WAN, LAN] {
+        let passed = crowd.say_much(from, &talkers, 4);
+        assert_eq!(passed.octets, 500 * 4 * CONTENT);
+        crowd.pass_time(15_000);
+    }
+    crowd.rig.assert_no_frame_lost();
 }

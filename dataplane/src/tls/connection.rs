@@ -56,6 +56,8 @@ struct Running {
     returned: Vec<u8>,
     /// Whether close_notify has gone out.
     closed: bool,
+    /// Whether nothing was sealed or opened since [`Connection::rest`] was last asked for.
+    quiet: bool,
 }
 
 /// What a connection uses of its worker.
@@ -82,6 +84,14 @@ impl Connection {
         }
     }
 
+    /// Looks at what is used with every segment, before its turn.
+    pub(super) fn glance(&self) -> bool {
+        match &self.phase {
+            Phase::Running(running) => running.inward.owes() ^ running.closed ^ running.session.glance(),
+            Phase::Handshake { ended, .. } => *ended,
+        }
+    }
+
     pub(super) fn has_keys(&self) -> bool {
         matches!(self.phase, Phase::Running(_))
     }
@@ -93,6 +103,7 @@ impl Connection {
         if !self.outbox.is_empty() || self.doom.is_some() {
             return passed;
         }
+        running.quiet = false;
         let session = &mut running.session;
         while passed.taken < input.len() && !session.owes_update() {
             let (rest, room) = (&input[passed.taken..], &mut output[passed.given..]);
@@ -154,6 +165,7 @@ impl Connection {
         if !running.preface.is_empty() {
             return Passed { taken: 0, given: prefaced };
         }
+        running.quiet = false;
         let mut given = prefaced;
         let mut happenings = Vec::new();
         let Running { session, inward, missing, returned, .. } = &mut **running;
@@ -199,6 +211,15 @@ impl Connection {
             Failure::PeerAlert(alert) => Ending::Alert(alert.code()),
             other => Ending::Failed(other.to_string()),
         });
+    }
+
+    /// Asked now and then: keys that nobody has used since the last time take less memory until somebody does.
+    pub(super) fn rest(&mut self) {
+        if let Phase::Running(running) = &mut self.phase
+            && std::mem::replace(&mut running.quiet, true)
+        {
+            running.session.rest();
+        }
     }
 
     /// Whether there is something to be sent towards the peer, or towards the application, that needs no input.
@@ -290,8 +311,8 @@ impl Connection {
     pub(super) fn run(&mut self, session: Session, preface: Vec<u8>) {
         if let Phase::Handshake { under_way, .. } = self.phase {
             let (missing, returned) = (under_way, Vec::new());
-            let running =
-                Running { session, inward: Inward::default(), preface, missing, returned, closed: false };
+            let (inward, closed, quiet) = (Inward::default(), false, false);
+            let running = Running { session, inward, preface, missing, returned, closed, quiet };
             self.phase = Phase::Running(Box::new(running));
             self.has_spoken = false;
         }

@@ -48,8 +48,11 @@ use order::{Command, Deed};
 use relay::Records;
 use standing::{Standing, Stay};
 
-/// Nanoseconds between two looks at handshakes that take too long.
+/// Nanoseconds between two looks at handshakes that take too long, and at connections that may rest.
 const LOOK: u64 = 100_000_000;
+/// Looks after which each connection was asked to rest: keys that were not used for three seconds are folded, after six at
+/// the latest.
+const REST: usize = 30;
 /// Notices that wait for control, beyond which no connection begins: nobody would do its handshake.
 const BACKLOG: usize = 4096;
 /// Most half-open connections of a worker; from half of them on SYNs are answered with cookies.
@@ -137,6 +140,9 @@ impl Tls {
     }
 
     fn take(&mut self, batch: &mut Batch, means: &mut Means<'_>) {
+        if self.splice.counts().0 > 0 {
+            self.splice.look_ahead(batch.packets.iter().filter_map(|packet| segment::ends(&packet.ip.flow)));
+        }
         for packet in batch.travelling() {
             let permitted = matches!(packet.decision, Decision::Clear | Decision::Protect(_));
             let tcp = packet.ip.flow.protocol == protocol::TCP;
@@ -190,8 +196,10 @@ impl Tls {
         let Means { tables, now, ref mut pool, .. } = *means;
         self.splice.expire(at(now), &mut Slots(pool));
         self.admit(tables, now);
-        self.look_at_handshakes(now);
-        while let Some(flow) = self.splice.relay().next_waiting() {
+        self.look(now);
+        // No more than can go on: thousands may wait.
+        for _ in 0..self.splice.relay().free_buffers() {
+            let Some(flow) = self.splice.relay().next_waiting() else { break };
             self.splice.wake(flow);
         }
         for flow in std::mem::take(&mut self.splice.relay().answered) {
@@ -283,11 +291,15 @@ impl Tls {
         }
     }
 
-    fn look_at_handshakes(&mut self, now: Now) {
-        if now.since(self.looked) < LOOK {
-            return;
+    fn look(&mut self, now: Now) {
+        if now.since(self.looked) >= LOOK {
+            self.looked = now;
+            self.look_at_handshakes(now);
+            self.splice.relay().rest(REST);
         }
-        self.looked = now;
+    }
+
+    fn look_at_handshakes(&mut self, now: Now) {
         let records = self.splice.relay();
         self.handshakes.retain(|id| {
             let Some(connection) = records.connection(id.slot).filter(|connection| connection.id == *id)

@@ -14,6 +14,8 @@ const LEAST_ROOM: usize = 256;
 /// The connections of a worker by their numbers in the splice.
 pub(super) struct Records {
     connections: Vec<Option<Connection>>,
+    /// So many of them have been asked to rest in this round.
+    rested: usize,
     buffers: Buffers,
     /// What control is to hear.
     pub(super) notices: VecDeque<Notice>,
@@ -29,6 +31,7 @@ impl Records {
     pub(super) fn new(connections: usize, buffers: usize) -> Self {
         Self {
             connections: (0..connections).map(|_| None).collect(),
+            rested: 0,
             buffers: Buffers::new(buffers, connections),
             notices: VecDeque::new(),
             opened: Vec::new(),
@@ -40,6 +43,18 @@ impl Records {
     /// The connection of this number, once it has a rule.
     pub(super) fn connection(&mut self, flow: u32) -> Option<&mut Connection> {
         self.connections.get_mut(flow as usize)?.as_mut()
+    }
+
+    /// Lets some of the connections rest that have nothing to do, and others at the next call; after `calls` all had their
+    /// turn.
+    pub(super) fn rest(&mut self, calls: usize) {
+        let some = self.connections.len().div_ceil(calls);
+        let turn = self.connections.iter_mut().skip(self.rested).take(some);
+        turn.flatten().for_each(Connection::rest);
+        self.rested += some;
+        if self.rested >= self.connections.len() {
+            self.rested = 0;
+        }
     }
 
     /// It has its rule.
@@ -62,7 +77,7 @@ impl Records {
         self.buffers.give(buffer);
     }
 
-    #[cfg(test)]
+    /// Buffers that nobody has.
     pub(super) fn free_buffers(&self) -> usize {
         self.buffers.free()
     }
@@ -120,6 +135,12 @@ impl Relay for Records {
 
     fn least_room(&self) -> usize {
         LEAST_ROOM
+    }
+
+    fn look_ahead(&self, flow: u32) {
+        if let Some(Some(connection)) = self.connections.get(flow as usize) {
+            std::hint::black_box(connection.glance());
+        }
     }
 
     fn finish(&mut self, way: Way, output: &mut [u8]) -> Result<Finish, Refused> {

@@ -4,8 +4,9 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// Places; a power of two, well above the connections of a worker.
-const PLACES: usize = 1 << 16;
+/// Places for each connection, and the least of all.
+const SHARE: usize = 4;
+const LEAST: usize = 1 << 10;
 
 /// Counts by a hash of both ends: a connection may seem to stand that does not, never the other way round.
 #[derive(Debug)]
@@ -15,9 +16,10 @@ pub struct Standing {
 }
 
 impl Standing {
-    /// None stands.
-    pub fn new() -> Arc<Self> {
-        let places = (0..PLACES).map(|_| AtomicU32::new(0)).collect();
+    /// None stands; there will be so many at most, of all workers.
+    pub fn new(connections: usize) -> Arc<Self> {
+        let places = connections.saturating_mul(SHARE).next_power_of_two().max(LEAST);
+        let places = (0..places).map(|_| AtomicU32::new(0)).collect();
         Arc::new(Self { places, all: AtomicU32::new(0) })
     }
 
@@ -26,9 +28,14 @@ impl Standing {
         self.all.load(Ordering::Acquire) == 0
     }
 
+    /// There is a power of two of them.
+    fn place(&self, hash: u64) -> usize {
+        hash as usize & (self.places.len() - 1)
+    }
+
     /// Whether one of this hash may.
     pub(super) fn may_hold(&self, hash: u64) -> bool {
-        self.places[hash as usize % PLACES].load(Ordering::Acquire) > 0
+        self.places[self.place(hash)].load(Ordering::Acquire) > 0
     }
 }
 
@@ -41,7 +48,7 @@ pub(super) struct Stay {
 
 impl Stay {
     pub(super) fn begin(standing: &Arc<Standing>, hash: u64) -> Self {
-        let place = hash as usize % PLACES;
+        let place = standing.place(hash);
         standing.places[place].fetch_add(1, Ordering::Release);
         standing.all.fetch_add(1, Ordering::Release);
         Self { standing: Arc::clone(standing), place }

@@ -41,7 +41,7 @@ impl Bench {
         let mut records = Records::new(2, BUFFERS);
         let id = ConnectionId { worker: 0, slot: 1, serial: 9 };
         let secure = Secure { role: Role::Server, patience_ms: 1_000, truncation, answer: Answer::AtOnce };
-        records.admit(1, Connection::new(id, secure, Now(0), Stay::begin(&Standing::new(), 0)));
+        records.admit(1, Connection::new(id, secure, Now(0), Stay::begin(&Standing::new(1), 0)));
         Self { records, peer: session(Role::Client, 1, 2) }
     }
 

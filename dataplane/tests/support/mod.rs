@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "this is test code, which the lint sees only in test functions")]
 
 pub mod connection;
+pub mod crowd;
 #[path = "../esp_support/mod.rs"]
 pub mod esp_support;
 pub mod fuzzed;
@@ -47,9 +48,6 @@ use ravelin_dataplane::worker::handoff::Post;
 use ravelin_dataplane::worker::host::Host;
 use ravelin_dataplane::worker::{self, Worker};
 
-/// TLS connections of each worker.
-const TLS_CONNECTIONS: u32 = 64;
-
 /// The ports of every gateway here.
 pub const LAN: usize = 0;
 pub const WAN: usize = 1;
@@ -77,6 +75,8 @@ pub struct Setup {
     pub defaults: PolicySource,
     /// Numbers reserved at once for a manual key.
     pub step: u64,
+    /// TLS connections of each worker.
+    pub connections: u32,
 }
 
 impl Setup {
@@ -92,6 +92,7 @@ impl Setup {
             mtu: [1500; 2],
             defaults: PolicySource::default(),
             step: 1 << 20,
+            connections: 64,
         }
     }
 }
@@ -210,7 +211,7 @@ impl Rig {
             if setup.stack { Host::open(setup.frame_size.into(), None) } else { Host::closed() }.unwrap();
         let wiring = Arc::new(Wiring::new(setup.places));
         let (mut workers, mut plugs) = (Vec::new(), Vec::new());
-        let standing = Standing::new();
+        let standing = Standing::new(setup.workers * setup.connections as usize);
         for (index, (reader, counters)) in readers.into_iter().zip(counters).enumerate() {
             let cable = || plugged(setup.slots, setup.frame_size);
             let ((lan, lan_plug), (wan, wan_plug)) = (cable(), cable());
@@ -218,7 +219,7 @@ impl Rig {
             let trunks: Vec<Box<dyn Port>> = vec![Box::new(lan), Box::new(wan)];
             let pool = Pool::in_memory(setup.frames, setup.frame_size);
             let tls =
-                Tls::new((index, setup.workers), &standing, TLS_CONNECTIONS, &pool, clock.read()).unwrap();
+                Tls::new((index, setup.workers), &standing, setup.connections, &pool, clock.read()).unwrap();
             workers.push(Worker::new(worker::Parts {
                 index,
                 workers: setup.workers,
