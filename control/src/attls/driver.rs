@@ -2,7 +2,7 @@
 
 mod connection;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::net::SocketAddr;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
@@ -41,7 +41,8 @@ pub(super) struct Driver {
     /// The one in force, with its fingerprint.
     current: (String, Served),
     connections: HashMap<ConnectionId, Connection>,
-    handshaking: usize,
+    /// Those of them whose handshake is not done: the others, which may be a hundred thousand, need no look at the clock.
+    handshaking: HashSet<ConnectionId>,
     looked: Instant,
 }
 
@@ -64,7 +65,7 @@ impl Driver {
             policies: VecDeque::new(),
             current: Default::default(),
             connections: HashMap::new(),
-            handshaking: 0,
+            handshaking: HashSet::new(),
             looked: Instant::now(),
         }
     }
@@ -73,16 +74,16 @@ impl Driver {
     pub(super) fn run(mut self, knocks: &Receiver<Knock>) {
         loop {
             // While no handshake runs there is nothing to look at.
-            let knock = match self.handshaking {
-                0 => knocks.recv().map_err(|_| RecvTimeoutError::Disconnected),
-                _ => knocks.recv_timeout(TICK),
+            let knock = match self.handshaking.is_empty() {
+                true => knocks.recv().map_err(|_| RecvTimeoutError::Disconnected),
+                false => knocks.recv_timeout(TICK),
             };
             match knock {
                 Ok(knock) => self.answer(knock),
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return,
             }
-            if self.handshaking > 0 && self.looked.elapsed() >= TICK {
+            if !self.handshaking.is_empty() && self.looked.elapsed() >= TICK {
                 self.looked = Instant::now();
                 self.look_at_clock();
             }
@@ -166,7 +167,7 @@ impl Driver {
         let service = service.filter(|service| service.plan.role() == role).cloned();
         let why = match service {
             None => Some(("no-policy", "its rule is of a policy that is not known here any more")),
-            Some(_) if self.handshaking >= HANDSHAKES => Some(("too-many", "too many handshakes run")),
+            Some(_) if self.handshaking.len() >= HANDSHAKES => Some(("too-many", "too many handshakes run")),
             Some(_) => None,
         };
         let (Some(service), None) = (service, why) else {
@@ -175,7 +176,7 @@ impl Driver {
             return self.order(Order::End { connection: id });
         };
         self.door.ledger.begun(&rule);
-        self.handshaking += 1;
+        self.handshaking.insert(id);
         let connection = Connection::new(service, client, server);
         self.connections.insert(id, connection);
         self.give_turn(id);
@@ -250,7 +251,7 @@ impl Driver {
             true => proxy::header(connection.client, connection.server, &facts),
             false => Vec::new(),
         };
-        self.handshaking -= 1;
+        self.handshaking.remove(&id);
         self.door.ledger.done(connection.which(), &facts, connection.age());
         self.door.environments.ask(connection::wanted(&facts));
         connection.state = State::Running(Box::new(connection::Secured::new(keeper, &facts)));
@@ -266,7 +267,7 @@ impl Driver {
 
     fn fail(&mut self, id: ConnectionId, failure: &Failure) {
         let Some(connection) = self.connections.remove(&id) else { return };
-        self.handshaking -= 1;
+        self.handshaking.remove(&id);
         self.door.ledger.failed(connection.which(), failure, true);
         self.door.environments.ask(failure.wanted.clone());
         self.order(Order::End { connection: id });
@@ -295,7 +296,7 @@ impl Driver {
         match connection.state {
             State::Running(_) => self.door.ledger.ended(connection.which(), ending, octets),
             State::Waiting(_) | State::Working => {
-                self.handshaking -= 1;
+                self.handshaking.remove(&id);
                 let why = format!("the connection was over before its handshake was: {ending:?}");
                 self.door.ledger.refused(connection.which(), ending_name(ending), &why, true);
             }
@@ -315,7 +316,7 @@ impl Driver {
                 self.door.ledger.ended(connection.which(), &Ending::Failed(why.to_owned()), [0; 2]);
             }
             State::Waiting(_) | State::Working => {
-                self.handshaking -= 1;
+                self.handshaking.remove(&id);
                 self.door.ledger.refused(connection.which(), result, why, true);
             }
         }
@@ -336,8 +337,8 @@ impl Driver {
             State::Working => connection.opened + connection.service.plan.settings.timeouts.whole <= grace,
             State::Running(_) => false,
         };
-        let due: Vec<_> =
-            self.connections.iter().filter(|(_, connection)| due(connection)).map(|(id, _)| *id).collect();
+        let is_due = |id: &ConnectionId| self.connections.get(id).is_some_and(&due);
+        let due: Vec<_> = self.handshaking.iter().copied().filter(is_due).collect();
         for id in due {
             let Some(connection) = self.connections.get_mut(&id) else { continue };
             let whole = connection.service.plan.settings.timeouts.whole;
