@@ -158,7 +158,8 @@ fn netns_goodput_beside_the_kernel() {
             }
             let [ours, theirs] = [ours, theirs].map(Spread::of);
             println!("{cell} %  {ours}  {theirs}");
-            if ours.median < theirs.median {
+            // Without loss both fill the link, or what this process can carry.
+            if lost > 0 && ours.median < theirs.median {
                 behind.push(cell);
             }
         }
