@@ -147,6 +147,7 @@ fn rules(here: u8, there: u8, wanted: Wanted, number: usize) -> [Rule; 2] {
         opening: Opening::Allowed,
         action,
         log: Log::No,
+        identities: Vec::new(),
     };
     let end = |site_number: u8| match (wanted, site_number) {
         (Wanted::Protected, 2) => AddressRange::single(host(2, number)),
@@ -213,7 +214,13 @@ fn sa_table(here: u8, there: u8, tunnels: usize) -> SaTable {
         let (spi, tunnel, destination) = (sa.spi.get(), sa.tunnel, sa.remote);
         match built {
             Built::Inbound(sa_in) => {
-                inbound.push(InboundEntry { spi, destination: sa.local, tunnel, sa: sa_in });
+                inbound.push(InboundEntry {
+                    spi,
+                    destination: sa.local,
+                    tunnel,
+                    identities: Arc::default(),
+                    sa: sa_in,
+                });
             }
             Built::Outbound(sa) => outbound.push(OutboundEntry {
                 spi,
@@ -221,6 +228,7 @@ fn sa_table(here: u8, there: u8, tunnels: usize) -> SaTable {
                 tunnel,
                 selectors: Arc::default(),
                 worker: None,
+                identities: Arc::default(),
                 sa,
             }),
         }

@@ -172,6 +172,9 @@ impl Session {
             Request::Children(spis) => Ok(self.engine.children_of(&spis)),
             Request::ListChildren { after } => Ok(self.engine.list_children(after)),
             Request::TakeTlsNotices { wait_ms } => Ok(self.engine.take_tls_notices(self.number, wait_ms)),
+            Request::Identities(more) => {
+                self.extend("identities", limits::IDENTITIES, more, |s| &mut s.identities)
+            }
             Request::TlsOrders(orders) => self.engine.order_tls(orders),
         }
     }

@@ -7,6 +7,7 @@ use std::num::NonZeroU64;
 use std::time::Instant;
 
 use ravelin_contract::child::*;
+use ravelin_contract::identity::{IdentityId, Pattern};
 use ravelin_contract::message::{Event, Refusal, Reply};
 use ravelin_contract::name::Name;
 use ravelin_contract::rule::Action;
@@ -78,6 +79,7 @@ fn child(site: u8, round: u32) -> Child {
         lifetime: Lifetime::default(),
         start: Start::Sending,
         worker: None,
+        identities: Vec::new(),
     }
 }
 
@@ -208,6 +210,66 @@ fn narrow_selectors_hold_in_both_directions() {
     let stranger = Ip::new("10.2.0.77", &host(1, false), 17, udp(1, 2, b"x")).octets();
     let sealed = b.pass(LAN, &stranger);
     assert_eq!(only(&a.counted(|a| a.receive(WAN, &sealed[0]))), Verdict::SelectorMismatch);
+}
+
+/// The policy of site 1 where rules are for one of these patterns alone.
+fn for_one(patterns: &[&str], number: u32) -> Snapshot {
+    let mut snapshot = policy(1).done();
+    snapshot.fingerprint = format!("for {number} of {patterns:?}");
+    snapshot.identities = patterns.iter().map(|text| Pattern::new(*text).unwrap()).collect();
+    snapshot.rules.iter_mut().for_each(|rule| rule.identities = vec![IdentityId(number)]);
+    snapshot
+}
+
+/// Row B18: the SA of a peer is what opens a rule for it, and nothing else does.
+#[test]
+fn rules_for_some_peers_open_with_an_sa_of_theirs_and_close_with_it() {
+    let who = |text: &str| vec![Pattern::new(text).unwrap()];
+    let identify = |identities| Change::Identify { spi: spi(2, 1), identities };
+    let (mut a, mut b) = (Rig::with(Setup::of(1), for_one(&["*@company"], 0)), site(2));
+    let (mut open, mut shut) = (0, 0);
+    let mut passes = |a: &mut Rig, b: &mut Rig| {
+        let out = a.counted(|a| drop(across(a, b, &packet(1, 2))));
+        let sealed = b.pass(LAN, &packet(2, 1));
+        let back = a.counted(|a| drop(a.pass(WAN, &sealed[0])));
+        let ends = (only(&out), only(&back));
+        match ends {
+            (Verdict::Protected, Verdict::Forwarded) => open += 1,
+            (Verdict::WrongIdentity, Verdict::WrongIdentity) => shut += 1,
+            other => panic!("{other:?}"),
+        }
+        ends.0 == Verdict::Protected
+    };
+    assert_eq!(only(&a.counted(|a| a.receive(LAN, &packet(1, 2)))), Verdict::NoSa);
+    assert!(matches!(&a.engine.take_events()[..], [Event::Acquire { .. }]), "one may be had");
+    change(&mut b, [install(child(2, 1))]);
+    change(&mut a, [install(Child { identities: who("*@elsewhere"), ..child(1, 1) })]);
+    assert!(!passes(&mut a, &mut b));
+    change(&mut a, [identify(who("*@company"))]);
+    assert!(passes(&mut a, &mut b));
+    assert_eq!(only(&a.counted(|a| a.receive(WAN, &packet(2, 1)))), Verdict::CleartextRefused);
+
+    // By the pattern's text, whatever its number; who fits a new one is not known until control says so.
+    a.meanwhile(|engine| engine.install(for_one(&["*@other", "*@company"], 1))).unwrap();
+    assert!(passes(&mut a, &mut b));
+    a.meanwhile(|engine| engine.install(for_one(&["*@other", "*@company"], 0))).unwrap();
+    assert!(!passes(&mut a, &mut b));
+    change(&mut a, [identify([who("*@company"), who("*@other")].concat())]);
+    assert!(passes(&mut a, &mut b));
+    let path = Path { remote: "192.0.2.99".parse().unwrap(), ..child(1, 1).path };
+    change(&mut a, [Change::Move { spi: spi(2, 1), path }]);
+    change(&mut a, [Change::Move { spi: spi(2, 1), path: child(1, 1).path }]);
+    assert!(passes(&mut a, &mut b), "wherever it runs");
+    change(&mut a, [identify(vec![])]);
+    assert!(!passes(&mut a, &mut b));
+    let sealed = b.pass(LAN, &packet(2, 1));
+    change(&mut a, [identify(who("*@other")), Change::Remove(spi(2, 1))]);
+    assert_eq!(only(&a.counted(|a| a.receive(LAN, &packet(1, 2)))), Verdict::NoSa);
+    assert_eq!(only(&a.counted(|a| a.receive(WAN, &sealed[0]))), Verdict::NoSuchSa);
+    assert_eq!((open, shut), (4, 3));
+    let many = vec![Pattern::new("*@company").unwrap(); 65];
+    let refused = try_change(&mut a, vec![install(Child { identities: many, ..child(1, 2) })]);
+    assert_eq!(refused, Err(ChildFault::Identities(spi(2, 2), 65).into()));
 }
 
 #[test]

@@ -4,7 +4,8 @@
 mod support;
 
 use ravelin_contract::address::NumberRange;
-use ravelin_contract::rule::{Action, Direction, Discard, TunnelId};
+use ravelin_contract::identity::{IdentityId, Pattern};
+use ravelin_contract::rule::{Action, Direction, Discard, Rule, TunnelId};
 use ravelin_contract::sa::{Mode, Origin, Sa};
 use ravelin_contract::selector::{Selector, Upper};
 use ravelin_contract::snapshot::Snapshot;
@@ -59,6 +60,7 @@ fn bring_about(verdict: Verdict) -> Counts {
         }
         Verdict::CleartextRefused => at_site_1(WAN, &from_far_host()),
         Verdict::WrongTunnel => by_another_tunnel(),
+        Verdict::WrongIdentity => of_somebody_else(),
         Verdict::NoSa => by_rule(Action::Protect(TunnelId(0))),
         Verdict::SequenceExhausted => numbers(Some(1 << 32), 0),
         Verdict::SequenceNotReserved => numbers(None, 10),
@@ -158,6 +160,15 @@ fn by_rule(action: Action) -> Counts {
     plan.bare_tunnel("empty");
     let only = rule(Direction::Outbound, "0.0.0.0/0", "0.0.0.0/0", action);
     in_rig(Rig::with(Setup::of(1), plan.rules([only]).done()), LAN, &browse())
+}
+
+/// Rules are for the company alone, and site 2 never said who it is.
+fn of_somebody_else() -> Counts {
+    let mut snapshot = plan().done();
+    snapshot.identities = vec![Pattern::new("*@company.example").unwrap()];
+    let protects = |rule: &&mut Rule| matches!(rule.action, Action::Protect(_));
+    snapshot.rules.iter_mut().filter(protects).for_each(|rule| rule.identities = vec![IdentityId(0)]);
+    in_rig(Rig::with(Setup::of(1), snapshot), WAN, &sealed_by_site_2())
 }
 
 /// What site 2 seals for site 1.

@@ -46,14 +46,14 @@ const ANSWERS: [(&str, &str, &str); 17] = [
     (
         "filter list",
         "/0",
-        "action destination direction extension fragments_only index log name octets opening_excluded packets routing service \
-         source zone",
+        "action destination direction extension fragments_only index log name octets opening_excluded packets \
+         remote_identity routing service source zone",
     ),
     (
         "policy show",
         "/0",
-        "action destination direction extension fragments_only index log name octets opening_excluded packets routing service \
-         source zone",
+        "action destination direction extension fragments_only index log name octets opening_excluded packets \
+         remote_identity routing service source zone",
     ),
     ("--config ravelin.toml policy check site-to-site.toml", "", "findings ok"),
     ("policy diff other.toml", "/0", "details kind name object"),

@@ -338,6 +338,60 @@ fn do_with_eap_alone(stand: &Stand) {
     stand.assert_both_ways(&stand.cards, erin);
 }
 
+/// Row B18: a rule for the company's mail addresses. Who is in it reaches the site, also from before the rule and after a restart
+/// of control; who is not, and what only claims such an address, does not.
+fn only_the_company_reaches_the_site(stand: &mut Stand, before: &str) {
+    let company = before.replacen(
+        "\ntunnel = \"clients\"\n",
+        "\ntunnel = \"clients\"\nremote_identity = \"*@corp.example\"\n",
+        1,
+    );
+    assert_ne!(company, before);
+    stand.gateway.apply_text(before).unwrap();
+    for (client, connection) in [(&stand.words, "dave"), (&stand.cards, "alone")] {
+        let _ = client.swan.swanctl(&["--terminate", "--ike", connection, "--timeout", "25"]);
+    }
+    let user = "dave@corp.example";
+    let (carol, dave) =
+        (stand.log_in(&stand.words, "carol", "carol"), stand.log_in(&stand.words, "dave", user));
+    for client in [carol, dave] {
+        stand.assert_both_ways(&stand.words, client);
+    }
+    stand.gateway.apply_text(&company).unwrap();
+    stand.assert_both_ways(&stand.words, dave);
+    let is_shut = |stand: &Stand, client: IpAddr, verdict: &str, by: &Namespace| {
+        let ended = || stand.gateway.ended(verdict).unwrap();
+        let (before, out) =
+            (ended(), format!("ping -n -q -c 2 -i 0.2 -W 1 -I {client} {}", stand.sites.a.site_v4));
+        assert!(by.run(&out).is_err(), "{client} reaches the site\n{}", stand.told());
+        stand.wait(verdict, || ended() >= before + 2);
+    };
+    let is_unreached = |stand: &Stand, client: IpAddr, verdict: &str| {
+        let before = stand.gateway.ended(verdict).unwrap();
+        assert!(stand.sites.a.site.run(&format!("ping -n -q -c 2 -i 0.2 -W 1 {client}")).is_err());
+        stand.wait(verdict, || stand.gateway.ended(verdict).unwrap() >= before + 2);
+    };
+    is_shut(stand, carol, "wrong_identity", &stand.words.at);
+    is_unreached(stand, carol, "wrong_identity");
+    // His address without his SA, from a third place.
+    let hotel = &stand.cards.at;
+    hotel.run(&format!("ip address add {dave}/32 dev lo")).unwrap();
+    is_shut(stand, dave, "cleartext_refused", hotel);
+    stand.assert_both_ways(&stand.words, dave);
+
+    stand.gateway.kill_control().unwrap();
+    stand.gateway.start_control().unwrap();
+    stand.wait("dave to stand again", || stand.address(user) == Some(dave));
+    stand.assert_both_ways(&stand.words, dave);
+    is_shut(stand, carol, "wrong_identity", &stand.words.at);
+
+    stand.log_out(&stand.words, "dave", user);
+    is_unreached(stand, dave, "no_sa");
+    is_shut(stand, dave, "cleartext_refused", &stand.cards.at);
+    assert_eq!(stand.log_in(&stand.words, "dave", user), dave);
+    stand.assert_both_ways(&stand.words, dave);
+}
+
 #[test]
 fn users_log_in_get_addresses_and_reach_the_site_and_strangers_do_not() {
     let mut stand = Stand::start();
@@ -345,6 +399,7 @@ fn users_log_in_get_addresses_and_reach_the_site_and_strangers_do_not() {
         let wan = &stand.sites.wan;
         Capture::start_received(&stand.sites.lab, wan, interface, interface, NOT_IPSEC).unwrap()
     });
+    let policy = stand.gateway.policy_text().unwrap();
     let both = log_in_beside_each_other(&stand);
     are_refused(&stand);
     let erin = outlive_control(&mut stand, both);
@@ -354,4 +409,5 @@ fn users_log_in_get_addresses_and_reach_the_site_and_strangers_do_not() {
         let seen = capture.stop().unwrap();
         assert_eq!(seen.packets.frames().count(), 0, "{}", seen.file.display());
     }
+    only_the_company_reaches_the_site(&mut stand, &policy);
 }

@@ -11,6 +11,7 @@ pub fn messages(snapshot: &Snapshot) -> Vec<Request> {
     let mut messages = vec![begin];
     messages.extend(parts(&snapshot.zones, limits::ENTRIES, Request::Zones));
     messages.extend(parts(&snapshot.tunnels, limits::ENTRIES, Request::Tunnels));
+    messages.extend(parts(&snapshot.identities, limits::ENTRIES, Request::Identities));
     messages.extend(parts(&snapshot.rules, limits::ENTRIES, Request::Rules));
     messages.extend(sas(&snapshot.sas));
     messages.extend(parts(&snapshot.tls, limits::ENTRIES, Request::TlsRules));

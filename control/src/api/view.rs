@@ -143,6 +143,9 @@ pub struct Rule {
     pub fragments_only: bool,
     /// Whether connection-opening segments are excluded.
     pub opening_excluded: bool,
+    /// Who the peer must have proved to be, the first four; empty for whoever it is.
+    #[serde(default)]
+    pub remote_identity: Vec<String>,
     /// `permit`, `deny`, `deny-icmp` or `ipsec`.
     pub action: String,
     /// `no`, `yes`, `permit` or `deny`.
@@ -338,6 +341,7 @@ impl From<RuleStatus> for Rule {
             zone: rule.zone.map(|zone| zone.0),
             fragments_only: rule.fragments == Fragments::Only,
             opening_excluded: rule.opening == Opening::Excluded,
+            remote_identity: status.whom.iter().map(ToString::to_string).collect(),
             action: match rule.action {
                 Action::Permit => "permit",
                 Action::Deny(Discard::Silent) => "deny",

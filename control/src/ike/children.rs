@@ -7,9 +7,10 @@ use ravelin_contract::sa::Carrier;
 use ravelin_ike::ChildSa;
 
 use crate::policy::peers::Dress;
+use crate::policy::whom::Whom;
 
 /// The contract's view of a child. `keepalive` are seconds.
-pub(super) fn child(sa: &ChildSa, dress: &Dress, keepalive: u16) -> Child {
+pub(super) fn child(sa: &ChildSa, dress: &Dress, whom: &Whom, keepalive: u16) -> Child {
     Child {
         name: sa.name.clone(),
         tunnel: sa.name.clone(),
@@ -30,6 +31,7 @@ pub(super) fn child(sa: &ChildSa, dress: &Dress, keepalive: u16) -> Child {
         lifetime: lifetime(&sa.lifetime),
         start: if sa.use_at_once { Start::Sending } else { Start::Receiving },
         worker: sa.resource,
+        identities: whom.fitting(&sa.identity),
     }
 }
 

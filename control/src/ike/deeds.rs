@@ -16,6 +16,7 @@ use super::driver::{Driver, now};
 use super::left_over::LeftOvers;
 use super::link::{Outcome, Ticket};
 use super::served::Served;
+use crate::policy::whom::Whom;
 
 /// What is under way.
 #[derive(Default)]
@@ -145,12 +146,28 @@ impl Driver {
         let Some(dress) = self.ike.dress.get(&sa.name) else {
             return self.command(Command::DownChild { inbound: sa.inbound });
         };
-        let child = children::child(sa, dress, self.ike.keepalive);
+        let child = children::child(sa, dress, &self.ike.whom, self.ike.keepalive);
         self.key_log.write(sa);
         self.deeds.served.install(sa);
         self.deeds.left_over.expect(&child);
         let install = Install { inbound: sa.inbound, tunnel: sa.name.clone(), use_at_once: sa.use_at_once };
         self.change(ike, Change::Install(Box::new(child)), Some(install));
+    }
+
+    /// Rules of the policy that came into force ask for other identities than `before`: the packet process hears who fits which.
+    pub(super) fn identify(&mut self, before: &Whom) {
+        let whom = &self.ike.whom;
+        let news = self.endpoint.statuses().filter_map(|ike| {
+            let identities = whom.fitting(&ike.identity);
+            (identities != before.fitting(&ike.identity)).then_some((ike, identities))
+        });
+        let news: Vec<_> = news.collect();
+        for (ike, identities) in news {
+            for child in ike.children {
+                let identities = identities.clone();
+                self.change(Some(ike.ike), Change::Identify { spi: child.inbound, identities }, None);
+            }
+        }
     }
 
     /// An SA that is no IKE SA's goes.

@@ -25,6 +25,7 @@ use super::sockets::Sockets;
 use super::view::IkeSa;
 use super::{Datagram, Door, Knock, Question};
 use crate::policy::peers::{Ike, PORT};
+use crate::policy::whom::Whom;
 
 /// Longest sleep without a timer.
 const REST: Duration = Duration::from_secs(3600);
@@ -215,10 +216,12 @@ impl Driver {
         let tunnels =
             ike.policy.peers.iter().flat_map(|peer| peer.children.iter().map(move |child| (child, peer)));
         self.peers = tunnels.map(|(child, peer)| (child.name.clone(), peer.name.clone())).collect();
-        self.ike = ike;
+        let before = std::mem::replace(&mut self.ike, ike).whom;
         if met {
             self.take_up();
         }
+        // An earlier run may have known other rules: all is told again.
+        self.identify(&if met { Whom::default() } else { before });
         self.take_authorities(authorities);
         self.settle();
         self.put_out_former_users();

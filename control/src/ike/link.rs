@@ -15,6 +15,8 @@ use crate::io::dataplane::{Dataplane, LinkError};
 
 /// Selectors that weigh as much as a change in a message.
 const SELECTORS: usize = 16;
+/// So many patterns of identities do.
+const PATTERNS: usize = 4;
 /// From one message to the next. Each makes the packet process publish a generation, which costs it as much as many changes:
 /// who comes soon after another waits for more.
 const PACE: Duration = Duration::from_millis(2);
@@ -165,7 +167,10 @@ impl Batch {
 /// A message has room for so many light changes; those with many selectors take more of it.
 fn weight(change: &Change) -> usize {
     match change {
-        Change::Install(child) => 1 + child.selectors.len() / SELECTORS,
+        Change::Install(child) => {
+            1 + child.selectors.len() / SELECTORS + child.identities.len().div_ceil(PATTERNS)
+        }
+        Change::Identify { identities, .. } => 1 + identities.len() / PATTERNS,
         _ => 1,
     }
 }

@@ -7,6 +7,7 @@ use ravelin_config::diagnostic::Collector;
 use ravelin_config::filter::compile::{Scope, Tunnels, compile as compile_rule, selectors};
 use ravelin_config::source::Place;
 use ravelin_contract::address::AddressRange;
+use ravelin_contract::identity::IdentityId;
 use ravelin_contract::limits;
 use ravelin_contract::name::Name;
 use ravelin_contract::rule::{Action, Direction, Rule, TunnelId};
@@ -20,6 +21,7 @@ use crate::policy::keys::{Entry, Keys};
 use crate::policy::model::{Keying, Manual, Model, Tunnel};
 use crate::policy::origin::Origins;
 use crate::policy::peers::Ike;
+use crate::policy::whom::Numbering;
 use crate::policy::{attls, fingerprint, ike_permit, lint, model, peers};
 
 /// What a model becomes.
@@ -39,7 +41,16 @@ pub struct Built {
 pub fn compile(model: &Model, keys: &Keys, zones: &[Name], notes: &Collector) -> Option<Built> {
     let tunnels = Tunnels::new(model.tunnels.iter().map(|tunnel| &tunnel.name).chain(&model.broken));
     let scope = Scope { objects: &model.objects, zones, tunnels: &tunnels, notes };
-    let compiled: Vec<_> = model.rules.iter().map(|rule| compile_rule(rule, &scope)).collect();
+    let mut whom = Numbering::default();
+    let compiled: Vec<_> = model
+        .rules
+        .iter()
+        .map(|rule| {
+            let (filters, identities) = (compile_rule(rule, &scope), whom.of(rule, model, notes));
+            filters.zip(identities).map(|(filters, identities)| for_these(filters, &identities))
+        })
+        .collect();
+    let whom = whom.done();
     let whole = compiled.iter().all(Option::is_some);
     let rules: Vec<Rule> = compiled.into_iter().flatten().flatten().collect();
     let named = Named::of(&rules);
@@ -69,6 +80,7 @@ pub fn compile(model: &Model, keys: &Keys, zones: &[Name], notes: &Collector) ->
         fingerprint: String::new(),
         zones: zones.to_vec(),
         tunnels: model.tunnels.iter().map(|tunnel| snapshot::Tunnel { name: tunnel.name.clone() }).collect(),
+        identities: whom.names(),
         rules,
         filter: model.filter.as_ref().map_or(model::FILTER, |(settings, _)| *settings),
         sas: sas.into_iter().flatten().flatten().collect(),
@@ -76,7 +88,13 @@ pub fn compile(model: &Model, keys: &Keys, zones: &[Name], notes: &Collector) ->
     };
     snapshot.fingerprint = fingerprint::of(&snapshot);
     let origins = Origins::of(model, &attls);
-    Some(Built { snapshot, ike: ike?, attls, origins })
+    Some(Built { snapshot, ike: Ike { whom, ..ike? }, attls, origins })
+}
+
+/// The filters, for peers of these identities alone; for all where there are none.
+fn for_these(mut filters: Vec<Rule>, identities: &[IdentityId]) -> Vec<Rule> {
+    filters.iter_mut().for_each(|filter| filter.identities = identities.to_vec());
+    filters
 }
 
 /// Selectors of the rules that name each tunnel, by direction, each once.

@@ -1,6 +1,7 @@
 //! Rules and SAs in one line of plain words.
 
 use ravelin_config::service::protocol_name;
+use ravelin_contract::identity::Pattern;
 use ravelin_contract::rule::{Action, Direction, Discard, Fragments, Log, Opening, Routing, Rule};
 use ravelin_contract::sa::{Carrier, DontFragment, Dscp, Mode, Sa, Side};
 use ravelin_contract::selector::{Selector, Upper};
@@ -24,6 +25,15 @@ pub fn rule(rule: &Rule, of: &Snapshot) -> String {
     }
     if rule.opening == Opening::Excluded {
         text += ", opens no connection";
+    }
+    let whom: Vec<_> = rule
+        .identities
+        .iter()
+        .filter_map(|id| of.identities.get(id.0 as usize))
+        .map(Pattern::as_str)
+        .collect();
+    if !whom.is_empty() {
+        text += &format!(", peer {}", whom.join(" or "));
     }
     text + ": " + &action(rule.action, of) + log(rule.log)
 }

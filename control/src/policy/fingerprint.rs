@@ -11,6 +11,7 @@ pub fn of(snapshot: &Snapshot) -> String {
     let mut hash = Sha256::new();
     add_all(&mut hash, &snapshot.zones);
     add_all(&mut hash, &snapshot.tunnels);
+    add_all(&mut hash, &snapshot.identities);
     add_all(&mut hash, &snapshot.rules);
     add_all(&mut hash, &snapshot.sas);
     add_all(&mut hash, &[snapshot.filter]);

@@ -6,7 +6,7 @@ use ravelin_config::diagnostic::Collector;
 use ravelin_config::filter::FilterRule;
 use ravelin_contract::address::{AddressRange, NumberRange};
 use ravelin_contract::name::Name;
-use ravelin_contract::rule::{Fragments, Opening, Routing, Rule};
+use ravelin_contract::rule::{Action, Fragments, Opening, Routing, Rule};
 use ravelin_contract::selector::{Selector, Upper};
 
 /// Most filters that are compared each with each; beyond, the search would take longer than anybody waits.
@@ -32,7 +32,17 @@ pub fn shadowed(written: &[FilterRule], compiled: &[Rule], notes: &Collector) {
 }
 
 fn shadow_of<'a>(filter: &Rule, earlier: &'a [Rule]) -> Option<&'a Name> {
-    earlier.iter().find(|other| covers(other, filter)).map(|other| &other.name)
+    let takes = |other: &&Rule| covers(other, filter) && leaves_nothing(other, filter);
+    earlier.iter().find(takes).map(|other| &other.name)
+}
+
+/// Whether a rule, which may be for some peers alone, leaves nothing for one after it that speaks of the same packets. What it
+/// speaks of passes by no later rule in clear.
+fn leaves_nothing(first: &Rule, then: &Rule) -> bool {
+    let meant = |identity| first.identities.contains(identity);
+    first.identities.is_empty()
+        || then.action == Action::Permit
+        || first.action == then.action && !then.identities.is_empty() && then.identities.iter().all(meant)
 }
 
 fn listed(names: &[&Name]) -> String {
@@ -44,7 +54,7 @@ fn listed(names: &[&Name]) -> String {
     if more > 0 { format!("filters of {shown} and {more} more") } else { format!("filters of {shown}") }
 }
 
-/// Whether `a` matches every packet that `b` does.
+/// Whether `a` matches every packet that `b` does, whoever they are for.
 pub fn covers(a: &Rule, b: &Rule) -> bool {
     a.direction == b.direction
         && (a.routing == Routing::Either || a.routing == b.routing)

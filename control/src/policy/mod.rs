@@ -1,7 +1,7 @@
 //! Policy as values: from the operator's files to what the packet process decides by.
 //!
 //! [`files`] reads; [`parse`] takes `ipsec.toml` as it stands into the [`model`]; [`keys`] takes the file of manual keys; [`compile`]
-//! finds names, writes defaults out and makes the snapshot; [`attls`] does both for `attls.toml`; [`lint`] warns of what is allowed but hardly meant, `ike_permit` of IKE that no rule lets through,
+//! finds names, writes defaults out and makes the snapshot; [`attls`] does both for `attls.toml`; [`whom`] says which rules are for some peers alone; [`lint`] warns of what is allowed but hardly meant, `ike_permit` of IKE that no rule lets through,
 //! [`management`] of what locks the operator out;
 //! [`fingerprint`] and [`diff`] compare two snapshots, [`explain`] says what one makes of a packet, [`expect`] whether that
 //! is what the operator expects, [`origin`] where its rules stand. All but `files` are pure: text in,
@@ -23,6 +23,7 @@ pub mod expect;
 pub mod explain;
 pub mod files;
 pub mod fingerprint;
+mod identity;
 mod ike_permit;
 pub mod ike_settings;
 pub mod keys;
@@ -36,6 +37,7 @@ pub mod origin;
 pub mod parse;
 pub mod peers;
 pub mod road;
+pub mod whom;
 
 /// A policy that can be installed.
 #[derive(Debug, Clone)]

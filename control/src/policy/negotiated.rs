@@ -1,6 +1,5 @@
 //! What IKEv2 negotiates by: `[[peer]]`, and the keys of a `[[tunnel]]` that names one.
 
-use std::net::IpAddr;
 use std::time::Duration;
 
 use ravelin_config::document::Table;
@@ -9,12 +8,10 @@ use ravelin_config::value::Value;
 use ravelin_contract::address::AddressRange;
 use ravelin_contract::name::Name;
 use ravelin_ike::policy::{Identity, IdentityPattern, Lifetime, Narrowing, PerResource, Start};
-use ravelin_rings::verify::parse_name;
-use x509_cert::der::Encode;
 
 use crate::policy::credential::{self, Theirs};
 use crate::policy::model::{Model, Negotiated, Peer, Ppk};
-use crate::policy::offer;
+use crate::policy::{identity, offer};
 
 const PEER_KEYS: &[&str] = &[
     "name",
@@ -84,8 +81,8 @@ fn read_peer(table: &Table<'_>, name: Option<Name>) -> Option<Peer> {
     let local = table.need("local", "local = \"192.0.2.1\"").and_then(|value| value.address());
     let remote =
         table.need("remote", "remote = \"198.51.100.1\", or \"any\"").and_then(|value| place(&value));
-    let local_identity = table.optional("local_id", |value| identity(value, value.text()?));
-    let remote_identity = table.optional("remote_id", pattern);
+    let local_identity = table.optional("local_id", |value| identity::of(value, identity::identity));
+    let remote_identity = table.optional("remote_id", |value| identity::of(value, identity::pattern));
     let proofs = credential::read(table);
     let ppk = table.optional("ppk", ppk);
     let pool = table.optional("pool", |value| Some((value.name()?, value.place())));
@@ -147,87 +144,12 @@ fn place(value: &Value<'_>) -> Option<Option<AddressRange>> {
     if text == "any" {
         return Some(None);
     }
-    let range = range(text);
+    let range = identity::range(text);
     if range.is_none() {
         let message = format!("`{}` is not an address, a prefix or \"any\"", value.key());
         value.error(message, "write \"198.51.100.1\", \"198.51.100.0/24\" or \"any\"");
     }
     range.map(Some)
-}
-
-fn range(text: &str) -> Option<AddressRange> {
-    match text.split_once('/') {
-        None => text.parse().ok().map(AddressRange::single),
-        Some((address, length)) => AddressRange::prefix(address.parse().ok()?, length.parse().ok()?).ok(),
-    }
-}
-
-/// An address, a mail address, a distinguished name as `CN=gw,O=Example` (RFC 4514), `keyid:` with hexadecimal digits, or a
-/// host name (RFC 7296 3.5).
-fn identity(value: &Value<'_>, text: &str) -> Option<Identity> {
-    if let Ok(address) = text.parse::<IpAddr>() {
-        return Some(Identity::Address(address));
-    }
-    if let Some(digits) = text.strip_prefix("keyid:") {
-        let octets = hex(digits).filter(|octets| !octets.is_empty());
-        if octets.is_none() {
-            value.error(format!("`{}` is not hexadecimal after keyid:", value.key()), "write keyid:c0ffee");
-        }
-        return octets.map(Identity::KeyId);
-    }
-    if text.contains('=') {
-        return distinguished(value, text).map(Identity::Dn);
-    }
-    if text.is_empty() || !text.bytes().all(|octet| octet.is_ascii_graphic()) || text.contains('*') {
-        let message = format!("`{}` is nobody's identity", value.key());
-        let remedy = "write an address, a name, a mail address, CN=.., or keyid: and hexadecimal digits";
-        value.error(message, remedy);
-        return None;
-    }
-    Some(match text.contains('@') {
-        true => Identity::Email(text.to_owned()),
-        false => Identity::Fqdn(text.to_owned()),
-    })
-}
-
-/// A distinguished name in DER.
-fn distinguished(value: &Value<'_>, text: &str) -> Option<Vec<u8>> {
-    let der = parse_name(text).ok().and_then(|name| name.to_der().ok());
-    if der.is_none() {
-        let message = format!("`{}` is no distinguished name", value.key());
-        value.error(message, "write it like CN=gw.example,O=Example,C=DE");
-    }
-    der
-}
-
-fn hex(digits: &str) -> Option<Vec<u8>> {
-    let pairs = digits.as_bytes().chunks(2);
-    pairs
-        .map(|pair| u8::from_str_radix(str::from_utf8(pair).ok().filter(|p| p.len() == 2)?, 16).ok())
-        .collect()
-}
-
-/// An identity, or `*`, `*.example.com`, `*@example.com`, `*,O=Example`, a prefix of addresses (row B37).
-fn pattern(value: &Value<'_>) -> Option<IdentityPattern> {
-    let text = value.text()?;
-    let part =
-        |prefix| text.strip_prefix(prefix).filter(|rest: &&str| !rest.is_empty() && !rest.contains('*'));
-    if text == "*" {
-        return Some(IdentityPattern::Any);
-    }
-    if let Some(domain) = part("*.") {
-        return Some(IdentityPattern::Below(domain.to_owned()));
-    }
-    if let Some(tree) = text.strip_prefix("*,") {
-        return distinguished(value, tree).map(IdentityPattern::DnBelow);
-    }
-    if let Some(domain) = part("*@") {
-        return Some(IdentityPattern::MailOf(domain.to_owned()));
-    }
-    if let Some(range) = text.contains('/').then(|| range(text)).flatten() {
-        return Some(IdentityPattern::Within(range));
-    }
-    identity(value, text).map(IdentityPattern::Exactly)
 }
 
 /// `ppk = { id = "..", key = ".." }`. Required unless it says otherwise: a key that is silently left out protects nothing.

@@ -18,6 +18,7 @@ use crate::policy::credential::{Ours, Proofs, SharedKey, Theirs};
 use crate::policy::ike_settings::IkeSettings;
 use crate::policy::keys::{Keys, Users};
 use crate::policy::model::{Keying, Model, Negotiated, Peer, Ppk, Tunnel};
+use crate::policy::whom::Whom;
 
 /// IKE's port (RFC 7296 2).
 pub const PORT: u16 = 500;
@@ -36,6 +37,8 @@ pub struct Ike {
     pub users: BTreeMap<Name, Users>,
     /// Seconds between two NAT keepalives; 0 for none.
     pub keepalive: u16,
+    /// Which rules are for some peers alone.
+    pub whom: Whom,
 }
 
 /// What of a tunnel is not negotiated.
@@ -105,7 +108,7 @@ pub(super) fn compile(
     let settings = model.ike.as_ref().map_or_else(IkeSettings::default, |(settings, _)| *settings);
     let retransmission = settings.retransmission;
     let policy = Arc::new(policy::Policy { peers, retransmission, ..Default::default() });
-    Some(Ike { policy, dress, users, keepalive: settings.keepalive })
+    Some(Ike { policy, dress, users, keepalive: settings.keepalive, whom: Whom::default() })
 }
 
 /// What the peer's clients get out of its pool.

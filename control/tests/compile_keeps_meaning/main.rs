@@ -21,7 +21,7 @@ use ravelin_contract::tls::TlsAction;
 use ravelin_control::policy;
 use ravelin_control::policy::explain::Explainer;
 use ravelin_control::policy::management::Site;
-use ravelin_lookup::filters::{Filters, Query};
+use ravelin_lookup::filters::{Filters, Peer, Query};
 use ravelin_lookup::tls::TlsTable;
 
 const ZONES: [&str; 2] = ["lan", "wan"];
@@ -266,14 +266,16 @@ fn read_compiled(rules: &[Rule], packet: &Packet) -> Option<&'static str> {
 
 /// What a worker finds: the action, and the name of the rule.
 fn look_up(filters: &Filters, packet: &Packet) -> (Option<&'static str>, Option<String>) {
-    let found = filters.lookup(&Query {
+    let query = Query {
         direction: packet.direction,
         flow: packet.flow,
         local: packet.local,
         zone: Some(ZoneId(packet.zone as u8)),
         fragment: packet.fragment,
         opens_tcp: packet.opens,
-    });
+    };
+    // No rule here asks who it is.
+    let found = filters.lookup(&query, &|_, _| Peer::Absent);
     let rule = found.index.and_then(|index| filters.rule(index));
     (rule.map(|rule| word(rule.action)), rule.map(|rule| rule.name.to_string()))
 }

@@ -14,6 +14,7 @@ use std::num::NonZeroU64;
 use serde::{Deserialize, Serialize};
 
 use crate::address::{AddressRange, Family};
+use crate::identity::Pattern;
 use crate::limits;
 use crate::name::Name;
 use crate::rule::TunnelId;
@@ -48,6 +49,8 @@ pub struct Child {
     /// The worker that sends under it (RFC 9611): it takes this pair before those of its tunnel that name none. Others take it
     /// when there is nothing else.
     pub worker: Option<u16>,
+    /// Patterns that the identity fits which the peer has proved, of those that rules ask for; at most [`limits::FITTING`].
+    pub identities: Vec<Pattern>,
 }
 
 /// The receiving half.
@@ -129,6 +132,13 @@ pub enum Change {
     },
     /// The pair goes, both directions. One that is not there is gone already.
     Remove(Spi),
+    /// The peer of the pair fits these patterns from now on: other rules ask for other ones than when it was installed.
+    Identify {
+        /// Which.
+        spi: Spi,
+        /// See [`Child::identities`].
+        identities: Vec<Pattern>,
+    },
 }
 
 /// Why changes are not made. The SPI is that of the pair.
@@ -155,6 +165,9 @@ pub enum ChildFault {
     /// None, or more than [`limits::SELECTORS`].
     #[error("SPI {0} has {1} selectors; 1 to {max} are possible", max = limits::SELECTORS)]
     Selectors(Spi, u64),
+    /// More than [`limits::FITTING`].
+    #[error("SPI {0}: the peer fits {1} patterns of identities, at most {max}", max = limits::FITTING)]
+    Identities(Spi, u64),
     /// A soft bound beyond the hard one.
     #[error("SPI {0} has a soft lifetime beyond the hard one")]
     Lifetime(Spi),
@@ -299,6 +312,9 @@ impl Child {
         let selectors = self.selectors.len();
         if selectors == 0 || selectors > limits::SELECTORS {
             return Err(ChildFault::Selectors(self.spi(), selectors as u64));
+        }
+        if self.identities.len() > limits::FITTING {
+            return Err(ChildFault::Identities(self.spi(), self.identities.len() as u64));
         }
         if self.lifetime.is_ordered() { Ok(()) } else { Err(ChildFault::Lifetime(self.spi())) }
     }

@@ -1,12 +1,13 @@
 //! What the control process may say to the packet process, and what it hears back.
 //!
-//! No I/O, no unsafe, no cryptography. Read in this order: [`limits`], [`address`], [`selector`], [`rule`],
+//! No I/O, no unsafe, no cryptography. Read in this order: [`limits`], [`address`], [`selector`], [`identity`], [`rule`],
 //! [`secret`], [`sa`], [`child`], [`tls_session`],
 //! [`tls`], [`snapshot`], [`verdict`], [`report`], [`message`], [`codec`].
 
 pub mod address;
 pub mod child;
 pub mod codec;
+pub mod identity;
 pub mod limits;
 pub mod message;
 pub mod name;
@@ -21,4 +22,4 @@ pub mod tls_session;
 pub mod verdict;
 
 /// Version of the messages. Both sides refuse to talk when it differs.
-pub const VERSION: u16 = 6;
+pub const VERSION: u16 = 7;

@@ -16,6 +16,12 @@ pub const RULES: usize = 1 << 20;
 pub const TUNNELS: usize = 1 << 20;
 /// Most security associations in one generation, both directions together.
 pub const SAS: usize = 1 << 22;
+/// Most patterns of identities in one generation.
+pub const IDENTITIES: usize = 1 << 16;
+/// Longest pattern of identities, in octets.
+pub const IDENTITY: usize = 512;
+/// Most patterns of identities that one rule asks for, and that one peer may fit.
+pub const FITTING: usize = 64;
 /// Most traffic selectors of one SA (RFC 7296 3.13 counts them in one octet).
 pub const SELECTORS: usize = 255;
 /// Smallest anti-replay window, in packets (RFC 4303 3.4.3 asks for 32, prefers 64).
@@ -56,5 +62,6 @@ pub const TLS_ORDERS: usize = 32;
 pub const TLS_WAIT_MS: u32 = 1000;
 
 const _: () = assert!(TLS_ORDERS * (TLS_FLIGHT + 1024) <= MESSAGE);
+const _: () = assert!(ENTRIES * (IDENTITY + 8) <= MESSAGE && FITTING * (IDENTITY + 8) <= MESSAGE / 8);
 const _: () = assert!(ENTRIES * 2048 <= MESSAGE && ENTRIES * (TLS_CHUNK + 256) <= MESSAGE);
 const _: () = assert!(REPLAY_WINDOW_MIN.is_multiple_of(64) && REPLAY_WINDOW_MAX.is_multiple_of(64));

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use serde::{Deserialize, Serialize};
 
 use crate::child::{Change, ChildFault, ChildStatus, Happening};
+use crate::identity::Pattern;
 use crate::name::Name;
 use crate::report::{InterfaceStatus, PortStatus, RuleStatus, SaStatus, Status};
 use crate::rule::{Action, FilterSettings, Rule};
@@ -87,6 +88,8 @@ pub enum Request {
     /// What TLS connections are to do, in order; at most [`crate::limits::TLS_ORDERS`]. Those for connections that have ended
     /// meanwhile are left out.
     TlsOrders(Vec<Order>),
+    /// More patterns of identities of the snapshot that was begun, at most [`crate::limits::ENTRIES`].
+    Identities(Vec<Pattern>),
 }
 
 /// From the packet process.

@@ -4,6 +4,8 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::identity::Pattern;
+use crate::limits;
 use crate::rule::Direction;
 use crate::verdict::Verdict;
 
@@ -161,7 +163,19 @@ pub struct RuleStatus {
     pub rule: crate::rule::Rule,
     /// Packets and octets that it decided.
     pub matched: (u64, u64),
+    /// The first patterns of the identities that it is for; at most [`RuleStatus::WHOM`].
+    pub whom: Vec<Pattern>,
 }
+
+impl RuleStatus {
+    /// Patterns that are told of one rule, so that [`limits::ENTRIES`] rules fit a message.
+    pub const WHOM: usize = 4;
+}
+
+const _: () = assert!(
+    limits::ENTRIES * (RuleStatus::WHOM * (limits::IDENTITY + 8) + limits::FITTING * 5 + 512)
+        <= limits::MESSAGE
+);
 
 /// One SA without its keys.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::identity::IdentityId;
 use crate::name::Name;
 use crate::selector::Selector;
 
@@ -128,4 +129,7 @@ pub struct Rule {
     pub action: Action,
     /// What to log.
     pub log: Log,
+    /// For SAs of the action's tunnel whose peer proved to be one of these (row B18); empty: whoever it is. What comes or
+    /// would go otherwise is asked of the next rules, but none of them lets it pass in clear.
+    pub identities: Vec<IdentityId>,
 }

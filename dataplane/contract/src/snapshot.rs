@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use serde::{Deserialize, Serialize};
 
 use crate::address::Family;
+use crate::identity::Pattern;
 use crate::limits;
 use crate::name::Name;
 use crate::rule::{Action, FilterSettings, Rule};
@@ -27,6 +28,8 @@ pub struct Snapshot {
     pub zones: Vec<Name>,
     /// Tunnels; [`crate::rule::TunnelId`] is an index.
     pub tunnels: Vec<Tunnel>,
+    /// Patterns of identities; [`crate::identity::IdentityId`] is an index.
+    pub identities: Vec<Pattern>,
     /// Filters in order; the first match wins, and no match is a deny.
     pub rules: Vec<Rule>,
     /// What holds for all of them.
@@ -52,6 +55,9 @@ pub enum Inconsistency {
     /// A rule names a tunnel that is not there.
     #[error("rule {0} names tunnel {1}, which does not exist")]
     RuleTunnel(String, u32),
+    /// A rule asks for an identity that is not there, for more than [`limits::FITTING`], or without protecting anything.
+    #[error("rule {0} asks for identities that do not exist, for too many, or protects nothing")]
+    RuleIdentity(String),
     /// A rule for TLS speaks of more than TCP.
     #[error("TLS rule {0} is not for TCP alone")]
     NotTcp(String),
@@ -110,6 +116,7 @@ impl Snapshot {
         let counts = [
             ("zones", self.zones.len(), limits::ZONES),
             ("tunnels", self.tunnels.len(), limits::TUNNELS),
+            ("identities", self.identities.len(), limits::IDENTITIES),
             ("rules", self.rules.len(), limits::RULES),
             ("SAs", self.sas.len(), limits::SAS),
             ("TLS rules", self.tls.len(), limits::TLS_RULES),
@@ -129,6 +136,11 @@ impl Snapshot {
             && tunnel.0 as usize >= self.tunnels.len()
         {
             return Err(Inconsistency::RuleTunnel(name(), tunnel.0));
+        }
+        let known = rule.identities.iter().all(|identity| (identity.0 as usize) < self.identities.len());
+        let few = rule.identities.len() <= limits::FITTING;
+        if !known || !few || !rule.identities.is_empty() && !matches!(rule.action, Action::Protect(_)) {
+            return Err(Inconsistency::RuleIdentity(name()));
         }
         if rule.selector.is_consistent() { Ok(()) } else { Err(Inconsistency::Selector(name())) }
     }

@@ -120,6 +120,8 @@ verdicts! {
     CleartextRefused = "cleartext_refused", Classify, true;
     /// Protected, but by another tunnel than the rule asks for.
     WrongTunnel = "wrong_tunnel", Classify, true;
+    /// Under an SA, but the rules that speak of such packets are for peers of another identity.
+    WrongIdentity = "wrong_identity", Classify, true;
     /// The rule asks for IPsec and there is no SA.
     NoSa = "no_sa", Seal, true;
     /// The SA has no sequence number left.

@@ -3,6 +3,7 @@
 use ravelin_contract::address::{AddressRange, Family, NumberRange};
 use ravelin_contract::child::*;
 use ravelin_contract::codec::encode;
+use ravelin_contract::identity::{IdentityId, Pattern};
 use ravelin_contract::message::{Event, Refusal, Reply, Request};
 use ravelin_contract::name::Name;
 use ravelin_contract::rule::*;
@@ -19,6 +20,10 @@ fn hex(message: &impl serde::Serialize) -> String {
 
 fn name(text: &str) -> Name {
     Name::new(text).expect("a good name")
+}
+
+fn pattern(text: &str) -> Pattern {
+    Pattern::new(text).expect("short")
 }
 
 fn rule() -> Rule {
@@ -42,6 +47,7 @@ fn rule() -> Rule {
         opening: Opening::Excluded,
         action: Action::Protect(TunnelId(3)),
         log: Log::Denied,
+        identities: vec![IdentityId(5)],
     }
 }
 
@@ -79,7 +85,7 @@ fn requests() {
         (Request::Tunnels(vec![Tunnel { name: name("t") }]), "03010174"),
         (
             Request::Rules(vec![rule()]),
-            "0401037765620201000a010000000a0100ff000a020000000a0200ff020600ffff03bb03bb030101010001020303",
+            "0401037765620201000a010000000a0100ff000a020000000a0200ff020600ffff03bb03bb0301010100010203030105",
         ),
         (Request::TlsRules(vec![]), "0600"),
         (Request::Commit, "07"),
@@ -93,6 +99,7 @@ fn requests() {
         (Request::Interfaces, "12"),
         (Request::TakeTlsNotices { wait_ms: 5 }, "1305"),
         (Request::TlsOrders(vec![Order::End { connection: connection() }]), "140105010203"),
+        (Request::Identities(vec![pattern("*@a")]), "1501032a4061"),
     ];
     for (message, octets) in golden {
         assert_eq!(hex(&message), octets, "{message:?}");
@@ -137,6 +144,7 @@ fn child() -> Child {
         lifetime: Lifetime { soft: bounds(1000), hard: bounds(2000) },
         start: Start::Receiving,
         worker: Some(3),
+        identities: vec![pattern("*@a")],
     }
 }
 
@@ -152,11 +160,13 @@ fn negotiated_sas() {
         Change::Send(spi(0x1001)),
         Change::Move { spi: spi(0x1001), path },
         Change::Remove(spi(0x1001)),
+        Change::Identify { spi: spi(0x1001), identities: vec![] },
     ];
     let octets = concat!(
-        "0f07040006612d746f2d6201740000c000020100c63364010194239523140101000000000000ffffffff000000000000",
+        "0f07050006612d746f2d6201740000c000020100c63364010194239523140101000000000000ffffffff000000000000",
         "ffffffff0081200010070707070707070707070707070707070102030480088240001007070707070707070707070707",
-        "0707070102030400012e014080010101e807000001d00f000000010301812002812000c000020100c633640100038120"
+        "0707070102030400012e014080010101e807000001d00f000000010301032a406101812002812000c000020100c63364",
+        "010003812004812000"
     );
     assert_eq!(hex(&Request::ChangeChildren { incarnation: 7, changes }), octets);
     assert_eq!(hex(&Request::Children(vec![spi(0x1001)])), "10018120");
@@ -240,7 +250,7 @@ fn tls_sessions() {
 
 #[test]
 fn the_version_goes_with_the_octets() {
-    assert_eq!(ravelin_contract::VERSION, 6);
+    assert_eq!(ravelin_contract::VERSION, 7);
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use proptest::prelude::*;
 use ravelin_contract::address::{AddressRange, NumberRange};
 use ravelin_contract::codec::{self, decode, encode};
+use ravelin_contract::identity::IdentityId;
 use ravelin_contract::limits;
 use ravelin_contract::message::{Reply, Request};
 use ravelin_contract::name::Name;
@@ -42,11 +43,11 @@ fn upper() -> impl Strategy<Value = Upper> {
 
 prop_compose! {
     fn rule()(name in "[a-z0-9.-]{1,64}", extension in any::<u16>(), source in range(), destination in range(),
-              upper in upper(), zone in any::<Option<u8>>(), tunnel in any::<u32>()) -> Rule {
+              upper in upper(), zone in any::<Option<u8>>(), tunnel in any::<u32>(), whom in prop::collection::vec(any::<u32>(), 0..3)) -> Rule {
         Rule {
             name: Name::new(name).expect("good characters"), extension, direction: Direction::Inbound,
             selector: Selector { source, destination, upper }, routing: Routing::Either, zone: zone.map(ZoneId),
-            fragments: Fragments::Only, opening: Opening::Allowed, action: Action::Protect(TunnelId(tunnel)), log: Log::Yes,
+            fragments: Fragments::Only, opening: Opening::Allowed, action: Action::Protect(TunnelId(tunnel)), log: Log::Yes, identities: whom.into_iter().map(IdentityId).collect(),
         }
     }
 }

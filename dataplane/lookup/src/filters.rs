@@ -2,8 +2,9 @@
 //!
 //! Rules are kept per direction and family in a [`crate::tree`]; the answer is that of [`crate::scan`].
 
+use ravelin_contract::identity::IdentityId;
 use ravelin_contract::rule::{
-    Action, Direction, FilterSettings, Fragments, Log, Opening, Routing, Rule, ZoneId,
+    Action, Direction, FilterSettings, Fragments, Log, Opening, Routing, Rule, TunnelId, ZoneId,
 };
 use ravelin_contract::selector::FlowKey;
 
@@ -26,6 +27,20 @@ pub struct Query {
     pub opens_tcp: bool,
 }
 
+/// Who is at the far end of the SA that brought a packet, or that would take it, as a rule asks it (row B18).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Peer {
+    /// One of those that the rule is for.
+    Meant,
+    /// Somebody else.
+    Other,
+    /// There is no such SA.
+    Absent,
+}
+
+/// Says who it is for a rule that protects by this tunnel and is for these identities.
+pub type Ask<'a> = &'a dyn Fn(TunnelId, &[IdentityId]) -> Peer;
+
 /// The answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Match {
@@ -35,6 +50,8 @@ pub struct Match {
     pub action: Action,
     /// What to log.
     pub log: Log,
+    /// Who the peer is, where the rule is for some alone: when not [`Peer::Meant`], no other rule takes the packet.
+    pub peer: Peer,
 }
 
 /// The frozen table.
@@ -44,6 +61,8 @@ pub struct Filters {
     settings: FilterSettings,
     inbound: Table,
     outbound: Table,
+    /// Whether any rule is for some peers alone.
+    asks: bool,
 }
 
 impl Filters {
@@ -51,25 +70,33 @@ impl Filters {
     pub fn compile(rules: Vec<Rule>, settings: FilterSettings) -> Self {
         let inbound = Table::build(&rules, Direction::Inbound);
         let outbound = Table::build(&rules, Direction::Outbound);
-        Self { rules, settings, inbound, outbound }
+        let asks = rules.iter().any(|rule| !rule.identities.is_empty());
+        Self { rules, settings, inbound, outbound, asks }
     }
 
-    /// The first rule that matches.
-    pub fn lookup(&self, query: &Query) -> Match {
-        self.answer(self.table(query.direction).first_match(query, None))
+    /// The first rule that matches and is for this peer. What a rule for other peers speaks of passes in clear by no rule
+    /// after it, so there that rule is the answer.
+    pub fn lookup(&self, query: &Query, peer: Ask<'_>) -> Match {
+        let table = self.table(query.direction);
+        let first = table.first_match(query, |_| true);
+        if !self.asks {
+            return self.answer(first, peer);
+        }
+        let meant = table.first_match(query, |index| self.peer(index, peer) == Peer::Meant);
+        self.answer(if self.is_open(meant) { first } else { meant }, peer)
     }
 
     /// As [`Filters::lookup`] for a packet whose ports (or ICMP type and code) are hidden: a later fragment. `None` when
     /// the answer hangs on them.
-    pub fn lookup_without_ports(&self, query: &Query) -> Option<Match> {
+    pub fn lookup_without_ports(&self, query: &Query, peer: Ask<'_>) -> Option<Match> {
         let table = self.table(query.direction);
-        let found = table.first_match(query, None);
-        (table.first_possible(query) == found).then(|| self.answer(found))
+        let meant = table.first_match(query, |index| self.peer(index, peer) == Peer::Meant);
+        (table.first_possible(query) == meant).then(|| self.answer(meant, peer))
     }
 
     /// The first rule behind the one at `index` that matches: what would decide if that one were not there.
     pub fn next_match(&self, query: &Query, index: u32) -> Option<u32> {
-        self.table(query.direction).first_match(query, Some(index))
+        self.table(query.direction).first_match(query, |next| next > index)
     }
 
     /// The rules in order.
@@ -88,6 +115,21 @@ impl Filters {
         self.rules.get(index as usize)
     }
 
+    /// Whether the rule is for the peer.
+    fn peer(&self, index: u32, peer: Ask<'_>) -> Peer {
+        match self.rule(index) {
+            Some(Rule { action: Action::Protect(tunnel), identities, .. }) if !identities.is_empty() => {
+                peer(*tunnel, identities)
+            }
+            _ => Peer::Meant,
+        }
+    }
+
+    /// Whether no rule protects or denies by this answer.
+    fn is_open(&self, index: Option<u32>) -> bool {
+        index.and_then(|index| self.rule(index)).is_none_or(|rule| rule.action == Action::Permit)
+    }
+
     fn table(&self, direction: Direction) -> &Table {
         match direction {
             Direction::Inbound => &self.inbound,
@@ -95,7 +137,7 @@ impl Filters {
         }
     }
 
-    fn answer(&self, index: Option<u32>) -> Match {
+    fn answer(&self, index: Option<u32>, peer: Ask<'_>) -> Match {
         let settings = self.settings();
         let (index, action, log) = match index.and_then(|index| self.rule(index)) {
             Some(rule) => (index, rule.action, rule.log),
@@ -104,7 +146,8 @@ impl Filters {
                 (None, Action::Deny(settings.implicit_discard), log)
             }
         };
-        Match { index, action, log: if settings.log { log } else { Log::No } }
+        let peer = index.map_or(Peer::Meant, |index| self.peer(index, peer));
+        Match { index, action, log: if settings.log { log } else { Log::No }, peer }
     }
 }
 
@@ -120,27 +163,20 @@ impl Table {
         Self { v4: Tree::build(entries(rules, direction)), v6: Tree::build(entries(rules, direction)) }
     }
 
-    /// The first rule that matches, of those behind `after` if one is given.
-    fn first_match(&self, query: &Query, after: Option<u32>) -> Option<u32> {
+    /// The first rule that matches, of those that count.
+    fn first_match(&self, query: &Query, counts: impl Fn(u32) -> bool) -> Option<u32> {
         match query.flow.source.is_ipv4() {
-            true => first(&self.v4, &key(query)?, after),
-            false => first(&self.v6, &key(query)?, after),
+            true => self.v4.first_match_among(&key(query)?, counts),
+            false => self.v6.first_match_among(&key(query)?, counts),
         }
     }
 
-    /// The first rule that matches with some ports.
+    /// The first rule that matches with some ports and some peer.
     fn first_possible(&self, query: &Query) -> Option<u32> {
         match query.flow.source.is_ipv4() {
             true => self.v4.first_match(&key(query)?.with_unknown_fields()),
             false => self.v6.first_match(&key(query)?.with_unknown_fields()),
         }
-    }
-}
-
-fn first<C: Coordinate>(tree: &Tree<C>, key: &Key<C>, after: Option<u32>) -> Option<u32> {
-    match after {
-        None => tree.first_match(key),
-        Some(after) => tree.first_match_among(key, |rank| rank > after),
     }
 }
 

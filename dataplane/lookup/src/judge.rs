@@ -1,10 +1,20 @@
 //! What the policy makes of a crossing: inbound first, then outbound (RFC 4301 5.1 and 5.2).
 
+use ravelin_contract::identity::IdentityId;
 use ravelin_contract::rule::{Action, Direction, Discard, Log, TunnelId};
+use ravelin_contract::selector::FlowKey;
 use ravelin_contract::verdict::Verdict;
 
 use crate::crossing::{Crossing, Shown, Side};
-use crate::filters::{Filters, Match, Query};
+use crate::filters::{Ask, Filters, Match, Peer, Query};
+
+/// Who is at the other ends of SAs, for rules that are for some peers alone (row B18).
+pub trait Peers {
+    /// Whether the peer whose SA of this tunnel brought the packet is one of these.
+    fn sender(&self, tunnel: TunnelId, identities: &[IdentityId]) -> Peer;
+    /// Whether the peer is whose SA of this tunnel would take it.
+    fn receiver(&self, tunnel: TunnelId, flow: &FlowKey, identities: &[IdentityId]) -> Peer;
+}
 
 /// How a packet goes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,7 +66,7 @@ impl Finding {
 
 const _: () = assert!(ravelin_contract::limits::RULES < Finding::IMPLICIT as usize);
 
-/// The whole answer; hangs on nothing but the policy and the crossing.
+/// The whole answer; hangs on nothing but the policy, the crossing and, where rules ask, on who the peers are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Judgement {
     /// What the inbound lookup found.
@@ -68,8 +78,8 @@ pub struct Judgement {
 }
 
 /// The answer for a packet whose ports are as the crossing says.
-pub fn judge(filters: &Filters, crossing: &Crossing) -> Judgement {
-    match judge_by(crossing, |query| Some(filters.lookup(query))) {
+pub fn judge(filters: &Filters, crossing: &Crossing, peers: &dyn Peers) -> Judgement {
+    match judge_by(crossing, peers, |query, peer| Some(filters.lookup(query, peer))) {
         Some(judgement) => judgement,
         // The lookup above always answers.
         None => Judgement { outcome: drop_for(Verdict::ImplicitlyDenied), ..Judgement::CLEAR },
@@ -77,8 +87,8 @@ pub fn judge(filters: &Filters, crossing: &Crossing) -> Judgement {
 }
 
 /// The answer for a packet whose ports are hidden; `None` when it hangs on them.
-pub fn judge_without_ports(filters: &Filters, crossing: &Crossing) -> Option<Judgement> {
-    judge_by(crossing, |query| filters.lookup_without_ports(query))
+pub fn judge_without_ports(filters: &Filters, crossing: &Crossing, peers: &dyn Peers) -> Option<Judgement> {
+    judge_by(crossing, peers, |query, peer| filters.lookup_without_ports(query, peer))
 }
 
 impl Judgement {
@@ -86,15 +96,27 @@ impl Judgement {
     const CLEAR: Self = Self { inbound: Finding::NONE, outbound: Finding::NONE, outcome: Outcome::Clear };
 }
 
-fn judge_by(crossing: &Crossing, lookup: impl Fn(&Query) -> Option<Match>) -> Option<Judgement> {
+fn judge_by(
+    crossing: &Crossing,
+    peers: &dyn Peers,
+    lookup: impl Fn(&Query, Ask<'_>) -> Option<Match>,
+) -> Option<Judgement> {
     let mut judgement = Judgement::CLEAR;
     if let Some(side) = crossing.inbound {
-        let found = lookup(&query(crossing, Direction::Inbound, side))?;
+        // In clear nobody is known, and it is refused whoever the rule is for.
+        let from = |tunnel, identities: &[IdentityId]| match crossing.came_by {
+            None => Peer::Meant,
+            Some(by) if by == tunnel => peers.sender(tunnel, identities),
+            Some(_) => Peer::Other,
+        };
+        let found = lookup(&query(crossing, Direction::Inbound, side), &from)?;
         judgement.outcome = admit(&found, crossing.came_by);
         judgement.inbound = finding(&found, judgement.outcome);
     }
     if let (Outcome::Clear, Some(side)) = (judgement.outcome, crossing.outbound) {
-        let found = lookup(&query(crossing, Direction::Outbound, side))?;
+        let flow = &crossing.shown.flow;
+        let to = |tunnel, identities: &[IdentityId]| peers.receiver(tunnel, flow, identities);
+        let found = lookup(&query(crossing, Direction::Outbound, side), &to)?;
         judgement.outcome = release(&found);
         judgement.outbound = finding(&found, judgement.outcome);
     }
@@ -111,16 +133,18 @@ fn admit(found: &Match, came_by: Option<TunnelId>) -> Outcome {
     match (found.action, came_by) {
         (Action::Permit, _) => Outcome::Clear,
         (Action::Protect(_), None) => drop_for(Verdict::CleartextRefused),
-        (Action::Protect(wanted), Some(tunnel)) if wanted == tunnel => Outcome::Clear,
-        (Action::Protect(_), Some(_)) => drop_for(Verdict::WrongTunnel),
+        (Action::Protect(wanted), Some(tunnel)) if wanted != tunnel => drop_for(Verdict::WrongTunnel),
+        (Action::Protect(_), Some(_)) if found.peer != Peer::Meant => drop_for(Verdict::WrongIdentity),
+        (Action::Protect(_), Some(_)) => Outcome::Clear,
         (Action::Deny(discard), _) => deny(found, discard),
     }
 }
 
-/// RFC 4301 5.1: bypass, protect or discard.
+/// RFC 4301 5.1: bypass, protect or discard. Without an SA nothing is sealed, and control hears that one is wanted.
 fn release(found: &Match) -> Outcome {
     match found.action {
         Action::Permit => Outcome::Clear,
+        Action::Protect(_) if found.peer == Peer::Other => drop_for(Verdict::WrongIdentity),
         Action::Protect(tunnel) => Outcome::Protect(tunnel),
         Action::Deny(discard) => deny(found, discard),
     }

@@ -7,12 +7,13 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use proptest::prelude::*;
 use proptest::sample::select;
 use ravelin_contract::address::{AddressRange, Family, NumberRange};
+use ravelin_contract::identity::IdentityId;
 use ravelin_contract::name::Name;
 use ravelin_contract::rule::{
     Action, Direction, Discard, FilterSettings, Fragments, Log, Opening, Routing, Rule, TunnelId, ZoneId,
 };
 use ravelin_contract::selector::{FlowKey, Selector, Upper};
-use ravelin_lookup::filters::{Filters, Query};
+use ravelin_lookup::filters::{Filters, Peer, Query};
 use ravelin_lookup::scan;
 
 /// Few corners, so that ranges and packets often share them.
@@ -88,7 +89,12 @@ fn rule() -> impl Strategy<Value = Rule> {
         select(vec![Fragments::Any, Fragments::Any, Fragments::Only]),
         select(vec![Opening::Allowed, Opening::Allowed, Opening::Excluded]),
     );
-    (direction(), selector(), traits, action).prop_map(|(direction, selector, traits, action)| {
+    // Half of the rules that protect are for some peers alone.
+    let whom = prop_oneof![
+        1 => Just(Vec::new()),
+        1 => prop::collection::vec((0..4u32).prop_map(IdentityId), 1..3),
+    ];
+    (direction(), selector(), traits, action, whom).prop_map(|(direction, selector, traits, action, whom)| {
         let (routing, zone, fragments, opening) = traits;
         let name = Name::new("rule").unwrap();
         Rule {
@@ -102,6 +108,7 @@ fn rule() -> impl Strategy<Value = Rule> {
             opening,
             action,
             log: Log::No,
+            identities: if matches!(action, Action::Protect(_)) { whom } else { Vec::new() },
         }
     })
 }
@@ -166,13 +173,19 @@ fn compile(rules: Vec<Rule>) -> Filters {
     Filters::compile(rules, SETTINGS)
 }
 
-fn agree(policy: &Filters, query: &Query) -> Result<(), TestCaseError> {
-    let model = scan::lookup(policy.rules(), policy.settings(), query);
-    prop_assert_eq!(policy.lookup(query), model, "{:?}", query);
+/// The SA at hand is of a peer that fits the patterns of these bits; with the highest there is none.
+fn agree(policy: &Filters, query: &Query, fits: u8) -> Result<(), TestCaseError> {
+    let peer = |_, whom: &[IdentityId]| match whom.iter().any(|one| fits >> one.0 & 1 == 1) {
+        _ if fits >= 16 => Peer::Absent,
+        true => Peer::Meant,
+        false => Peer::Other,
+    };
+    let model = scan::lookup(policy.rules(), policy.settings(), query, &peer);
+    prop_assert_eq!(policy.lookup(query, &peer), model, "{:?}", query);
     let portless = Query { flow: FlowKey { upper: None, ..query.flow }, ..*query };
-    let model = scan::is_decided_without_ports(policy.rules(), &portless)
-        .then(|| scan::lookup(policy.rules(), policy.settings(), &portless));
-    prop_assert_eq!(policy.lookup_without_ports(&portless), model, "{:?}", portless);
+    let model = scan::is_decided_without_ports(policy.rules(), &portless, &peer)
+        .then(|| scan::lookup(policy.rules(), policy.settings(), &portless, &peer));
+    prop_assert_eq!(policy.lookup_without_ports(&portless, &peer), model, "{:?}", portless);
     Ok(())
 }
 
@@ -183,12 +196,12 @@ proptest! {
     #[test]
     fn small_tables_answer_like_the_scan(
         rules in prop::collection::vec(rule(), 1..60),
-        queries in prop::collection::vec((query(), any::<prop::sample::Index>(), any::<u8>(), any::<bool>()), 500),
+        queries in prop::collection::vec((query(), any::<prop::sample::Index>(), any::<u8>(), any::<bool>(), 0..20u8), 500),
     ) {
         let policy = compile(rules);
-        for (query, target, corner, aimed) in queries {
+        for (query, target, corner, aimed, fits) in queries {
             let query = if aimed { aim(query, target.get(policy.rules()), corner) } else { query };
-            agree(&policy, &query)?;
+            agree(&policy, &query, fits)?;
         }
     }
 }
@@ -200,11 +213,11 @@ proptest! {
     #[test]
     fn large_tables_answer_like_the_scan(
         rules in prop::collection::vec(rule(), 1500..3000),
-        queries in prop::collection::vec((query(), any::<prop::sample::Index>(), any::<u8>()), 1500),
+        queries in prop::collection::vec((query(), any::<prop::sample::Index>(), any::<u8>(), 0..20u8), 1500),
     ) {
         let policy = compile(rules);
-        for (query, target, corner) in queries {
-            agree(&policy, &aim(query, target.get(policy.rules()), corner))?;
+        for (query, target, corner, fits) in queries {
+            agree(&policy, &aim(query, target.get(policy.rules()), corner), fits)?;
         }
     }
 }

@@ -85,3 +85,4 @@ fn side_bits(side: Option<Side>) -> u64 {
 
 const _: () = assert!(ravelin_contract::limits::ZONES <= u8::MAX as usize);
 const _: () = assert!(ravelin_contract::limits::TUNNELS < u32::MAX as usize);
+const _: () = assert!(ravelin_contract::limits::SAS < u32::MAX as usize);

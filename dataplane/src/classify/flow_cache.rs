@@ -54,14 +54,18 @@ impl FlowCache {
         Self { places: vec![Place(None); places.max(2).next_power_of_two()].into(), mixer: Mixer::new() }
     }
 
-    /// What was said of `crossing` in this generation, else what `judge` says now.
+    /// What was said in this generation of `crossing` out of the inbound SA at position `sa`, or in clear, else what `judge` says
+    /// now.
     pub(crate) fn get(
         &mut self,
         generation: u64,
         crossing: &Crossing,
+        sa: Option<u32>,
         judge: impl FnOnce() -> Judgement,
     ) -> Judgement {
-        let (key, generation) = (Packed::new(crossing), generation as u32);
+        // The SA has the tunnel, and says who the peer is besides.
+        let key = Packed { came_by: sa.unwrap_or(u32::MAX), ..Packed::new(crossing) };
+        let generation = generation as u32;
         let home = self.home(&key);
         let is = |entry: &&Entry| entry.is_for(&key, generation);
         let found = [home, home ^ 1].into_iter().find_map(|at| self.places[at].0.as_ref().filter(is));

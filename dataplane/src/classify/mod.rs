@@ -5,6 +5,7 @@
 //! fragments first get the ports of their first fragment back ([`fragment`]).
 
 mod crossing;
+mod ends;
 mod flow_cache;
 mod fragment;
 mod tally;
@@ -26,6 +27,7 @@ use crate::report::events::{EventSink, Matched};
 use crate::table::Tables;
 use crate::wire::icmp::Error;
 use crate::wire::ip::Fragment;
+use ends::Ends;
 use flow_cache::FlowCache;
 use fragment::{Fragments, Shown};
 use tally::Tally;
@@ -73,7 +75,7 @@ pub struct Means<'a> {
 /// Asks the filters about every packet that has a route and no decision yet.
 ///
 /// Afterwards each of them is [`Decision::Clear`], [`Decision::Protect`] or ended: `Denied`, `ImplicitlyDenied`,
-/// `CleartextRefused`, `WrongTunnel`, `FragmentUnknown`, `NoSuchSa`. ICMP answers are added to the
+/// `CleartextRefused`, `WrongTunnel`, `WrongIdentity`, `FragmentUnknown`, `NoSuchSa`. ICMP answers are added to the
 /// batch without a route: `OwnExempt` to a packet that came in clear, `Own` (so to be asked about like any other) to one
 /// that came by an SA, since it quotes what was protected. A later fragment whose ports are known gets them into its
 /// headers, so that SAs can be chosen by them.
@@ -84,7 +86,7 @@ pub fn decide(batch: &mut Batch, tables: &Tables, flows: &mut Flows, means: &mut
         if !packet.travels() || packet.sealed || packet.decision != Decision::Pending {
             continue;
         }
-        let Some(judgement) = consider(packet, tables, flows, means.now) else { continue };
+        let Some(judgement) = consider(packet, tables, flows, means) else { continue };
         tally.add(tables, means.worker, &judgement, packet.ip.total_len);
         conclude(packet, &judgement);
         tell(packet, &judgement, tables, means);
@@ -116,8 +118,9 @@ pub fn admit_sealed(
             continue;
         }
         let crossing = crossing::to_us(packet, tables);
-        let judge = || judge::judge(tables.policy.filters(), &crossing);
-        let judgement = flows.cache.get(tables.generation, &crossing, judge);
+        let ends = Ends { tables, worker: means.worker, sa: None };
+        let judge = || judge::judge(tables.policy.filters(), &crossing, &ends);
+        let judgement = flows.cache.get(tables.generation, &crossing, None, judge);
         tally.add(tables, means.worker, &judgement, packet.ip.total_len);
         // What passes is told when its inside has been judged: only then is it known how it ends.
         if let Outcome::Drop { answer: answered, .. } = judgement.outcome {
@@ -132,7 +135,7 @@ pub fn admit_sealed(
 }
 
 /// What the policy says of the packet; `None` when the packet was dealt with, or is not to be judged yet.
-fn consider(packet: &mut Packet, tables: &Tables, flows: &mut Flows, now: Now) -> Option<Judgement> {
+fn consider(packet: &mut Packet, tables: &Tables, flows: &mut Flows, means: &Means<'_>) -> Option<Judgement> {
     if packet.origin == Origin::OwnExempt {
         packet.decision = Decision::Clear;
         return None;
@@ -149,13 +152,14 @@ fn consider(packet: &mut Packet, tables: &Tables, flows: &mut Flows, now: Now) -
         packet.decision = Decision::Clear;
         return None;
     }
-    match complete(packet, &mut crossing, flows, now) {
+    let ends = Ends { tables, worker: means.worker, sa: packet.opened_by };
+    match complete(packet, &mut crossing, flows, means.now) {
         Ports::Shown => {
-            let judge = || judge::judge(tables.policy.filters(), &crossing);
-            Some(flows.cache.get(tables.generation, &crossing, judge))
+            let judge = || judge::judge(tables.policy.filters(), &crossing, &ends);
+            Some(flows.cache.get(tables.generation, &crossing, packet.opened_by, judge))
         }
         Ports::Hidden => {
-            let judgement = judge::judge_without_ports(tables.policy.filters(), &crossing);
+            let judgement = judge::judge_without_ports(tables.policy.filters(), &crossing, &ends);
             judgement.or_else(|| {
                 packet.end(Verdict::FragmentUnknown);
                 None

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 use ravelin_contract::address::NumberRange;
+use ravelin_contract::identity::{IdentityId, Pattern};
 use ravelin_contract::message::Event;
 use ravelin_contract::name::Name;
 use ravelin_contract::report::FilterMode;
@@ -36,11 +37,11 @@ const LAN: PortIndex = PortIndex(0);
 const WAN: PortIndex = PortIndex(1);
 const WAN2: PortIndex = PortIndex(2);
 const LAN2: PortIndex = PortIndex(3);
-/// Tunnels of the inbound SAs at these positions of the table.
-const TUNNELS: [u32; 2] = [7, 8];
+/// Tunnels of the inbound SAs at these positions of the table, and who their peers are.
+const SAS: [(u32, &[u32]); 4] = [(7, &[0]), (8, &[0]), (7, &[]), (7, &[1, 2])];
 
 /// A rule from words: direction, action (`protect N`, `reject` answers by ICMP), then any of `udp PORT`, `tcp PORT`,
-/// `icmp TYPE`, `zone N`, `local`, `routed`, `fragments`, `established`, `log`, `log-denied`, `log-permitted`.
+/// `icmp TYPE`, `zone N`, `whom N`, `local`, `routed`, `fragments`, `established`, `log`, `log-denied`, `log-permitted`.
 fn rule(text: &str) -> Rule {
     let mut words = text.split(' ');
     let direction = match words.next() {
@@ -66,6 +67,7 @@ fn rule(text: &str) -> Rule {
         opening: Opening::Allowed,
         action,
         log: Log::No,
+        identities: Vec::new(),
     };
     while let Some(word) = words.next() {
         match word {
@@ -76,6 +78,7 @@ fn rule(text: &str) -> Rule {
                 rule.selector.upper = Upper::Icmp { protocol: protocol::ICMP, types, codes };
             }
             "zone" => rule.zone = Some(ZoneId(number(&mut words) as u8)),
+            "whom" => rule.identities.push(IdentityId(number(&mut words).into())),
             "local" => rule.routing = Routing::Local,
             "routed" => rule.routing = Routing::Routed,
             "fragments" => rule.fragments = Which::Only,
@@ -106,13 +109,14 @@ fn port(name: &str, number: u8, protected: bool) -> PortInfo {
 }
 
 fn sas() -> SaTable {
-    let entry = |(tunnel, spi)| InboundEntry {
+    let entry = |((tunnel, peer), spi): ((u32, &[u32]), u32)| InboundEntry {
         spi,
         destination: "192.0.2.1".parse().unwrap(),
         tunnel: TunnelId(tunnel),
+        identities: peer.iter().copied().map(IdentityId).collect(),
         sa: inbound_sa(),
     };
-    SaTable::new(TUNNELS.into_iter().zip(256..).map(entry).collect(), Vec::new())
+    SaTable::new(SAS.into_iter().zip(256..).map(entry).collect(), Vec::new())
 }
 
 fn inbound_sa() -> Arc<InboundSa> {
@@ -166,7 +170,8 @@ impl Gate {
 
     fn with(rules: &[&str], settings: FilterSettings) -> Self {
         let rules = rules.iter().map(|text| rule(text)).collect();
-        let source = PolicySource { rules, settings, ..PolicySource::default() };
+        let identities = ["*@a", "*@b", "*@c"].map(|text| Pattern::new(text).unwrap()).to_vec();
+        let source = PolicySource { rules, identities, settings, ..PolicySource::default() };
         let ports =
             [port("lan", 0, true), port("wan", 1, false), port("wan2", 2, false), port("lan2", 3, true)];
         let events = Events::new();
@@ -292,6 +297,52 @@ fn piece(id: u32, port: u16, offset: u16, more: bool) -> Vec<u8> {
 
 const SYN: u8 = 2;
 const ACK: u8 = 16;
+
+/// Row B18: what a rule for some peers speaks of comes from them alone, and in clear from nobody.
+#[test]
+fn a_rule_for_some_peers_lets_no_other_in() {
+    let for_a = "in protect 7 whom 0";
+    let come = |sa| by(sa, way(WAN, LAN));
+    let rows: &[(&str, Way, &[&str], &str)] = &[
+        ("one of them", come(0), &[for_a], "clear"),
+        ("one of several", come(3), &["in protect 7 whom 0 whom 2"], "clear"),
+        ("somebody else", come(2), &[for_a], "wrong_identity"),
+        ("somebody else by name", come(3), &[for_a], "wrong_identity"),
+        ("one of them by another tunnel", come(1), &[for_a], "wrong_tunnel"),
+        ("in clear", way(WAN, LAN), &[for_a], "cleartext_refused"),
+        ("what permits later is not for others", come(2), &[for_a, "in permit"], "wrong_identity"),
+        ("nor for what comes in clear", way(WAN, LAN), &[for_a, "in permit"], "cleartext_refused"),
+        ("what permits before is", come(2), &["in permit", for_a], "clear"),
+        ("others may have a rule of their own", come(2), &[for_a, "in protect 7"], "clear"),
+        ("and by their own tunnel", come(1), &[for_a, "in protect 8"], "clear"),
+        ("a later deny is a deny", come(2), &[for_a, "in deny"], "denied"),
+        ("of two the one that fits", come(3), &[for_a, "in protect 7 whom 1", "in permit"], "clear"),
+        ("without an SA one is wanted", way(LAN, WAN), &["out protect 7 whom 0", "out permit"], "protect 7"),
+        (
+            "unless another rule protects",
+            way(LAN, WAN),
+            &["out protect 7 whom 0", "out protect 8"],
+            "protect 8",
+        ),
+        ("what it does not speak of", way(LAN, WAN), &["out protect 7 whom 0 tcp 1", "out permit"], "clear"),
+    ];
+    for (what, way, rules, expected) in rows {
+        assert_eq!(Gate::new(rules).says(*way, &udp(53)), *expected, "{what}");
+    }
+}
+
+/// The drop is the first such rule's, in its count and its log.
+#[test]
+fn who_is_somebody_else_is_counted_and_told() {
+    let mut gate = Gate::new(&["in protect 7 whom 0 log-denied", "in permit"]);
+    assert_eq!(gate.says(by(2, way(WAN, LAN)), &udp(53)), "wrong_identity");
+    assert_eq!((gate.matched(0).0, gate.matched(1).0, gate.told().len()), (2, 0, 2));
+    // A later piece of a packet whose ports nobody has seen: it may be for a rule that does not let it in.
+    let mut gate = Gate::new(&["in protect 7 whom 0 udp 53", "in permit"]);
+    assert_eq!(gate.says(by(2, way(WAN, LAN)), &piece(7, 53, 24, false)), "fragment_unknown");
+    assert_eq!(gate.says(by(2, way(WAN, LAN)), &piece(8, 53, 0, true)), "wrong_identity");
+    assert_eq!(gate.says(by(2, way(WAN, LAN)), &piece(8, 53, 24, false)), "wrong_identity");
+}
 
 #[test]
 fn each_way_through_the_gateway_asks_the_lookups_of_its_row() {

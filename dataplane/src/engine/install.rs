@@ -170,6 +170,7 @@ fn compile(
         rules: snapshot.rules,
         zones: snapshot.zones,
         tunnels,
+        identities: snapshot.identities,
         settings: snapshot.filter,
         tls: snapshot.tls,
         fingerprint: snapshot.fingerprint.clone(),
@@ -247,11 +248,20 @@ fn entries(sas: &[Sa], built: &[Built]) -> Entries {
         let (spi, tunnel) = (sa.spi.get(), sa.tunnel);
         match built.clone() {
             Built::Inbound(built) => {
-                inbound.push(InboundEntry { spi, destination: sa.local, tunnel, sa: built });
+                let identities = Arc::default();
+                inbound.push(InboundEntry { spi, destination: sa.local, tunnel, identities, sa: built });
             }
             Built::Outbound(built) => {
                 let (destination, selectors) = (sa.remote, Arc::clone(built.selectors()));
-                outbound.push(OutboundEntry { spi, destination, tunnel, selectors, worker: None, sa: built });
+                outbound.push(OutboundEntry {
+                    spi,
+                    destination,
+                    tunnel,
+                    selectors,
+                    worker: None,
+                    identities: Arc::default(),
+                    sa: built,
+                });
             }
         }
     }

@@ -123,6 +123,7 @@ fn snapshot(protected: &[&str]) -> Snapshot {
             opening: Opening::Allowed,
             action: Action::Protect(TunnelId(0)),
             log: Log::No,
+            identities: Vec::new(),
         }
     };
     Snapshot {

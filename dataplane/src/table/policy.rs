@@ -3,6 +3,10 @@
 //!
 //! Matches are counted per worker, and a rule that a reload left as it was goes on counting where it stood.
 
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use ravelin_contract::identity::{IdentityId, Pattern};
 use ravelin_contract::limits;
 use ravelin_contract::name::Name;
 use ravelin_contract::report::RuleStatus;
@@ -22,6 +26,8 @@ pub struct PolicySource {
     pub zones: Vec<Name>,
     /// Tunnel names by [`TunnelId`].
     pub tunnels: Vec<Name>,
+    /// Patterns of identities by [`IdentityId`].
+    pub identities: Vec<Pattern>,
     /// What holds for all of them.
     pub settings: FilterSettings,
     /// TLS, in order.
@@ -36,6 +42,8 @@ pub struct Policy {
     filters: Filters,
     zones: Vec<Name>,
     tunnels: Vec<Name>,
+    identities: Vec<Pattern>,
+    numbers: HashMap<Pattern, IdentityId>,
     tls: TlsTable,
     counters: RuleCounters,
 }
@@ -44,12 +52,13 @@ impl Policy {
     /// Compiles `source`, which has passed `Snapshot::check`, for `workers` workers. Counters of rules that stand
     /// unchanged in `previous` (name, extension and content) are taken over.
     pub fn compile(source: PolicySource, workers: usize, previous: Option<&Self>) -> Self {
-        let PolicySource { rules, zones, tunnels, settings, tls, fingerprint } = source;
+        let PolicySource { rules, zones, tunnels, identities, settings, tls, fingerprint } = source;
         let before = previous.map(|policy| (policy.named(), &policy.counters));
-        let named = Named { rules: &rules, zones: &zones, tunnels: &tunnels };
+        let named = Named { rules: &rules, zones: &zones, tunnels: &tunnels, identities: &identities };
         let counters = RuleCounters::new(named, workers, before);
         let (filters, tls) = (Filters::compile(rules, settings), TlsTable::compile(tls, fingerprint));
-        Self { filters, zones, tunnels, tls, counters }
+        let numbers = identities.iter().cloned().zip((0..).map(IdentityId)).collect();
+        Self { filters, zones, tunnels, identities, numbers, tls, counters }
     }
 
     /// The filters.
@@ -67,6 +76,15 @@ impl Policy {
     /// The operator's name of a tunnel.
     pub fn tunnel_name(&self, tunnel: TunnelId) -> Option<&Name> {
         self.tunnels.get(tunnel.0 as usize)
+    }
+
+    /// Those of the patterns that rules of this policy ask for, in order.
+    pub fn identities(&self, patterns: &[Pattern]) -> Arc<[IdentityId]> {
+        let mut known: Vec<_> =
+            patterns.iter().filter_map(|pattern| self.numbers.get(pattern).copied()).collect();
+        known.sort_unstable();
+        // Most have none; these share one.
+        if known.is_empty() { Arc::default() } else { known.into() }
     }
 
     /// The zone of that name.
@@ -88,13 +106,20 @@ impl Policy {
             index,
             rule: rule.clone(),
             matched: self.counters.total(index),
+            whom: self.whom(rule),
         };
         let page: Vec<_> = rest.take(most).map(status).collect();
         let next = from as usize + page.len();
         (page, (next < rules.len()).then_some(next as u32))
     }
 
+    fn whom(&self, rule: &Rule) -> Vec<Pattern> {
+        let known = rule.identities.iter().filter_map(|id| self.identities.get(id.0 as usize));
+        known.take(RuleStatus::WHOM).cloned().collect()
+    }
+
     fn named(&self) -> Named<'_> {
-        Named { rules: self.filters.rules(), zones: &self.zones, tunnels: &self.tunnels }
+        let Self { zones, tunnels, identities, .. } = self;
+        Named { rules: self.filters.rules(), zones, tunnels, identities }
     }
 }

@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use ravelin_contract::identity::Pattern;
 use ravelin_contract::name::Name;
 use ravelin_contract::rule::{Action, Rule, TunnelId, ZoneId};
 
@@ -19,6 +20,8 @@ pub(super) struct Named<'a> {
     pub(super) zones: &'a [Name],
     /// Tunnel names by [`TunnelId`].
     pub(super) tunnels: &'a [Name],
+    /// Patterns by [`ravelin_contract::identity::IdentityId`].
+    pub(super) identities: &'a [Pattern],
 }
 
 /// The counters of one generation's rules.
@@ -136,6 +139,7 @@ struct Identity<'a> {
     rule: Rule,
     zone: Option<&'a Name>,
     tunnel: Option<&'a Name>,
+    identities: Vec<&'a Pattern>,
 }
 
 impl<'a> Identity<'a> {
@@ -150,7 +154,9 @@ impl<'a> Identity<'a> {
             _ => None,
         };
         rule.zone = rule.zone.map(|_| ZoneId(0));
-        Self { rule, zone, tunnel }
+        let identities = std::mem::take(&mut rule.identities).into_iter();
+        let identities = identities.filter_map(|id| source.identities.get(id.0 as usize)).collect();
+        Self { rule, zone, tunnel, identities }
     }
 }
 
@@ -174,6 +180,7 @@ mod tests {
             opening: Opening::Allowed,
             action,
             log: Log::No,
+            identities: Vec::new(),
         }
     }
 
@@ -182,7 +189,7 @@ mod tests {
     }
 
     fn named<'a>(rules: &'a [Rule], tunnels: &'a [Name]) -> Named<'a> {
-        Named { rules, zones: &[], tunnels }
+        Named { rules, zones: &[], tunnels, identities: &[] }
     }
 
     #[test]

@@ -39,6 +39,7 @@ pub fn rule(direction: Direction, source: &str, destination: &str, action: Actio
         opening: Opening::Allowed,
         action,
         log: Log::No,
+        identities: Vec::new(),
     }
 }
 

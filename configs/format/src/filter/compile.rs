@@ -36,7 +36,7 @@ impl Tunnels {
     }
 }
 
-/// The simple filters of `rule`, numbered from 1; `None` when the rule cannot be enforced as it is written.
+/// The simple filters of `rule`, numbered from 1 and for whoever it is; `None` when the rule cannot be enforced as it is written.
 pub fn compile(rule: &FilterRule, scope: &Scope<'_>) -> Option<Vec<Rule>> {
     let services = scope.objects.parts(&rule.traffic.services, scope.notes);
     let services = services.filter(|services| check_services(rule, services, scope.notes));
@@ -83,6 +83,7 @@ impl Pattern<'_> {
             opening: opening(self.rule.connect.0, direction, &selector.upper),
             action: self.action,
             log: self.rule.log,
+            identities: Vec::new(),
         }
     }
 }

@@ -34,6 +34,8 @@ pub struct FilterRule {
     pub action: WrittenAction,
     /// What to log.
     pub log: Log,
+    /// Who the peer must have proved to be, each as written; `None` for whoever it is (row B18).
+    pub remote_identity: Option<Vec<(String, Place)>>,
 }
 
 /// Packets by addresses and upper layer, as written.

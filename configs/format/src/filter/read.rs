@@ -29,7 +29,7 @@ const DEFAULT_KEYS: [&str; 16] = joined(
     ["name", "direction", "connect", "routing", "zone", "fragments_only", "log", "action"],
 );
 /// Keys of a rule of a policy.
-const POLICY_KEYS: [&str; 18] = joined(DEFAULT_KEYS, ["discard", "tunnel"]);
+const POLICY_KEYS: [&str; 19] = joined(DEFAULT_KEYS, ["discard", "tunnel", "remote_identity"]);
 
 /// Two lists of keys as one. `N` is the sum of the other two; anything else does not compile.
 pub const fn joined<const A: usize, const B: usize, const N: usize>(
@@ -101,6 +101,10 @@ fn rule(table: &Table<'_>, kind: Kind, number: usize, names: &mut Names) -> Opti
         Kind::Default => read_default_action(table),
     };
     let log = choice(table, "log", &LOGS, Log::No);
+    let remote_identity = match kind {
+        Kind::Policy => read_identity(table, action.as_ref()),
+        Kind::Default => Some(None),
+    };
     let (action, log) = (action?, log?);
     check_log(table, &action, log);
     Some(FilterRule {
@@ -113,6 +117,7 @@ fn rule(table: &Table<'_>, kind: Kind, number: usize, names: &mut Names) -> Opti
         fragments_only: fragments_only?.unwrap_or(false),
         action,
         log,
+        remote_identity: remote_identity?,
     })
 }
 
@@ -216,6 +221,30 @@ fn read_default_action(table: &Table<'_>) -> Option<WrittenAction> {
             None
         }
     }
+}
+
+/// Texts, each with its place. What they mean depends on what reads the policy.
+fn identities(value: &Value<'_>) -> Option<Vec<(String, Place)>> {
+    let all: Vec<_> =
+        value.one_or_more().iter().map(|one| Some((one.text()?.to_owned(), one.place()))).collect();
+    all.into_iter().collect::<Option<Vec<_>>>().filter(|list| !list.is_empty())
+}
+
+/// Only where packets come and go by an SA somebody has proved who he is.
+fn read_identity(table: &Table<'_>, action: Option<&WrittenAction>) -> Option<Option<Vec<(String, Place)>>> {
+    let Some(value) = table.get("remote_identity") else { return Some(None) };
+    match action {
+        Some(WrittenAction::Ipsec(..)) | None => {}
+        Some(WrittenAction::Permit) => value.error(
+            "`remote_identity` in a rule that permits in clear, where nobody proves who he is",
+            "write action = \"ipsec\" and the tunnel of a peer, or remove the line",
+        ),
+        Some(WrittenAction::Deny(_)) => value.error(
+            "`remote_identity` in a rule that denies",
+            "write rules with action = \"ipsec\" for those who may: what these speak of passes for nobody else",
+        ),
+    }
+    identities(&value).map(Some)
 }
 
 /// A log flag for what the action can never do would stay silent for ever.

@@ -121,6 +121,15 @@ impl IdentityPattern {
         }
     }
 
+    /// Whether this peer is one of those meant, where only its own peer's proofs count: a user who logged in is whom the name
+    /// of the log-in says.
+    pub fn is_of(&self, identity: &Identity) -> bool {
+        match identity {
+            Identity::User(name) => self.matches(&Identity::of_user(name)),
+            other => self.matches(other),
+        }
+    }
+
     /// The one identity meant, if it is one.
     pub fn single(&self) -> Option<&Identity> {
         match self {

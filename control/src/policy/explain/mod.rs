@@ -12,17 +12,18 @@ pub mod question;
 use std::collections::BTreeSet;
 
 use ravelin_contract::address::NumberRange;
+use ravelin_contract::identity::{IdentityId, Pattern};
 use ravelin_contract::name::Name;
 use ravelin_contract::rule::{
-    Action, Direction, Discard, FilterSettings, Fragments, Opening, Routing, Rule, ZoneId,
+    Action, Direction, Discard, FilterSettings, Fragments, Opening, Routing, Rule, TunnelId, ZoneId,
 };
 use ravelin_contract::selector::{FlowKey, Selector, Upper, protocol};
 use ravelin_contract::snapshot::{Snapshot, Tunnel};
 use ravelin_contract::tls::{Secure, TlsAction, TlsRule};
 use ravelin_contract::tls_session::Role;
 use ravelin_lookup::crossing::{Crossing, Shown, Side};
-use ravelin_lookup::filters::{Filters, Query};
-use ravelin_lookup::judge::{self, Outcome};
+use ravelin_lookup::filters::{Filters, Peer, Query};
+use ravelin_lookup::judge::{self, Outcome, Peers};
 use ravelin_lookup::tls::TlsTable;
 
 use super::describe;
@@ -84,13 +85,26 @@ struct Spot {
     client: Option<ZoneId>,
 }
 
+/// No SA stands: what a rule for some peers alone speaks of is its own, unless another rule protects it for all (row B18).
+struct Nobody;
+
+impl Peers for Nobody {
+    fn sender(&self, _: TunnelId, _: &[IdentityId]) -> Peer {
+        Peer::Absent
+    }
+
+    fn receiver(&self, _: TunnelId, _: &FlowKey, _: &[IdentityId]) -> Peer {
+        Peer::Absent
+    }
+}
+
 impl Explainer {
     /// Of a policy, whose answers are said to be of `source`.
     pub fn new(snapshot: &Snapshot, origins: Origins, source: &str) -> Self {
         Self {
             filters: Filters::compile(snapshot.rules.clone(), snapshot.filter),
             tls: TlsTable::compile(snapshot.tls.clone(), snapshot.fingerprint.clone()),
-            names: names(&snapshot.zones, &snapshot.tunnels),
+            names: names(&snapshot.zones, &snapshot.tunnels, &snapshot.identities),
             origins,
             source: source.to_owned(),
             fingerprint: Some(snapshot.fingerprint.clone()),
@@ -102,7 +116,7 @@ impl Explainer {
         Self {
             filters: Filters::compile(rules, settings),
             tls: TlsTable::default(),
-            names: names(zones, &[]),
+            names: names(zones, &[], &[]),
             origins: Origins::default(),
             source: source.to_owned(),
             fingerprint: None,
@@ -155,8 +169,8 @@ impl Explainer {
         let crossing = Crossing { shown: spot.shown, came_by: None, inbound, outbound };
         let hidden = question.piece == Piece::Later && question.has_fields();
         let judgement = match hidden {
-            true => judge::judge_without_ports(&self.filters, &crossing),
-            false => Some(judge::judge(&self.filters, &crossing)),
+            true => judge::judge_without_ports(&self.filters, &crossing, &Nobody),
+            false => Some(judge::judge(&self.filters, &crossing, &Nobody)),
         };
         let Some(judgement) = judgement else {
             let in_clear = "fragment_unknown";
@@ -355,8 +369,9 @@ impl Axes {
     }
 }
 
-fn names(zones: &[Name], tunnels: &[Tunnel]) -> Snapshot {
-    Snapshot { zones: zones.to_vec(), tunnels: tunnels.to_vec(), ..Snapshot::default() }
+fn names(zones: &[Name], tunnels: &[Tunnel], identities: &[Pattern]) -> Snapshot {
+    let (zones, tunnels, identities) = (zones.to_vec(), tunnels.to_vec(), identities.to_vec());
+    Snapshot { zones, tunnels, identities, ..Snapshot::default() }
 }
 
 fn citation(name: &Name, extension: u16, at: Option<&At>, text: String) -> Citation {

@@ -64,7 +64,8 @@ impl Delta {
     }
 
     fn pair(&mut self, old: Option<&Held>, new: Option<&Held>, policy: &Compiled) {
-        let stays = |(old, new): (&Held, &Held)| Arc::ptr_eq(&old.inbound, &new.inbound);
+        let same = |(old, new): (&Held, &Held)| old.child.identities == new.child.identities;
+        let stays = |pair: (&Held, &Held)| Arc::ptr_eq(&pair.0.inbound, &pair.1.inbound) && same(pair);
         if !old.zip(new).is_some_and(stays) {
             let entry = |held: Option<&Held>| held.and_then(|held| held.inbound_entry(policy));
             self.inbound.push((entry(old), entry(new)));
@@ -73,7 +74,7 @@ impl Delta {
             |held: Option<&Held>| held.and_then(|held| Some((held.turn, held.outbound_entry(policy)?)));
         match (entry(old), entry(new)) {
             (Some((before, old)), Some((turn, new))) if before == turn => {
-                if !Arc::ptr_eq(&old.sa, &new.sa) {
+                if !Arc::ptr_eq(&old.sa, &new.sa) || old.identities != new.identities {
                     self.moved.push((old, new));
                 }
             }

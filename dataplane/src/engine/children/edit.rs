@@ -57,6 +57,13 @@ impl<'a> Edit<'a> {
                 Ok(())
             }
             Change::Move { spi, path } => self.run_elsewhere(spi, path),
+            Change::Identify { spi, identities } => {
+                let mut held = self.get(spi)?;
+                Arc::make_mut(&mut held.child).identities = identities;
+                held.child.check()?;
+                self.put(held);
+                Ok(())
+            }
             Change::Remove(spi) => {
                 let held = self.children.held.remove(&spi);
                 self.before.push((spi, held));

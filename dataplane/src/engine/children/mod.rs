@@ -178,7 +178,8 @@ impl Held {
     fn inbound_entry(&self, policy: &Compiled) -> Option<InboundEntry<InboundSa>> {
         let tunnel = policy.tunnel(&self.child.tunnel)?;
         let (spi, destination) = (self.child.spi().get(), self.child.path.local);
-        Some(InboundEntry { spi, destination, tunnel, sa: Arc::clone(&self.inbound) })
+        let (identities, sa) = (policy.filters.identities(&self.child.identities), Arc::clone(&self.inbound));
+        Some(InboundEntry { spi, destination, tunnel, identities, sa })
     }
 
     /// `None` while it only receives.
@@ -186,8 +187,9 @@ impl Held {
         let tunnel = policy.tunnel(&self.child.tunnel).filter(|_| self.turn.is_some())?;
         let (spi, destination) = (self.child.outbound.spi.get(), self.child.path.remote);
         let selectors = Arc::clone(self.outbound.selectors());
+        let identities = policy.filters.identities(&self.child.identities);
         let (worker, sa) = (self.child.worker, Arc::clone(&self.outbound));
-        Some(OutboundEntry { spi, destination, tunnel, selectors, worker, sa })
+        Some(OutboundEntry { spi, destination, tunnel, selectors, worker, identities, sa })
     }
 
     fn end(&self) -> End {

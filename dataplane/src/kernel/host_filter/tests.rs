@@ -6,7 +6,7 @@ use ravelin_contract::name::Name;
 use ravelin_contract::rule::{FilterSettings, Log, TunnelId};
 use ravelin_contract::selector::{FlowKey, Selector};
 
-use ravelin_lookup::filters::Query;
+use ravelin_lookup::filters::{Peer, Query};
 use ravelin_lookup::scan;
 
 use super::*;
@@ -111,7 +111,7 @@ prop_compose! {
     ) -> Rule {
         let selector = Selector { source, destination, upper };
         let name = Name::new("r").unwrap();
-        Rule { name, extension: 1, direction, selector, routing, zone, fragments, opening, action, log: Log::No }
+        Rule { name, extension: 1, direction, selector, routing, zone, fragments, opening, action, log: Log::No, identities: Vec::new() }
     }
 }
 
@@ -138,7 +138,7 @@ proptest! {
     fn lines_answer_as_the_rules_do(rules in prop::collection::vec(rule(), 0..12), packet in packet()) {
         let family = Family::of(packet.flow.source);
         let lines = lines(&rules, packet.direction, family, &interfaces);
-        let wanted = end(scan::lookup(&rules, &FilterSettings::default(), &packet).action);
+        let wanted = end(scan::lookup(&rules, &FilterSettings::default(), &packet, &|_, _| Peer::Meant).action);
         prop_assert_eq!(judge(&lines, &packet), wanted, "{:?}", lines);
     }
 }
@@ -162,6 +162,7 @@ fn rule_for_all() -> Rule {
         opening: Opening::Allowed,
         action: Action::Permit,
         log: Log::No,
+        identities: Vec::new(),
     }
 }
 

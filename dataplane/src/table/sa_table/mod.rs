@@ -11,6 +11,7 @@ mod tunnel;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use ravelin_contract::identity::IdentityId;
 use ravelin_contract::rule::TunnelId;
 use ravelin_contract::selector::{FlowKey, Selector};
 
@@ -31,6 +32,8 @@ pub struct InboundEntry<I> {
     pub destination: IpAddr,
     /// The tunnel that it belongs to.
     pub tunnel: TunnelId,
+    /// Who the peer proved to be, of those that rules ask for; in order.
+    pub identities: Arc<[IdentityId]>,
     /// The SA.
     pub sa: Arc<I>,
 }
@@ -48,6 +51,8 @@ pub struct OutboundEntry<O> {
     pub selectors: Arc<[Selector]>,
     /// The worker that it is for; none for those that all share.
     pub worker: Option<u16>,
+    /// As of an inbound SA.
+    pub identities: Arc<[IdentityId]>,
     /// The SA.
     pub sa: Arc<O>,
 }
@@ -66,13 +71,14 @@ impl<O> OutboundEntry<O> {
 
 impl<I> Clone for InboundEntry<I> {
     fn clone(&self) -> Self {
-        Self { sa: Arc::clone(&self.sa), ..*self }
+        Self { identities: Arc::clone(&self.identities), sa: Arc::clone(&self.sa), ..*self }
     }
 }
 
 impl<O> Clone for OutboundEntry<O> {
     fn clone(&self) -> Self {
-        Self { selectors: Arc::clone(&self.selectors), sa: Arc::clone(&self.sa), ..*self }
+        let (selectors, identities) = (Arc::clone(&self.selectors), Arc::clone(&self.identities));
+        Self { selectors, identities, sa: Arc::clone(&self.sa), ..*self }
     }
 }
 
@@ -142,12 +148,22 @@ impl<I, O> SaTable<I, O> {
         self.inbound.get(at).map(|entry| entry.tunnel)
     }
 
+    /// Who the peer of that SA is, of those that rules ask for.
+    pub fn inbound_identities(&self, at: u32) -> &[IdentityId] {
+        self.inbound.get(at).map_or(&[], |entry| &entry.identities)
+    }
+
     /// The newest outbound SA of the tunnel that may carry the packet: of the worker's own, else of those that all share, else
     /// of any.
     pub fn outbound(&self, tunnel: TunnelId, worker: u16, flow: &FlowKey) -> Option<&O> {
+        self.outbound_entry(tunnel, worker, flow).map(|entry| &*entry.sa)
+    }
+
+    /// That SA with all that is known of it.
+    pub fn outbound_entry(&self, tunnel: TunnelId, worker: u16, flow: &FlowKey) -> Option<&OutboundEntry<O>> {
         let (page, place) = (tunnel.0 as usize / TUNNELS, tunnel.0 as usize % TUNNELS);
         let at = self.tunnels.get(page)?[place].find(worker, flow, &self.outbound)?;
-        self.outbound.get(at).map(|entry| &*entry.sa)
+        self.outbound.get(at)
     }
 
     /// The outbound SA of this SPI and destination: whoever quotes a packet of ours names it so.

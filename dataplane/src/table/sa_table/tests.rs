@@ -13,7 +13,13 @@ fn end(number: u32) -> IpAddr {
 
 /// SA `n` has the SPI `spi(n)`, ends at `end(n)` and is its own number.
 fn inbound(count: u32, spi: impl Fn(u32) -> u32) -> SaTable<u32, u32> {
-    let entry = |n| InboundEntry { spi: spi(n), destination: end(n), tunnel: TunnelId(n), sa: Arc::new(n) };
+    let entry = |n| InboundEntry {
+        spi: spi(n),
+        destination: end(n),
+        tunnel: TunnelId(n),
+        identities: Arc::default(),
+        sa: Arc::new(n),
+    };
     SaTable::new((0..count).map(entry).collect(), Vec::new())
 }
 
@@ -47,7 +53,13 @@ fn one_spi_may_stand_for_each_end_and_equal_keys_do_no_harm() {
     for n in 0..3 {
         assert_eq!(table.find_inbound(4096, end(n)).map(|(_, sa)| *sa), Some(n));
     }
-    let same = |n| InboundEntry { spi: 300, destination: end(0), tunnel: TunnelId(0), sa: Arc::new(n) };
+    let same = |n| InboundEntry {
+        spi: 300,
+        destination: end(0),
+        tunnel: TunnelId(0),
+        identities: Arc::default(),
+        sa: Arc::new(n),
+    };
     let table: SaTable<u32, u32> = SaTable::new((0..200).map(same).collect(), Vec::new());
     assert!(table.find_inbound(300, end(0)).is_some());
     assert!(table.find_inbound(301, end(0)).is_none());
@@ -77,6 +89,7 @@ fn outbound(tunnel: u32, selectors: Vec<Selector>, sa: u32) -> OutboundEntry<u32
         tunnel: TunnelId(tunnel),
         selectors: selectors.into(),
         worker: None,
+        identities: Arc::default(),
         sa: Arc::new(sa),
     }
 }
@@ -179,8 +192,13 @@ impl Model {
         match what {
             0 | 1 => {
                 let spi = 256 + number % 700;
-                let entry =
-                    InboundEntry { spi, destination: end(number), tunnel: TunnelId(9), sa: Arc::new(number) };
+                let entry = InboundEntry {
+                    spi,
+                    destination: end(number),
+                    tunnel: TunnelId(9),
+                    identities: Arc::default(),
+                    sa: Arc::new(number),
+                };
                 if self.inbound.iter().all(|other| other.key() != entry.key()) {
                     table.add_inbound(entry.clone());
                     self.inbound.push(entry);
@@ -264,8 +282,13 @@ proptest::proptest! {
 /// Lines that were full once are left again, and what had spilled out of them is still found.
 #[test]
 fn an_index_stays_whole_while_it_is_filled_and_emptied() {
-    let entry =
-        |n: u32| InboundEntry { spi: 256 + n, destination: end(n), tunnel: TunnelId(n), sa: Arc::new(n) };
+    let entry = |n: u32| InboundEntry {
+        spi: 256 + n,
+        destination: end(n),
+        tunnel: TunnelId(n),
+        identities: Arc::default(),
+        sa: Arc::new(n),
+    };
     let mut table: SaTable<u32, u32> = SaTable::default();
     for round in 0..4 {
         let all: Vec<_> = (round * 1000..round * 1000 + 5000).map(entry).collect();
