@@ -55,8 +55,8 @@ soak: ready ## A million simulated exchanges between two IKE endpoints (SEED=1 s
 
 .PHONY: scale
 scale: ready ## Ten thousand peers at one gateway, and twenty seconds of 50,000 spoofed first messages each. PEERS=10000
-	cargo build --workspace --release --locked --bins --test many
-	RAVELIN_PEERS=$(or $(PEERS),10000) RAVELIN_FLOOD_SECONDS=20 cargo test --workspace --release --locked --test many -- --nocapture
+	cargo build --workspace --release --locked --bins --test ike
+	RAVELIN_PEERS=$(or $(PEERS),10000) RAVELIN_FLOOD_SECONDS=20 cargo test --workspace --release --locked --test ike many:: -- --nocapture
 
 .PHONY: bench-ike
 bench-ike: ready ## Processor time and memory of IKE set-ups beside strongSwan; writes target/bench/ike.json. QUICK=1

@@ -8,7 +8,7 @@ cd "$(dirname "$0")/.."
 rustup toolchain list | grep -q '^nightly' || rustup toolchain install nightly --profile minimal
 cargo fuzz --version >/dev/null 2>&1 || cargo +nightly install cargo-fuzz --locked --version 0.13.2
 
-RAVELIN_CORPUS="$PWD/fuzz/corpus" cargo test --quiet --locked --package ravelin-dataplane --test fuzz_seeds corpora
+RAVELIN_CORPUS="$PWD/fuzz/corpus" cargo test --quiet --locked --package ravelin-dataplane --test packets corpora
 
 # The memory of a pool is never freed, as in the product; the targets count its frames themselves.
 export ASAN_OPTIONS=detect_leaks=0

@@ -1,4 +1,4 @@
-"""The other end of `esp_scapy.rs`: scapy's IPsec layer, asked by line on stdin, answering by line on stdout.
+"""The other end of `esp/scapy.rs`: scapy's IPsec layer, asked by line on stdin, answering by line on stdout.
 
 A request is `VERB CRYPT CRYPT_KEY AUTH AUTH_KEY MODE SOURCE DESTINATION ESN UDP SPI NUMBER PACKET`. VERB is `seal` or
 `open`; keys and packet are in hex; `-` stands for nothing; ESN and UDP are 0 or 1; NUMBER has 64 bits. The answer is a

@@ -2,15 +2,13 @@
 //! that must be protected is seen on the WAN.
 #![allow(clippy::unwrap_used, reason = "this is test code, which the lint sees only in test functions")]
 
-mod support;
-
+use crate::support::mutate::{Dice, mutated};
+use crate::support::plan;
+use crate::support::seeds::{FORGED, Seed, TAG, all_protected, mixed, seeds};
+use crate::support::{LAN, Rig, Setup, WAN};
 use ravelin_contract::snapshot::Snapshot;
 use ravelin_contract::verdict::Verdict;
 use ravelin_dataplane::wire::ip;
-use support::mutate::{Dice, mutated};
-use support::plan;
-use support::seeds::{FORGED, Seed, TAG, all_protected, mixed, seeds};
-use support::{LAN, Rig, Setup, WAN};
 
 /// Frames that are fed before the workers breathe.
 const BURST: usize = 24;

@@ -1,8 +1,6 @@
 //! Seal and open: every algorithm, mode, family pair, number width and carrier.
 
-mod esp_support;
-
-use esp_support::*;
+use crate::esp_support::*;
 use ravelin_contract::sa::{Hash, Mode, Transform};
 use ravelin_contract::verdict::Verdict;
 

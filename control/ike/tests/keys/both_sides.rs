@@ -1,12 +1,8 @@
 //! Key exchange, key schedule, AUTH, cookies and NAT detection: what both sides must find alike, and what is refused.
 
-#[path = "common/hex.rs"]
-mod hex;
-#[path = "common/script.rs"]
-mod script;
-
+use crate::hex::hex;
+use crate::script::Script;
 use aws_lc_rs::digest;
-use hex::hex;
 use ravelin_contract::sa;
 use ravelin_ike::crypto::auth::{self, AuthError, SignaturePolicy};
 use ravelin_ike::crypto::signature::KeyKind;
@@ -20,7 +16,6 @@ use ravelin_ike::wire::{
     AuthMethod, Authentication, ExchangeType, Header, IkeSpi, KeyExchange, Payload, PayloadType, Proposal,
     ProposalSpi, ProtocolId, SecurityAssociation, SignatureHash, Slot, Transform,
 };
-use script::Script;
 
 #[test]
 fn both_sides_of_every_group_agree() {

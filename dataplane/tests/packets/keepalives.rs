@@ -1,16 +1,14 @@
 //! NAT keepalives of many idle SAs: each in time, whatever a breath has room for.
 #![allow(clippy::unwrap_used, reason = "this is test code, which the lint sees only in test functions")]
 
-mod support;
-
+use crate::support::plan::{Plan, gcm, outbound};
+use crate::support::{Rig, Setup, WAN};
 use ravelin_contract::sa::{Carrier, Sa, Spi};
-use support::plan::{Plan, gcm, outbound};
-use support::{Rig, Setup, WAN};
 
 #[test]
 fn every_idle_sa_has_its_turn_although_a_breath_has_room_for_few() {
     const SAS: usize = 300;
-    let kind = support::esp_support::Kind { udp: true, ..gcm() };
+    let kind = crate::support::esp_support::Kind { udp: true, ..gcm() };
     let carrier = Carrier::Udp { local_port: 4500, remote_port: 4500, keepalive: 20 };
     let more = (1..SAS as u32)
         .map(|number| Sa { spi: Spi::new(0x20000 + number).unwrap(), ..outbound(1, 2, &kind) });

@@ -2,12 +2,10 @@
 
 #![allow(clippy::unwrap_used, reason = "this is test code, which the lint sees only in test functions")]
 
-mod esp_support;
-
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use esp_support::*;
+use crate::esp_support::*;
 use ravelin_contract::message::Refusal;
 use ravelin_contract::rule::TunnelId;
 use ravelin_contract::sa::{DontFragment, Mode, Origin, Receiving, Sa, Side, Spi};

@@ -1,11 +1,13 @@
 //! Negotiated SAs: installed, replaced under traffic, narrowed, moved, aged and removed, as control asks.
 #![allow(clippy::unwrap_used, reason = "this is test code, which the lint sees only in test functions")]
 
-mod support;
-
 use std::num::NonZeroU64;
 use std::time::Instant;
 
+use crate::support::network::{host, lan_prefix, wan};
+use crate::support::plan::{Plan, both, gcm, outbound, range, text};
+use crate::support::samples::{Ip, udp};
+use crate::support::{LAN, Rig, Setup, WAN, across, only};
 use ravelin_contract::child::*;
 use ravelin_contract::identity::{IdentityId, Pattern};
 use ravelin_contract::message::{Event, Refusal, Reply};
@@ -17,10 +19,6 @@ use ravelin_contract::selector::{Selector, Upper};
 use ravelin_contract::snapshot::Snapshot;
 use ravelin_contract::verdict::Verdict;
 use ravelin_dataplane::wire::ip;
-use support::network::{host, lan_prefix, wan};
-use support::plan::{Plan, both, gcm, outbound, range, text};
-use support::samples::{Ip, udp};
-use support::{LAN, Rig, Setup, WAN, across, only};
 
 const NOTHING: Vec<Vec<u8>> = vec![];
 
@@ -325,7 +323,7 @@ fn pairs_outlive_a_policy_that_has_their_tunnel_and_end_with_it() {
 fn a_manual_sa_of_a_new_policy_goes_before_a_negotiated_one_with_its_spi() {
     let mut a = site(1);
     change(&mut a, [install(child(1, 1))]);
-    let manual = Sa { spi: spi(2, 1), ..support::plan::inbound(2, 1, &gcm()) };
+    let manual = Sa { spi: spi(2, 1), ..crate::support::plan::inbound(2, 1, &gcm()) };
     a.install(policy(1).sas([manual]).done()).unwrap();
     assert_eq!((look(&mut a), list(&a)), (vec![Happening::Orphaned], vec![]));
     let refused = try_change(&mut a, vec![install(child(1, 1))]);
@@ -380,7 +378,7 @@ fn changes_are_made_together_or_not_at_all() {
 fn a_refused_pair_that_comes_again_repeats_no_number() {
     let mut a = Rig::with(Setup { workers: 2, ..Setup::of(1) }, policy(1).done());
     let engine = std::sync::Arc::clone(&a.engine);
-    let frame = support::network::framed(&a.setup, LAN, &packet(1, 2));
+    let frame = crate::support::network::framed(&a.setup, LAN, &packet(1, 2));
     let (first, plugs) = (&mut a.workers[0], &a.plugs);
     let mut used = 0;
     std::thread::scope(|scope| {
@@ -481,7 +479,8 @@ fn few_numbers_left_are_told_once() {
     change(&mut a, [install(child(1, 1))]);
     let [inbound, _] = child(1, 1).sas(ravelin_contract::rule::TunnelId(0));
     let [_, outbound] = child(2, 1).sas(ravelin_contract::rule::TunnelId(0));
-    let mut pair = support::esp_support::Pair::from(&outbound, &inbound, u64::from(u32::MAX) / 4 * 3 - 1);
+    let mut pair =
+        crate::support::esp_support::Pair::from(&outbound, &inbound, u64::from(u32::MAX) / 4 * 3 - 1);
     for told in [vec![], vec![Happening::Ageing(Bound::Numbers)], vec![]] {
         let sealed = pair.seal(&packet(2, 1)).unwrap();
         assert_eq!((a.pass(WAN, &sealed).len(), look(&mut a)), (1, told));

@@ -1,16 +1,11 @@
 //! Published vectors, each with its source.
 
-#[path = "common/hex.rs"]
-mod hex;
-#[path = "common/script.rs"]
-mod script;
-
-use hex::hex;
+use crate::hex::hex;
+use crate::script::Script;
 use ravelin_ike::crypto::{Cipher, Group, IkeSuite, KeyPair, Prf, Secret, SystemRandom};
 use ravelin_ike::keymat::IkeKeys;
 use ravelin_ike::sealed::{OpenError, OpeningKey, SealingKey, Side};
 use ravelin_ike::wire::{Message, NotifyType, Payload};
-use script::Script;
 
 /// Both sides of a published exchange: private keys, shares, secret.
 fn check_exchange(group: Group, private: [&str; 2], shares: [&str; 2], secret: &str) {

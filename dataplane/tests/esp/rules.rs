@@ -2,12 +2,10 @@
 
 #![allow(clippy::unwrap_used, reason = "this is test code, which the lint sees only in test functions")]
 
-mod esp_support;
-
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use esp_support::*;
+use crate::esp_support::*;
 use proptest::prelude::*;
 use ravelin_contract::sa::{DontFragment, Dscp, Mode, Receiving, Sa, Sending, Side, Transform};
 use ravelin_contract::secret::Secret;

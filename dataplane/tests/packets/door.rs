@@ -1,8 +1,6 @@
 //! The contract socket, knocked at by other users. Needs root, as only root can be somebody else.
 #![expect(clippy::unwrap_used, reason = "a helper that fails fails its test")]
 
-mod support;
-
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
@@ -10,10 +8,10 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 
+use crate::support::{Rig, Setup};
 use ravelin_contract::codec;
 use ravelin_contract::message::Request;
 use ravelin_dataplane::inbox;
-use support::{Rig, Setup};
 
 const ALLOWED: u32 = 4711;
 const STRANGER: u32 = 4712;

@@ -6,10 +6,10 @@ use ravelin_config::source::Source;
 use ravelin_control::policy;
 use ravelin_control::policy::management::Site;
 
-const POLICY: &str = include_str!("../../configs/site-to-site/gw-a/ipsec.toml");
-const KEYS: &str = include_str!("../../configs/site-to-site/gw-a/keys.toml");
-const BESIDE_TLS: &str = include_str!("../../configs/tls/ipsec.toml");
-const TLS: &str = include_str!("../../configs/tls/attls.toml");
+const POLICY: &str = include_str!("../../../configs/site-to-site/gw-a/ipsec.toml");
+const KEYS: &str = include_str!("../../../configs/site-to-site/gw-a/keys.toml");
+const BESIDE_TLS: &str = include_str!("../../../configs/tls/ipsec.toml");
+const TLS: &str = include_str!("../../../configs/tls/attls.toml");
 
 /// A file with a few of its parts removed, doubled, exchanged or replaced.
 fn damaged(text: &'static str) -> impl Strategy<Value = String> {

@@ -161,7 +161,7 @@ fn a_lab_to_be_killed() {
 fn a_lab_is_removed_when_its_process_is_killed() {
     for signal in ["KILL", "TERM", "INT"] {
         let mut command = Command::new(std::env::current_exe().unwrap());
-        command.args(["--exact", "a_lab_to_be_killed", "--ignored", "--nocapture"]);
+        command.args(["--exact", "lab::a_lab_to_be_killed", "--ignored", "--nocapture"]);
         let mut process = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
         let mut lines = BufReader::new(process.stdout.take().unwrap()).lines().map(Result::unwrap);
         let directory = lines.find_map(|line| line.strip_prefix("lab ").map(str::to_owned)).unwrap();

@@ -1,8 +1,11 @@
 //! The whole way of a packet through one, two and three gateways, as stories.
 #![allow(clippy::unwrap_used, reason = "this is test code, which the lint sees only in test functions")]
 
-mod support;
-
+use crate::support::esp_support::{Kind, kinds, octets};
+use crate::support::network::{self, INTERNET, framed, host, lan, neighbour, port_mac, wan};
+use crate::support::plan::{Plan, both, gcm, rule, sending};
+use crate::support::samples::{Ip, internet_checksum, join, tcp, udp};
+use crate::support::{LAN, LINKS, Rig, Setup, WAN, across, only};
 use ravelin_contract::message::{Event, Refusal, Reply};
 use ravelin_contract::name::Name;
 use ravelin_contract::report::{FilterMode, SaStatus};
@@ -11,11 +14,6 @@ use ravelin_contract::sa::{Carrier, Origin};
 use ravelin_contract::verdict::Verdict;
 use ravelin_dataplane::table::policy::PolicySource;
 use ravelin_dataplane::wiring::{Place, TrunkIndex};
-use support::esp_support::{Kind, kinds, octets};
-use support::network::{self, INTERNET, framed, host, lan, neighbour, port_mac, wan};
-use support::plan::{Plan, both, gcm, rule, sending};
-use support::samples::{Ip, internet_checksum, join, tcp, udp};
-use support::{LAN, LINKS, Rig, Setup, WAN, across, only};
 
 /// Data that shows wherever it is in clear.
 const TAG: &[u8] = b"in clear this can be read by anyone";
@@ -261,7 +259,7 @@ fn sealed_packets_that_a_router_cut_are_joined_and_opened() {
             let (mut a, mut b) = sites(&Kind { outer_v6, udp, ..gcm() });
             let packet = hello(1, 2, false, 700);
             let sealed = one(a.pass(LAN, &packet.octets()));
-            let mut pieces = support::cut(&sealed, 400);
+            let mut pieces = crate::support::cut(&sealed, 400);
             if last_first {
                 pieces.reverse();
             }
@@ -491,7 +489,7 @@ fn without_its_sa_traffic_stops_and_one_is_asked_for() {
 fn the_surroundings_hear_what_must_not_pass_them_by() {
     let a = site(1, &Kind { udp: true, ..gcm() });
     let heard = a.heard();
-    let far = ["10.2.0.0/24", "2001:db8:2::/64"].map(support::plan::range);
+    let far = ["10.2.0.0/24", "2001:db8:2::/64"].map(crate::support::plan::range);
     assert_eq!((&heard.prefixes[..], &heard.ports[..]), (&far[..], &[4500][..]));
     assert_eq!((heard.peers, heard.wakes), (vec![network::ip(&wan(2, false))], 1));
 }

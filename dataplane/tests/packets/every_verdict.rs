@@ -1,8 +1,12 @@
 //! For every verdict something that brings about it and nothing else, counted once.
 #![allow(clippy::unwrap_used, reason = "this is test code, which the lint sees only in test functions")]
 
-mod support;
-
+use crate::support::esp_support::{Kind, octets};
+use crate::support::fuzzed::{null, sealed_by_hand};
+use crate::support::network::{INTERNET, NOWHERE, framed, host, port_mac, route, wan};
+use crate::support::plan::{Plan, both, gcm, range, rule, served, spi, tls_rule};
+use crate::support::samples::{Ip, internet_checksum, tcp, udp};
+use crate::support::{Counts, LAN, LINKS, Rig, Setup, WAN, cut};
 use ravelin_contract::address::NumberRange;
 use ravelin_contract::identity::{IdentityId, Pattern};
 use ravelin_contract::rule::{Action, Direction, Discard, Rule, TunnelId};
@@ -16,12 +20,6 @@ use ravelin_dataplane::esp::reservation::Store;
 use ravelin_dataplane::esp::trailer;
 use ravelin_dataplane::table::forwarding::view::{KernelRoute, RouteKind};
 use ravelin_dataplane::wire::edit;
-use support::esp_support::{Kind, octets};
-use support::fuzzed::{null, sealed_by_hand};
-use support::network::{INTERNET, NOWHERE, framed, host, port_mac, route, wan};
-use support::plan::{Plan, both, gcm, range, rule, served, spi, tls_rule};
-use support::samples::{Ip, internet_checksum, tcp, udp};
-use support::{Counts, LAN, LINKS, Rig, Setup, WAN, cut};
 
 /// What was counted when it came about. Whoever adds a verdict has to say here how it happens.
 fn bring_about(verdict: Verdict) -> Counts {

@@ -1,12 +1,10 @@
 //! Feeds every fuzz target its own seeds, and writes them down for `make fuzz`.
 #![allow(clippy::unwrap_used, reason = "this is test code, which the lint sees only in test functions")]
 
-mod support;
-
 use std::fs;
 use std::path::Path;
 
-use support::fuzzed::{TARGETS, texts};
+use crate::support::fuzzed::{TARGETS, texts};
 
 #[test]
 fn every_target_takes_its_seeds() {

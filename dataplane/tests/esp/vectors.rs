@@ -1,13 +1,11 @@
 //! Published ESP packets, opened octet for octet.
 //!
 //! They carry IVs that a sender may choose but ours does not, so they are opened only; what we seal is opened by a foreign
-//! implementation in `esp_scapy.rs`.
+//! implementation in `scapy.rs`.
 
 #![allow(clippy::unwrap_used, reason = "this is test code, which the lint sees only in test functions")]
 
-mod esp_support;
-
-use esp_support::*;
+use crate::esp_support::*;
 use ravelin_contract::sa::{Hash, Integrity, Mode, Spi, Transform};
 use ravelin_contract::secret::Secret;
 use ravelin_contract::verdict::Verdict;

@@ -18,7 +18,7 @@ use ravelin_rings::signer::Signer;
 use ravelin_rings::store::Rings;
 use ravelin_rings::verify::parse_name;
 
-#[path = "../rings/tests/trust/pebble.rs"]
+#[path = "../../rings/tests/trust/pebble.rs"]
 mod pebble;
 
 use pebble::{Pebble, free_port};

@@ -5,13 +5,11 @@
 
 #![allow(clippy::unwrap_used, reason = "this is test code, which the lint sees only in test functions")]
 
-mod esp_support;
-
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
-use esp_support::*;
+use crate::esp_support::*;
 use ravelin_contract::sa::{Hash, Mode, Transform};
 
 /// Lengths of the innermost data: shortest, odd, on and beside the alignments, and a long one.

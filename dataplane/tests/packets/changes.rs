@@ -1,13 +1,15 @@
 //! Changes of policy and filters: whole or not at all, and never behind something slow.
 #![allow(clippy::unwrap_used, reason = "this is test code, which the lint sees only in test functions")]
 
-mod support;
-
 use std::fs::{File, OpenOptions};
 use std::path::Path;
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
+use crate::support::network::host;
+use crate::support::plan::{Plan, gcm, outbound};
+use crate::support::samples::{Ip, udp};
+use crate::support::{LAN, Rig, Setup, WAN, across, only};
 use ravelin_contract::message::{Refusal, Reply};
 use ravelin_contract::report::FilterMode;
 use ravelin_contract::rule::Direction;
@@ -15,10 +17,6 @@ use ravelin_contract::sa::{Origin, Sa, Spi};
 use ravelin_contract::snapshot::Snapshot;
 use ravelin_contract::verdict::Verdict;
 use ravelin_dataplane::esp::fingerprint::Fingerprint;
-use support::network::host;
-use support::plan::{Plan, gcm, outbound};
-use support::samples::{Ip, udp};
-use support::{LAN, Rig, Setup, WAN, across, only};
 
 /// Longer than anything here takes, unless it is stuck.
 const STUCK: Duration = Duration::from_secs(10);
@@ -92,7 +90,7 @@ fn a_refused_policy_that_comes_again_repeats_no_number() {
     let mut rig = Rig::new(two_workers(1));
     let engine = Arc::clone(&rig.engine);
     let (first, plugs) = (&mut rig.workers[0], &rig.plugs);
-    let frame = support::network::framed(&rig.setup, LAN, &packet(1, 2));
+    let frame = crate::support::network::framed(&rig.setup, LAN, &packet(1, 2));
     let mut used = Vec::new();
     std::thread::scope(|scope| {
         let doing = scope.spawn(move || engine.install(snapshot()));

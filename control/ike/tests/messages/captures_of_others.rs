@@ -1,13 +1,10 @@
 //! Exchanges between two strongSwan daemons, recorded with the keys that they derived: the judge of parsing, key schedule,
 //! decryption, reassembly, identities' proofs and child keys, octet by octet. `captures/capture.py` made them.
 
-#[path = "common/hex.rs"]
-mod hex;
-
 use std::collections::VecDeque;
 use std::path::Path;
 
-use hex::hex;
+use crate::hex::hex;
 use ravelin_contract::sa;
 use ravelin_ike::crypto::auth::{self, SignaturePolicy};
 use ravelin_ike::crypto::{

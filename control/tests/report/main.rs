@@ -1,0 +1,4 @@
+//! What control reports: metrics, and certificates that come to their end.
+
+mod certificates;
+mod metrics;
