@@ -55,7 +55,7 @@ const ANSWERS: [(&str, &str, &str); 17] = [
         "action destination direction extension fragments_only index log name octets opening_excluded packets \
          remote_identity routing service source zone",
     ),
-    ("--config ravelin.toml policy check site-to-site.toml", "", "findings ok"),
+    ("--config ravelin.toml policy check site-to-site.toml", "", "findings held ok"),
     ("policy diff other.toml", "/0", "details kind name object"),
     ("policy apply site-to-site.toml", "", "fingerprint generation took_us warnings"),
     ("filter default", "", "fingerprint generation took_us warnings"),
