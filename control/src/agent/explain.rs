@@ -8,6 +8,7 @@ use ravelin_contract::rule::FilterSettings;
 use super::Agent;
 use crate::api::view::{Sa, filter_mode};
 use crate::ike::Question;
+use crate::ike::view::IkeSa;
 use crate::io::dataplane::LinkError;
 use crate::policy::explain::Explainer;
 use crate::policy::explain::answer::Answer;
@@ -54,37 +55,27 @@ impl Agent {
             Ok(reason) => reason?,
             Err(panicked) => std::panic::resume_unwind(panicked.into_panic()),
         };
-        for tunnel in &mut reason.tunnels {
-            tunnel.sas = self.standing(tunnel).await?;
-        }
+        self.find_standing(&mut reason.tunnels).await?;
         Ok(reason)
     }
 
-    /// The SAs of a tunnel.
-    async fn standing(&self, tunnel: &Tunnel) -> Result<Vec<Standing>, LinkError> {
-        if tunnel.peer.is_none() {
-            let sas = gather::sas(&self.dataplane).await?.into_iter().map(Sa::from);
-            let own = sas.filter(|sa| sa.tunnel == tunnel.name).map(|sa| Standing {
-                spis: format!("{} {}", sa.direction, sa.spi),
-                state: format!("{} packets, {}", sa.packets, sa.algorithm),
-            });
-            return Ok(own.collect());
+    /// The SAs of tunnels, each side asked once for all of them.
+    async fn find_standing(&self, tunnels: &mut [Tunnel]) -> Result<(), LinkError> {
+        let (mut manual, mut negotiated) = (Vec::new(), Vec::new());
+        if tunnels.iter().any(|tunnel| tunnel.peer.is_none()) {
+            manual.extend(gather::sas(&self.dataplane).await?.into_iter().map(Sa::from));
         }
-        // While IKE does not answer nothing is known of its SAs.
-        let list = self.ike.ask(Question::List).await.unwrap_or_default();
-        let children = list.iter().flat_map(|ike| ike.children.iter().map(move |child| (ike, child)));
-        let own = children.filter(|(_, child)| child.tunnel == tunnel.name).map(|(ike, child)| Standing {
-            spis: format!("in {} out {}", child.inbound_spi, child.outbound_spi),
-            state: format!(
-                "{} with {} at {}: {} to {}",
-                child.state,
-                ike.identity,
-                ike.remote,
-                child.local.join(" "),
-                child.remote.join(" ")
-            ),
-        });
-        Ok(own.collect())
+        if tunnels.iter().any(|tunnel| tunnel.peer.is_some()) {
+            // While IKE does not answer nothing is known of its SAs.
+            negotiated = self.ike.ask(Question::List).await.unwrap_or_default();
+        }
+        for tunnel in tunnels {
+            tunnel.sas = match &tunnel.peer {
+                None => installed(&manual, &tunnel.name),
+                Some(_) => agreed(&negotiated, &tunnel.name),
+            };
+        }
+        Ok(())
     }
 
     async fn explainer(&self) -> Result<Arc<Explainer>, ExplainError> {
@@ -99,4 +90,30 @@ impl Agent {
         let (settings, source) = (FilterSettings::default(), filter_mode(status.mode));
         Ok(Arc::new(Explainer::of_filters(rules, settings, &self.site.zones, source)))
     }
+}
+
+/// SAs with manual keys.
+fn installed(sas: &[Sa], tunnel: &str) -> Vec<Standing> {
+    let own = sas.iter().filter(|sa| sa.tunnel == tunnel).map(|sa| Standing {
+        spis: format!("{} {}", sa.direction, sa.spi),
+        state: format!("{} packets, {}", sa.packets, sa.algorithm),
+    });
+    own.collect()
+}
+
+/// SAs that IKE agreed on.
+fn agreed(list: &[IkeSa], tunnel: &str) -> Vec<Standing> {
+    let children = list.iter().flat_map(|ike| ike.children.iter().map(move |child| (ike, child)));
+    let own = children.filter(|(_, child)| child.tunnel == tunnel).map(|(ike, child)| Standing {
+        spis: format!("in {} out {}", child.inbound_spi, child.outbound_spi),
+        state: format!(
+            "{} with {} at {}: {} to {}",
+            child.state,
+            ike.identity,
+            ike.remote,
+            child.local.join(" "),
+            child.remote.join(" ")
+        ),
+    });
+    own.collect()
 }
