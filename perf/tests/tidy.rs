@@ -82,6 +82,10 @@ fn control_and_dataplane_do_not_know_each_other() {
             "dataplane/splice",
             &["ravelin-config", "ravelin-contract", "ravelin-control", "ravelin-dataplane", "tokio"],
         ),
+        (
+            "control/import",
+            &["ravelin-control", "ravelin-dataplane", "ravelin-ike", "ravelin-rings", "ravelin-tls", "tokio"],
+        ),
         ("control/tls", &["ravelin-dataplane", "ravelin-crypto-accel", "ravelin-records", "tokio"]),
         ("configs/format", &["ravelin-control", "ravelin-dataplane", "ravelin-crypto-accel"]),
         ("crypto-accel", &["ravelin-contract", "ravelin-config", "ravelin-control", "ravelin-dataplane"]),

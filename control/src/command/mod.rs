@@ -1,10 +1,11 @@
-//! `ravelin`: the operator's command. It asks the control process; `policy check`, `test` and `why` with `--candidate` and all of `ring`, `cert` and `ca` work without it.
+//! `ravelin`: the operator's command. It asks the control process; `policy check`, `test` and `why` with `--candidate` and all of `ring`, `cert`, `ca` and `import` work without it.
 
 mod attls;
 mod ca;
 mod cert;
 mod flow;
 mod ike;
+mod import;
 mod keyring;
 mod policy;
 mod ring;
@@ -77,6 +78,9 @@ enum Verb {
     Cert(cert::Arguments),
     /// Authorities of our own: init, sign, revoke, crl, list.
     Ca(ca::Arguments),
+    /// Policies of other programs as files of ours, with a report of what became of each line.
+    #[command(subcommand)]
+    Import(import::Verb),
     /// Ports.
     #[command(subcommand)]
     Interface(show::InterfaceVerb),
@@ -170,6 +174,7 @@ pub async fn main() -> ExitCode {
         Verb::Ring(arguments) => ring::run(&session, arguments),
         Verb::Cert(arguments) => cert::run(&session, arguments).await,
         Verb::Ca(arguments) => ca::run(&session, arguments),
+        Verb::Import(verb) => import::run(&session, verb),
         Verb::Interface(verb) => show::interface(&session, verb).await,
         Verb::Stats => show::stats(&session).await,
         Verb::Status => show::status(&session).await,

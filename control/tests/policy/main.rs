@@ -3,6 +3,7 @@
 mod attls;
 mod configs_load;
 mod ike;
+mod imported;
 mod management;
 mod meaning;
 mod mistakes;

@@ -1,0 +1,60 @@
+//! No text makes an importer panic, and each line of a policy that is taken over is in its report.
+
+use proptest::prelude::*;
+use ravelin_config::source::Source;
+use ravelin_import::pagent;
+
+const SAMPLES: [&str; 3] = [
+    include_str!("tn3270/in/attls.policy"),
+    include_str!("zowe/in/zowe.policy"),
+    include_str!("mistakes/in/attls.policy"),
+];
+
+/// A sample with a few of its lines removed, doubled, exchanged or replaced.
+fn damaged() -> impl Strategy<Value = String> {
+    let line = prop_oneof![
+        Just("{".to_owned()),
+        Just("}".to_owned()),
+        Just("TTLSRule X".to_owned()),
+        Just("TTLSCipherParmsRef".to_owned()),
+        Just("LocalPortRange 9-1".to_owned()),
+        Just("#".to_owned()),
+        "\\PC{0,30}",
+    ];
+    let edits = proptest::collection::vec((any::<prop::sample::Index>(), line, 0u8..3), 0..8);
+    (prop::sample::select(SAMPLES.to_vec()), edits).prop_map(|(text, edits)| {
+        let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+        for (at, line, how) in edits {
+            let at = at.index(lines.len().max(1)).min(lines.len().saturating_sub(1));
+            match how {
+                _ if lines.is_empty() => lines.push(line),
+                0 => drop(lines.remove(at)),
+                1 => lines.insert(at, line),
+                _ => lines[at] = line,
+            }
+        }
+        lines.join("\n")
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(600))]
+    #[test]
+    fn any_policy_is_taken_over_or_refused(text in damaged(), any_job in any::<bool>()) {
+        let options = pagent::Options { any_job, ..Default::default() };
+        match pagent::import(&[Source::from_text("p", text.as_str())], &options) {
+            Ok(imported) => {
+                let lines = text.lines().map(|line| line.trim()).filter(|line| !line.is_empty());
+                let meant = lines.filter(|line| !line.starts_with(['#', '{', '}'])).count();
+                prop_assert_eq!(imported.report.items().len(), meant);
+                prop_assert!(!imported.report.summary().is_empty());
+            }
+            Err(findings) => prop_assert!(findings.has_errors() && !findings.render(false).is_empty()),
+        }
+    }
+
+    #[test]
+    fn any_text_is_taken_over_or_refused(text in "(\\PC|[\n{}# ]){0,200}") {
+        let _ = pagent::import(&[Source::from_text("p", text)], &pagent::Options::default());
+    }
+}
