@@ -1,9 +1,12 @@
 //! The authorities that are trusted.
 
+use std::sync::Arc;
+
 use rustls_pki_types::{CertificateDer, TrustAnchor};
 use webpki::anchor_from_trusted_cert;
 
 use super::dn;
+use super::known::Known;
 use super::link::Link;
 use super::refusal::Refusal;
 
@@ -12,6 +15,8 @@ use super::refusal::Refusal;
 pub struct Anchors {
     ready: Vec<TrustAnchor<'static>>,
     links: Vec<Link>,
+    /// What was found good on the ways to them.
+    known: Arc<Known>,
 }
 
 impl Anchors {
@@ -51,6 +56,10 @@ impl Anchors {
 
     pub(super) fn ready(&self) -> &[TrustAnchor<'static>] {
         &self.ready
+    }
+
+    pub(super) fn known(&self) -> &Known {
+        &self.known
     }
 
     /// The certificate behind an anchor that ended a path.

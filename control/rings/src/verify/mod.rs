@@ -2,6 +2,7 @@
 
 mod anchors;
 pub(crate) mod dn;
+mod known;
 pub(crate) mod link;
 pub(crate) mod name;
 mod path;

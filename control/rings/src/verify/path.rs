@@ -2,8 +2,8 @@
 
 use std::cell::RefCell;
 
-use rustls_pki_types::{CertificateDer, UnixTime};
-use webpki::{ALL_VERIFICATION_ALGS, EndEntityCert, Error, VerifiedPath};
+use rustls_pki_types::{CertificateDer, SignatureVerificationAlgorithm, UnixTime};
+use webpki::{EndEntityCert, Error, VerifiedPath};
 
 use super::link::Link;
 use super::{Anchors, Refusal, Requirements, dn, purpose};
@@ -29,8 +29,11 @@ pub(super) fn build(
         }
         if accepted { Ok(()) } else { Err(Error::UnknownIssuer) }
     };
+    let algorithms = anchors.known().algorithms();
+    let algorithms: Vec<&dyn SignatureVerificationAlgorithm> =
+        algorithms.iter().map(|one| one as _).collect();
     let found = leaf.verify_for_usage(
-        ALL_VERIFICATION_ALGS,
+        &algorithms,
         anchors.ready(),
         &others,
         now,
