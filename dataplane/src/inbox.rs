@@ -15,6 +15,8 @@ use ravelin_contract::message::{Refusal, Reply, Request};
 use ravelin_contract::report::Status;
 use ravelin_contract::snapshot::{Inconsistency, Snapshot};
 use ravelin_contract::{VERSION, codec, limits};
+use rustix::io::Errno;
+use rustix::net::RecvFlags;
 use tracing::{info, warn};
 
 use crate::engine::Engine;
@@ -85,6 +87,15 @@ fn admits(allowed: &[u32], own: u32, peer: u32) -> bool {
     peer == 0 || peer == own || allowed.contains(&peer)
 }
 
+/// Whether the other end is open. Nothing is taken: one who waits for an answer sends nothing.
+fn is_there(stream: &UnixStream) -> bool {
+    let look = RecvFlags::PEEK | RecvFlags::DONTWAIT;
+    match rustix::net::recv(stream, &mut [0; 1], look) {
+        Ok((octets, _)) => octets > 0,
+        Err(error) => error == Errno::AGAIN,
+    }
+}
+
 fn spawn(stream: UnixStream, session: Session) {
     let run = move || {
         if let Err(error) = session.run(&stream) {
@@ -127,13 +138,13 @@ impl Session {
 
     fn talk(&mut self, stream: &UnixStream) -> Result<(), codec::CodecError> {
         while let Some(request) = codec::read(&mut Message::awaited(stream, PATIENCE))? {
-            let reply = self.answer(request).unwrap_or_else(Reply::Refused);
+            let reply = self.answer(request, stream).unwrap_or_else(Reply::Refused);
             codec::write(&mut Message::sent(stream, PATIENCE), &reply)?;
         }
         Ok(())
     }
 
-    fn answer(&mut self, request: Request) -> Result<Reply, Refusal> {
+    fn answer(&mut self, request: Request, stream: &UnixStream) -> Result<Reply, Refusal> {
         if !self.greeted && !matches!(request, Request::Hello { .. }) {
             return Err(Refusal::OutOfOrder("the first request must be Hello".to_owned()));
         }
@@ -153,7 +164,7 @@ impl Session {
             Request::TlsRules(more) => self.extend("TLS rules", limits::TLS_RULES, more, |s| &mut s.tls),
             Request::Commit => {
                 let nothing = || Refusal::OutOfOrder("Commit without Begin".to_owned());
-                self.engine.install(self.begun.take().ok_or_else(nothing)?)
+                self.engine.install_while(self.begun.take().ok_or_else(nothing)?, || is_there(stream))
             }
             Request::UseDefaultFilters => self.engine.use_default_filters(),
             Request::UsePolicy => self.engine.use_policy(),

@@ -55,8 +55,24 @@ impl Engine {
     /// # Errors
     /// The snapshot contradicts itself or asks for what this gateway does not have; what was in force stays.
     pub fn install(&self, snapshot: Snapshot) -> Result<Reply, Refusal> {
+        self.install_while(snapshot, || true)
+    }
+
+    /// The same for an asker who may go. Once other requests that wait for installs have been answered, nothing begins that was
+    /// asked by one who had gone before: so the next run of control knows what will stay in force.
+    ///
+    /// # Errors
+    /// As [`Engine::install`], and when the asker has gone before it began.
+    pub fn install_while(
+        &self,
+        snapshot: Snapshot,
+        is_there: impl FnOnce() -> bool,
+    ) -> Result<Reply, Refusal> {
         snapshot.check()?;
         let mut children = self.children();
+        if !is_there() {
+            return Err(Refusal::OutOfOrder("who asked for this policy has gone".to_owned()));
+        }
         let previous = self.state().begin(&snapshot)?;
         let now = self.clock.read();
         let built = self.builder().prepare(&snapshot.sas, now, &mut super::random)?;
