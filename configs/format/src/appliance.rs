@@ -2,6 +2,7 @@
 //!
 //! The smallest file is two ports. Relative paths begin where the file lies.
 
+mod policy;
 mod port;
 
 use std::net::SocketAddr;
@@ -14,6 +15,7 @@ use crate::diagnostic::{Collector, Findings};
 use crate::document::{self, Table};
 use crate::source::Source;
 use crate::value::Value;
+pub use policy::{Policy, Watch};
 pub use port::{Port, Vlan};
 
 /// The whole file.
@@ -31,6 +33,8 @@ pub struct Appliance {
     pub dataplane: Dataplane,
     /// The control process.
     pub control: Control,
+    /// How policies are kept, and whether their files are watched.
+    pub policy: Policy,
 }
 
 /// How operators reach the gateway.
@@ -126,7 +130,7 @@ pub struct Control {
     pub allow: Vec<u32>,
 }
 
-const KEYS: &[&str] = &["name", "management", "port", "workers", "dataplane", "control"];
+const KEYS: &[&str] = &["name", "management", "port", "workers", "dataplane", "control", "policy"];
 /// TLS connections of a worker where nothing is said.
 const TLS_CONNECTIONS: u32 = 10_000;
 
@@ -189,6 +193,7 @@ fn read(file: &Table<'_>) -> Option<Appliance> {
         workers: read_workers(file, port::trunks(&ports).len())?,
         dataplane: read_dataplane(file, &paths)?,
         control: read_control(file, &paths)?,
+        policy: policy::read(file)?,
         management: management?,
         name,
         ports,

@@ -4,7 +4,7 @@
 
 use std::path::Path;
 
-use ravelin_config::appliance::{Appliance, Cores, Idle, Management, XdpMode};
+use ravelin_config::appliance::{Appliance, Cores, Idle, Management, Policy, Watch, XdpMode};
 use ravelin_config::default_filters::DefaultFilters;
 use ravelin_config::source::Source;
 use ravelin_contract::name::Name;
@@ -25,6 +25,14 @@ fn appliance(text: &str) -> Appliance {
         Appliance::parse(&Source::from_text("/etc/ravelin/ravelin.toml", text)).unwrap();
     assert!(warnings.is_empty(), "{warnings}");
     appliance
+}
+
+#[test]
+fn policies_are_kept_and_not_watched_unless_asked() {
+    let policy = |more: &str| appliance(&format!("{SMALLEST}{more}")).policy;
+    assert_eq!(policy(""), Policy { keep: 50, watch: Watch::Off });
+    assert_eq!(policy("[policy]\nkeep = 1\nwatch = true\n"), Policy { keep: 1, watch: Watch::Apply });
+    assert_eq!(policy("[policy]\nwatch = true\nrequire_commit = true\n").watch, Watch::Report);
 }
 
 #[test]
