@@ -50,7 +50,9 @@ pub async fn run(config: &Path) -> anyhow::Result<()> {
     let watch = Arc::clone(&agent);
     let life = tokio::spawn(async move {
         watch.recover().await;
+        let files = tokio::spawn(Arc::clone(&watch).watch_files(appliance.policy.watch));
         watch.watch().await;
+        files.abort();
     });
     info!(socket = %appliance.control.socket.display(), "ravelin-control is ready");
     until_stopped(&agent).await?;
@@ -89,7 +91,8 @@ fn agent(appliance: &Appliance, doors: (ike::Door, attls::Door)) -> Agent {
     let control = &appliance.control;
     let files = Paths::of(control);
     let dataplane = Dataplane::new(&appliance.dataplane.socket);
-    Agent::new(dataplane, files, site(appliance), &appliance.dataplane.state.join("control"), doors)
+    let kept = (&*appliance.dataplane.state.join("control"), appliance.policy.keep);
+    Agent::new(dataplane, files, site(appliance), kept, doors)
 }
 
 /// Where IKE SAs are kept for the next run: records in the state directory, their key where it does not outlive the machine's.
@@ -135,10 +138,7 @@ async fn until_stopped(agent: &Arc<Agent>) -> anyhow::Result<()> {
         tokio::select! {
             _ = terminate.recv() => return Ok(()),
             _ = interrupt.recv() => return Ok(()),
-            _ = hangup.recv() => match agent.apply(&agent.files).await {
-                Ok(done) => info!(generation = done.generation, "policy applied on SIGHUP"),
-                Err(error) => warn!(%error, "policy not applied on SIGHUP"),
-            },
+            _ = hangup.recv() => agent.reload().await,
         }
     }
 }

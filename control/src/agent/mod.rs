@@ -1,11 +1,18 @@
 //! Policy agent: from the operator's files to the policy in force, and back to it after a restart of either process.
 
+pub mod applied;
+pub mod asked;
+pub mod confirm;
+pub mod errors;
 pub mod explain;
 pub mod history;
 pub mod install;
+pub mod past;
 pub mod reconcile;
+pub mod unconfirmed;
+pub mod watch;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -15,54 +22,33 @@ use ravelin_contract::name::Name;
 use ravelin_contract::snapshot::Snapshot;
 use tokio::sync::Mutex;
 
-use crate::attls;
+use crate::attls::{self, Served};
 use crate::ike::Door;
 use crate::io::dataplane::{Dataplane, LinkError};
 use crate::policy::Compiled;
+use crate::policy::diff::{Diff, diff};
 use crate::policy::files::{Files, Paths};
 use crate::policy::management::Site;
 use crate::report::gather;
-use history::{Applied, History};
-
-/// Why a policy was not applied. What was in force stays in force.
-#[derive(Debug, thiserror::Error)]
-pub enum ApplyError {
-    /// The files are wrong.
-    #[error("the policy has errors; nothing was changed")]
-    Files(Findings),
-    /// The packet process did not take it.
-    #[error(transparent)]
-    Link(#[from] LinkError),
-    /// It could not be kept for the next start.
-    #[error("cannot keep the policy in {path}: {source}; nothing was changed")]
-    Store {
-        /// The directory.
-        path: PathBuf,
-        /// What the kernel said.
-        source: std::io::Error,
-    },
-    /// It is in force, but the next start of this process may bring back the one before.
-    #[error("the policy is in force, but cannot be kept in {path} for the next start: {source}")]
-    NotKept {
-        /// The directory.
-        path: PathBuf,
-        /// What the kernel said.
-        source: std::io::Error,
-    },
-    /// The task that applies ended early.
-    #[error("the apply ended early; see the log of ravelin-control")]
-    Ended,
-}
+use applied::Applied;
+use asked::Asked;
+use confirm::Waiting;
+pub use errors::ApplyError;
+use history::History;
 
 /// What an apply did.
 #[derive(Debug, Clone)]
 pub struct Done {
+    /// The number under which the policy is kept.
+    pub number: u64,
     /// Generation of the packet process.
     pub generation: u64,
     /// Microseconds until every worker had it.
     pub took_us: u64,
     /// Fingerprint of the policy.
     pub fingerprint: String,
+    /// What differs from the policy before, when that was asked.
+    pub changes: Option<Diff>,
     /// Findings that did not stop it.
     pub warnings: Findings,
 }
@@ -80,6 +66,8 @@ pub struct Agent {
     history: History,
     /// Held through every apply, recovery and new install, so that none overlaps another.
     applied: Mutex<Option<Applied>>,
+    /// That the applied policy must be confirmed. Changed only under the lock above.
+    waiting: Waiting,
     /// What the packet process holds may not be what was applied.
     doubt: AtomicBool,
     installs: AtomicU64,
@@ -90,47 +78,50 @@ pub struct Agent {
     pub attls: attls::Door,
 }
 
+/// A policy that compiles, and the texts that say so.
+struct Ready {
+    texts: Files,
+    compiled: Compiled,
+}
+
 impl Agent {
-    /// An agent that holds what was applied before its start, if anything.
+    /// An agent that holds what was applied before its start, if anything; `keep` policies stay on the disk.
     pub fn new(
         dataplane: Dataplane,
         files: Paths,
         site: Site,
-        state: &Path,
+        (state, keep): (&Path, usize),
         (ike, attls): (Door, attls::Door),
     ) -> Self {
-        Self {
+        let agent = Self {
             urgent: dataplane.another(),
             dataplane,
             files,
             site,
-            history: History::new(state),
+            history: History::new(state, keep),
             applied: Mutex::new(None),
+            waiting: Waiting::default(),
             doubt: AtomicBool::new(false),
             installs: AtomicU64::new(0),
             failures: AtomicU64::new(0),
             ike,
             attls,
-        }
+        };
+        // Before anybody can ask for another one.
+        agent.waiting.follow(agent.history.head().ok().flatten().as_ref());
+        agent
     }
 
     /// Reads and compiles files without applying anything. Nobody asks whether they lock anyone out: what was applied must
     /// come back after a restart.
     pub async fn compile(&self, files: &Paths) -> Result<Compiled, Findings> {
-        self.read(files, self.site.unasked()).await.map(|(_, compiled)| compiled)
+        self.read(files, self.site.unasked()).await.map(|ready| ready.compiled)
     }
 
-    /// The texts and what they mean. A large policy takes its time, and must not hold up the tasks that answer.
-    async fn read(&self, files: &Paths, site: Site) -> Result<(Files, Compiled), Findings> {
+    /// The texts and what they mean.
+    async fn read(&self, files: &Paths, site: Site) -> Result<Ready, Findings> {
         let paths = files.clone();
-        let work = move || {
-            let files = Files::read(&paths)?;
-            files.compile(&site).map(|compiled| (files, compiled))
-        };
-        match tokio::task::spawn_blocking(work).await {
-            Ok(result) => result,
-            Err(panicked) => std::panic::resume_unwind(panicked.into_panic()),
-        }
+        off_thread(move || ready(Files::read(&paths)?, &site)).await
     }
 
     /// Fingerprint of the policy applied last.
@@ -156,23 +147,45 @@ impl Agent {
     }
 
     /// Compiles, keeps and installs: all or nothing (row C11). Goes on to its end also when nobody waits for it any more.
-    pub async fn apply(self: &Arc<Self>, files: &Paths) -> Result<Done, ApplyError> {
+    ///
+    /// # Errors
+    /// See [`ApplyError`].
+    pub async fn apply(self: &Arc<Self>, files: &Paths, asked: Asked) -> Result<Done, ApplyError> {
         let (agent, files) = (Arc::clone(self), files.clone());
-        let result = tokio::spawn(async move { agent.try_apply(&files).await }).await;
-        let result = result.unwrap_or(Err(ApplyError::Ended));
+        self.to_its_end(async move {
+            let ready = agent.read(&files, agent.site.clone()).await.map_err(ApplyError::Files)?;
+            let served = agent.attls.prepare(&ready.compiled.attls).await.map_err(ApplyError::Files)?;
+            let mut applied = agent.applied.lock().await;
+            agent.waiting.refuse_another()?;
+            agent.put_in_force(&mut applied, ready, served, &asked).await
+        })
+        .await
+    }
+
+    /// Runs what changes the policy in a task of its own, and counts how it went.
+    async fn to_its_end(
+        &self,
+        work: impl Future<Output = Result<Done, ApplyError>> + Send + 'static,
+    ) -> Result<Done, ApplyError> {
+        let result = tokio::spawn(work).await.unwrap_or(Err(ApplyError::Ended));
         let counter = if result.is_ok() { &self.installs } else { &self.failures };
         counter.fetch_add(1, Ordering::Relaxed);
         result
     }
 
-    async fn try_apply(&self, files: &Paths) -> Result<Done, ApplyError> {
-        let (texts, Compiled { snapshot, ike, attls, origins, warnings, .. }) =
-            self.read(files, self.site.clone()).await.map_err(ApplyError::Files)?;
-        let attls = self.attls.prepare(&attls).await.map_err(ApplyError::Files)?;
-        let mut applied = self.applied.lock().await;
+    /// Keeps and installs, all or nothing.
+    async fn put_in_force(
+        &self,
+        applied: &mut Option<Applied>,
+        ready: Ready,
+        attls: Served,
+        asked: &Asked,
+    ) -> Result<Done, ApplyError> {
+        let Ready { texts, compiled: Compiled { snapshot, ike, origins, warnings, .. } } = ready;
         let path = || self.history.directory().to_owned();
         // Kept before it is installed, promoted after: a crash between the two is mended by `recover`.
-        self.history.stage(&texts).map_err(|source| ApplyError::Store { path: path(), source })?;
+        let staged = self.history.stage(&texts, asked, &snapshot.fingerprint);
+        let staged = staged.map_err(|source| ApplyError::Store { path: path(), source })?;
         self.attls.coming(&snapshot.fingerprint, &attls);
         let (generation, took_us) = match self.install_surely(&snapshot).await {
             Ok(in_force) => in_force,
@@ -183,10 +196,15 @@ impl Agent {
                 return Err(error.into());
             }
         };
+        let changes = asked.tell_changes.then(|| match applied.as_ref() {
+            Some(before) => diff(&before.snapshot, &snapshot),
+            None => diff(&Snapshot::default(), &snapshot),
+        });
         let fingerprint = snapshot.fingerprint.clone();
         self.announce(applied.insert(Applied::new(snapshot, ike, attls, origins)));
-        self.history.promote().map_err(|source| ApplyError::NotKept { path: path(), source })?;
-        Ok(Done { generation, took_us, fingerprint, warnings })
+        self.promote(&staged, asked.confirm)
+            .map_err(|source| ApplyError::NotKept { path: path(), source })?;
+        Ok(Done { number: staged.number, generation, took_us, fingerprint, changes, warnings })
     }
 
     /// IKE and TLS may serve what the packet process holds now.
@@ -236,5 +254,18 @@ impl Agent {
             Reply::InForce { generation, took_us } => Ok((generation, took_us)),
             _ => Err(LinkError::Unexpected("a switch of filters")),
         }
+    }
+}
+
+fn ready(texts: Files, site: &Site) -> Result<Ready, Findings> {
+    let compiled = texts.compile(site)?;
+    Ok(Ready { texts, compiled })
+}
+
+/// A large policy takes its time, and must not hold up the tasks that answer.
+async fn off_thread<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(result) => result,
+        Err(panicked) => std::panic::resume_unwind(panicked.into_panic()),
     }
 }

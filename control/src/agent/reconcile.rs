@@ -8,6 +8,7 @@ use ravelin_contract::limits;
 use ravelin_contract::message::{Reply, Request};
 use tracing::{info, warn};
 
+use super::asked::{Asked, Cause};
 use super::{Agent, Applied};
 use crate::io::dataplane::LinkError;
 use crate::policy::Compiled;
@@ -17,6 +18,8 @@ use crate::report::events;
 const PERIOD: Duration = Duration::from_millis(100);
 /// Periods between two tries to bring both sides together again.
 const DOUBT: u32 = 20;
+/// Periods between two looks whether a policy was not confirmed in time.
+const OVERDUE: u32 = 5;
 
 impl Agent {
     /// Brings back what was applied before our own start. Nothing was: the operator's files are applied, if there are any.
@@ -36,26 +39,36 @@ impl Agent {
     }
 
     /// Whether there was anything. No apply comes in between.
-    async fn recover_applied(&self) -> bool {
+    async fn recover_applied(self: &Arc<Self>) -> bool {
         let mut applied = self.applied.lock().await;
         if applied.is_some() {
             return true;
         }
-        // What was held before we had the lock may be history.
-        let held = self.dataplane.greet().await.ok().and_then(|greeting| greeting.policy);
-        self.finish_interrupted_apply(held.as_deref()).await;
-        let Some(files) = self.history.applied() else { return false };
-        let compiled = match self.compile(&files).await {
-            Ok(compiled) => compiled,
+        let held = self.held_for_good().await;
+        let record =
+            match self.finish_interrupted_apply(held.as_deref()).and_then(|()| self.history.applied()) {
+                Ok(Some(record)) => record,
+                Ok(None) => return false,
+                Err(error) => {
+                    warn!(%error, "what was applied before cannot be read; what is in force stays");
+                    return true;
+                }
+            };
+        if let Err(error) = self.take_back(&mut applied).await {
+            warn!(%error, "a policy was not confirmed in time, and cannot be taken back yet");
+            return true;
+        }
+        if applied.is_some() {
+            return true;
+        }
+        let (ready, attls) = match self.recall(&record).await {
+            Ok(recalled) => recalled,
             Err(findings) => {
                 warn!(%findings, "the policy applied before does not compile any more; what is in force stays");
                 return true;
             }
         };
-        let Compiled { snapshot, ike, attls, origins, .. } = compiled;
-        // A ring that has gone since costs its own connections, not the policy.
-        let (attls, problems) = self.attls.prepare_anyway(&attls).await;
-        problems.iter().for_each(|problem| warn!(%problem, "connections that need this ring are refused"));
+        let Compiled { snapshot, ike, origins, .. } = ready.compiled;
         let applied = applied.insert(Applied::new(snapshot, ike, attls, origins));
         match held.as_deref() == Some(applied.snapshot.fingerprint.as_str()) {
             true => {
@@ -67,21 +80,35 @@ impl Agent {
         true
     }
 
-    /// A crash between install and promote left `staged`: it counts when the packet process took it. A crash within
-    /// promote came after the install, so there it counts in any case.
-    async fn finish_interrupted_apply(&self, held: Option<&str>) {
-        if let Err(error) = self.history.mend() {
-            warn!(%error, "an apply was interrupted, and what was kept cannot be put right");
+    /// What the packet process holds once it has done all that our last run asked for: its answer to this request waits for an
+    /// install that has begun, and none begins whose asker has gone.
+    async fn held_for_good(&self) -> Option<String> {
+        if let Err(error) = self.dataplane.ask(Request::Children(Vec::new())).await {
+            warn!(%error, "the packet process does not say whether it is done");
         }
-        let Some(staged) = self.history.staged() else { return };
-        let fingerprint = self.compile(&staged).await.ok().map(|compiled| compiled.snapshot.fingerprint);
-        let taken = fingerprint.is_some() && fingerprint.as_deref() == held;
-        let done = if taken { self.history.promote() } else { self.history.discard() };
-        warn!(taken, ?done, "an apply was interrupted; the policy that the packet process holds stays");
+        self.dataplane.greet().await.ok().and_then(|greeting| greeting.policy)
+    }
+
+    /// A crash between install and promote left something staged: it counts when the packet process took it.
+    fn finish_interrupted_apply(&self, held: Option<&str>) -> std::io::Result<()> {
+        if let Some(staged) = self.history.staged()? {
+            let taken = held == Some(staged.fingerprint.as_str());
+            warn!(
+                taken,
+                number = staged.number,
+                "an apply was interrupted; the policy that the packet process holds stays"
+            );
+            if taken {
+                self.promote_as(&staged, staged.unconfirmed.clone())?;
+            }
+        }
+        self.history.discard()?;
+        self.waiting.follow(self.history.head()?.as_ref());
+        Ok(())
     }
 
     async fn apply_at_start(self: &Arc<Self>) {
-        match self.apply(&self.files).await {
+        match self.apply(&self.files, Asked::by_ourselves(Cause::Start)).await {
             Ok(done) => {
                 info!(generation = done.generation, fingerprint = done.fingerprint, "policy applied at start")
             }
@@ -119,6 +146,12 @@ impl Agent {
             }
             connected = result.is_ok();
             turn = turn.wrapping_add(1);
+            if connected
+                && turn.is_multiple_of(OVERDUE)
+                && let Err(error) = self.take_back_if_overdue().await
+            {
+                warn!(%error, "a policy was not confirmed in time, and cannot be taken back yet");
+            }
             let restarted = self.dataplane.incarnation() != met;
             let doubted = turn.is_multiple_of(DOUBT) && self.doubt.swap(false, Ordering::Relaxed);
             if connected && (restarted || doubted) {
@@ -132,7 +165,8 @@ impl Agent {
 
     async fn meet_again(&self) {
         let applied = self.applied.lock().await;
-        let Some(applied) = applied.as_ref() else { return };
+        // What goes anyway does not come back for a moment.
+        let Some(applied) = applied.as_ref().filter(|_| !self.waiting.is_overdue()) else { return };
         match self.dataplane.greet().await {
             Ok(greeting) if greeting.policy.as_ref() == Some(&applied.snapshot.fingerprint) => {}
             Ok(_) => self.install_again(applied).await,

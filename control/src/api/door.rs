@@ -59,6 +59,8 @@ fn admits(allowed: &[u32], own: u32, peer: u32) -> bool {
 /// Who asks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Peer {
+    /// The user, as the kernel says.
+    pub uid: Option<u32>,
     /// Root, or the user that we run as. Others may be let in too, but we must not read for them what they cannot read.
     pub may_name_files: bool,
 }
@@ -66,7 +68,8 @@ pub struct Peer {
 impl Connected<IncomingStream<'_, Limited<Door>>> for Peer {
     fn connect_info(stream: IncomingStream<'_, Limited<Door>>) -> Self {
         let own = rustix::process::geteuid().as_raw();
-        Self { may_name_files: stream.io().io().peer_cred().is_ok_and(|peer| admits(&[], own, peer.uid())) }
+        let uid = stream.io().io().peer_cred().ok().map(|peer| peer.uid());
+        Self { uid, may_name_files: uid.is_some_and(|uid| admits(&[], own, uid)) }
     }
 }
 

@@ -2,6 +2,8 @@
 
 pub mod client;
 pub mod door;
+pub mod kept;
 pub mod limit;
+pub mod policy;
 pub mod server;
 pub mod view;

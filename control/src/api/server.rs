@@ -1,10 +1,9 @@
 //! Requests of the operator, answered by the agent.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::{ConnectInfo, State};
+use axum::extract::State;
 use axum::http::header::CONNECTION;
 use axum::http::{HeaderValue, StatusCode};
 use axum::middleware::map_response;
@@ -15,8 +14,8 @@ use ravelin_config::diagnostic::Findings;
 use ravelin_contract::name::Name;
 use serde::{Deserialize, Serialize};
 
-use super::door::Peer;
 use super::limit::{Limits, TurnedAway};
+use super::policy;
 use super::view::{InForce, Overview, Port, Problem, Rule, Sa};
 use crate::agent::explain::ExplainError;
 use crate::agent::{Agent, ApplyError};
@@ -24,28 +23,8 @@ use crate::attls::view::{Standing, Statistics};
 use crate::ike::Question;
 use crate::ike::view::{IkeSa, Told};
 use crate::io::dataplane::LinkError;
-use crate::policy::diff::{Diff, diff};
-use crate::policy::explain::answer::Answer as Explanation;
-use crate::policy::explain::keyed::Reason;
-use crate::policy::explain::question::Question as Packet;
-use crate::policy::files::Paths;
 use crate::report::certificates::Certificates;
 use crate::report::{gather, metrics};
-
-/// Paths that a request names; those it does not name are the configured ones.
-#[derive(Debug, Default, Serialize, Deserialize)]
-pub struct PolicyFiles {
-    /// Policy files, absolute.
-    #[serde(default)]
-    pub policy: Vec<PathBuf>,
-    /// `keys.toml`, absolute.
-    pub keys: Option<PathBuf>,
-    /// `attls.toml`, absolute.
-    pub attls: Option<PathBuf>,
-    /// `expect.toml`, absolute.
-    #[serde(default)]
-    pub expect: Option<PathBuf>,
-}
 
 /// What both doors allow, and whom they turned away.
 #[derive(Debug, Default)]
@@ -70,10 +49,7 @@ pub fn operator(agent: Arc<Agent>) -> Router {
         .route("/v1/ports", get(ports))
         .route("/v1/rules", get(rules))
         .route("/v1/sas", get(sas))
-        .route("/v1/policy/apply", post(apply))
-        .route("/v1/policy/diff", post(difference))
-        .route("/v1/policy/test", post(test))
-        .route("/v1/policy/why", post(why))
+        .merge(policy::routes())
         .route("/v1/ike", get(ike_list))
         .route("/v1/ike/explain", post(ike_explain))
         .route("/v1/ike/up", post(ike_up))
@@ -107,7 +83,7 @@ async fn close(mut response: Response) -> Response {
 
 /// A problem with its HTTP status.
 #[derive(Debug)]
-struct Failure(StatusCode, Problem);
+pub(super) struct Failure(StatusCode, Problem);
 
 impl IntoResponse for Failure {
     fn into_response(self) -> Response {
@@ -121,10 +97,7 @@ impl From<LinkError> for Failure {
             LinkError::Refused(_) => StatusCode::CONFLICT,
             _ => StatusCode::SERVICE_UNAVAILABLE,
         };
-        Self(
-            status,
-            Problem { error: error.to_string(), findings: serde_json::json!([]), rendered: String::new() },
-        )
+        Self::refused(status, error.to_string())
     }
 }
 
@@ -134,37 +107,55 @@ impl From<ApplyError> for Failure {
         match error {
             ApplyError::Link(link) => link.into(),
             ApplyError::Files(findings) => Self::files(text, &findings),
-            ApplyError::Store { .. } | ApplyError::NotKept { .. } | ApplyError::Ended => {
-                let problem =
-                    Problem { error: text, findings: serde_json::json!([]), rendered: String::new() };
-                Self(StatusCode::INTERNAL_SERVER_ERROR, problem)
-            }
+            ApplyError::Waiting { .. }
+            | ApplyError::NothingToConfirm
+            | ApplyError::TooLate(_)
+            | ApplyError::NoneBefore => Self::refused(StatusCode::CONFLICT, text),
+            ApplyError::NoSuch(_) => Self::refused(StatusCode::NOT_FOUND, text),
+            ApplyError::Store { .. }
+            | ApplyError::NotKept { .. }
+            | ApplyError::History { .. }
+            | ApplyError::Ended => Self::refused(StatusCode::INTERNAL_SERVER_ERROR, text),
         }
     }
 }
 
 impl From<ExplainError> for Failure {
     fn from(error: ExplainError) -> Self {
-        let refused = |status, error: String| {
-            Self(status, Problem { error, findings: serde_json::json!([]), rendered: String::new() })
-        };
         match error {
             ExplainError::Link(link) => link.into(),
-            ExplainError::Question(mistake) => refused(StatusCode::UNPROCESSABLE_ENTITY, mistake.to_string()),
-            ExplainError::Unsettled => refused(StatusCode::CONFLICT, error.to_string()),
+            ExplainError::Question(mistake) => {
+                Self::refused(StatusCode::UNPROCESSABLE_ENTITY, mistake.to_string())
+            }
+            ExplainError::Unsettled => Self::refused(StatusCode::CONFLICT, error.to_string()),
         }
     }
 }
 
 impl Failure {
-    fn files(error: String, findings: &Findings) -> Self {
+    /// In one sentence.
+    pub(super) fn refused(status: StatusCode, error: impl Into<String>) -> Self {
+        let problem =
+            Problem { error: error.into(), findings: serde_json::json!([]), rendered: String::new() };
+        Self(status, problem)
+    }
+
+    /// Files are wrong.
+    pub(super) fn files(error: String, findings: &Findings) -> Self {
         let problem =
             Problem { error, findings: serde_json::json!(findings), rendered: findings.render(false) };
         Self(StatusCode::UNPROCESSABLE_ENTITY, problem)
     }
+
+    /// Its HTTP status.
+    #[cfg(test)]
+    pub(super) fn status(&self) -> StatusCode {
+        self.0
+    }
 }
 
-type Answer<T> = Result<Json<T>, Failure>;
+/// What a request gets.
+pub(super) type Answer<T> = Result<Json<T>, Failure>;
 
 async fn status(State(agent): State<Arc<Agent>>) -> Answer<Overview> {
     let status = gather::status(&agent.dataplane).await?;
@@ -185,63 +176,14 @@ async fn sas(State(agent): State<Arc<Agent>>) -> Answer<Vec<Sa>> {
     Ok(Json(gather::sas(&agent.dataplane).await?.into_iter().map(Sa::from).collect()))
 }
 
-/// The files of a request. Findings quote what they speak of, so only who could read any file anyway may name one.
-fn named(agent: &Agent, peer: Peer, request: PolicyFiles) -> Result<Paths, Failure> {
-    let others = [&request.keys, &request.attls, &request.expect];
-    let names = !request.policy.is_empty() || others.iter().any(|path| path.is_some());
-    if !peer.may_name_files && names {
-        let error = "only root may name policy files; leave them out to use the configured ones".to_owned();
-        let problem = Problem { error, findings: serde_json::json!([]), rendered: String::new() };
-        return Err(Failure(StatusCode::FORBIDDEN, problem));
-    }
-    Ok(Paths {
-        policy: if request.policy.is_empty() { agent.files.policy.clone() } else { request.policy },
-        keys: request.keys.unwrap_or_else(|| agent.files.keys.clone()),
-        attls: request.attls.unwrap_or_else(|| agent.files.attls.clone()),
-        expect: request.expect.unwrap_or_else(|| agent.files.expect.clone()),
-    })
-}
-
-async fn apply(
-    State(agent): State<Arc<Agent>>,
-    ConnectInfo(peer): ConnectInfo<Peer>,
-    Json(request): Json<PolicyFiles>,
-) -> Answer<InForce> {
-    let done = agent.apply(&named(&agent, peer, request)?).await?;
-    let warnings = done.warnings.iter().map(ToString::to_string).collect();
-    let (generation, took_us) = (done.generation, done.took_us);
-    Ok(Json(InForce { generation, took_us, fingerprint: Some(done.fingerprint), warnings }))
-}
-
-async fn difference(
-    State(agent): State<Arc<Agent>>,
-    ConnectInfo(peer): ConnectInfo<Peer>,
-    Json(request): Json<PolicyFiles>,
-) -> Answer<Diff> {
-    let candidate = agent
-        .compile(&named(&agent, peer, request)?)
-        .await
-        .map_err(|findings| Failure::files("the policy has errors".to_owned(), &findings))?;
-    let current = agent.snapshot().await.unwrap_or_default();
-    Ok(Json(diff(&current, &candidate.snapshot)))
-}
-
-async fn test(State(agent): State<Arc<Agent>>, Json(packet): Json<Packet>) -> Answer<Explanation> {
-    Ok(Json(agent.explain(&packet).await?))
-}
-
-async fn why(State(agent): State<Arc<Agent>>, Json(packet): Json<Packet>) -> Answer<Reason> {
-    Ok(Json(agent.reason(&packet).await?))
-}
-
 async fn filter_default(State(agent): State<Arc<Agent>>) -> Answer<InForce> {
     let (generation, took_us) = agent.use_default_filters().await?;
-    Ok(Json(InForce { generation, took_us, fingerprint: None, warnings: vec![] }))
+    Ok(Json(InForce::switched(generation, took_us)))
 }
 
 async fn filter_reload(State(agent): State<Arc<Agent>>) -> Answer<InForce> {
     let (generation, took_us) = agent.use_policy().await?;
-    Ok(Json(InForce { generation, took_us, fingerprint: None, warnings: vec![] }))
+    Ok(Json(InForce::switched(generation, took_us)))
 }
 
 /// Whom a request is about.
@@ -288,10 +230,7 @@ async fn ike_rekey(
 }
 
 async fn attls_standing(State(agent): State<Arc<Agent>>) -> Answer<Standing> {
-    let problem = |error| {
-        let problem = Problem { error, findings: serde_json::json!([]), rendered: String::new() };
-        Failure(StatusCode::CONFLICT, problem)
-    };
+    let problem = |error: String| Failure::refused(StatusCode::CONFLICT, error);
     agent.attls.ask().await.map(Json).map_err(problem)
 }
 
@@ -300,10 +239,7 @@ async fn attls_statistics(State(agent): State<Arc<Agent>>) -> Answer<Statistics>
 }
 
 async fn ask_ike(agent: &Agent, question: Question) -> Answer<Vec<IkeSa>> {
-    let problem = |error| {
-        let problem = Problem { error, findings: serde_json::json!([]), rendered: String::new() };
-        Failure(StatusCode::CONFLICT, problem)
-    };
+    let problem = |error: String| Failure::refused(StatusCode::CONFLICT, error);
     agent.ike.ask(question).await.map(Json).map_err(problem)
 }
 
@@ -320,38 +256,5 @@ async fn scrape(State((agent, doors, certificates)): State<Watched>) -> Response
     match scrape.encode() {
         Ok(text) => ([("content-type", "text/plain; version=0.0.4")], text).into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::path::Path;
-
-    use ravelin_rings::store::Rings;
-
-    use super::*;
-    use crate::io::dataplane::Dataplane;
-    use crate::policy::management::Site;
-
-    #[test]
-    fn only_who_may_read_any_file_may_name_one() {
-        let configured = Paths {
-            policy: vec!["/etc/p.toml".into()],
-            keys: "/etc/k.toml".into(),
-            attls: "/etc/t.toml".into(),
-            expect: "/etc/e.toml".into(),
-        };
-        let agent = Agent::new(
-            Dataplane::new("/nonexistent"),
-            configured.clone(),
-            Site::default(),
-            Path::new("/nonexistent"),
-            (crate::ike::door().unwrap().0, crate::attls::door(&Rings::at("/nonexistent")).0),
-        );
-        let naming = || PolicyFiles { policy: vec!["/etc/shadow".into()], ..PolicyFiles::default() };
-        let (root, guest) = (Peer { may_name_files: true }, Peer { may_name_files: false });
-        assert_eq!(named(&agent, guest, naming()).unwrap_err().0, StatusCode::FORBIDDEN);
-        assert_eq!(named(&agent, root, naming()).unwrap().policy, [Path::new("/etc/shadow")]);
-        assert_eq!(named(&agent, guest, PolicyFiles::default()).unwrap(), configured);
     }
 }

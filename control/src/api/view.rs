@@ -9,6 +9,8 @@ use ravelin_contract::sa::{Carrier, Mode};
 use ravelin_contract::selector::{Upper, protocol};
 use serde::{Deserialize, Serialize};
 
+use crate::policy::diff::Change;
+
 /// Both processes at a glance.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Overview {
@@ -196,6 +198,8 @@ pub struct Sa {
 /// Answer to a change of filters or policy.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct InForce {
+    /// The number under which the policy is kept, when one was applied.
+    pub number: Option<u64>,
     /// The new generation.
     pub generation: u64,
     /// Microseconds until every worker had it.
@@ -204,19 +208,15 @@ pub struct InForce {
     pub fingerprint: Option<String>,
     /// Findings that did not stop it, rendered.
     pub warnings: Vec<String>,
+    /// What differs from the policy before, when that was asked.
+    pub changes: Option<Vec<Change>>,
 }
 
-/// One difference between two policies.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Change {
-    /// `added`, `removed`, `changed` or `moved`.
-    pub kind: String,
-    /// `rule`, `tunnel`, `sa` or `setting`.
-    pub object: String,
-    /// Its name.
-    pub name: String,
-    /// How it was and is, in words.
-    pub details: Vec<String>,
+impl InForce {
+    /// Other filters, no policy.
+    pub fn switched(generation: u64, took_us: u64) -> Self {
+        Self { number: None, generation, took_us, fingerprint: None, warnings: Vec::new(), changes: None }
+    }
 }
 
 /// An error as the API gives it.

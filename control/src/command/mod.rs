@@ -7,6 +7,7 @@ mod flow;
 mod ike;
 mod import;
 mod keyring;
+mod past;
 mod policy;
 mod ring;
 mod show;
@@ -53,7 +54,7 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// Policy files: check, apply, show, diff.
+    /// Policy files and the policies that were applied: check, apply, show, diff, history, rollback.
     #[command(subcommand)]
     Policy(policy::Verb),
     /// What becomes of a packet, and by which rule: by the policy in force, or by a candidate.

@@ -8,13 +8,15 @@ use hyper::Method;
 use ravelin_config::appliance::Appliance;
 use ravelin_config::diagnostic::Findings;
 
+use super::past;
 use super::show::{FilterVerb, filter, print_in_force};
 use super::table::{self, print};
 use super::{Failure, Session};
 use crate::api::client::ask;
-use crate::api::server::PolicyFiles;
-use crate::api::view::{Change, InForce};
+use crate::api::policy::{Apply, Compare, Newer, PolicyFiles};
+use crate::api::view::InForce;
 use crate::policy::Compiled;
+use crate::policy::diff::Change;
 use crate::policy::files::{Files, Paths};
 use crate::policy::management::Site;
 
@@ -23,17 +25,49 @@ pub(crate) enum Verb {
     /// Read the files, tell every error with its place and remedy, change nothing.
     Check(FileArguments),
     /// Put the files in force, whole or not at all.
-    Apply(FileArguments),
-    /// The rules in force.
-    Show,
-    /// What `apply` would change.
-    Diff(FileArguments),
+    Apply {
+        #[command(flatten)]
+        files: FileArguments,
+        #[command(flatten)]
+        wish: past::WishArguments,
+    },
+    /// Put the configured files in force again, and tell what changed.
+    Reload {
+        #[command(flatten)]
+        wish: past::WishArguments,
+    },
+    /// Keep the policy that was applied with --confirm.
+    Confirm,
+    /// Put a policy of the past in force again, as a new one.
+    Rollback {
+        /// Its number; the one before when left out.
+        number: Option<u64>,
+        #[command(flatten)]
+        wish: past::WishArguments,
+    },
+    /// The policies that were applied: who, when, why.
+    History,
+    /// Which policy is applied, whether it waits to be confirmed, and whether the files say something else.
+    Status,
+    /// The rules in force, or a policy of the past as its files said it.
+    Show {
+        /// Its number.
+        number: Option<u64>,
+    },
+    /// What differs: by files from the policy applied, or between policies of the past.
+    Diff(DiffArguments),
 }
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct FileArguments {
     /// Policy files that together are one policy; the configured ones when left out.
     policy: Vec<PathBuf>,
+    #[command(flatten)]
+    others: OtherFiles,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct OtherFiles {
     /// The keys of manual SAs; the configured file when left out.
     #[arg(long)]
     keys: Option<PathBuf>,
@@ -45,23 +79,47 @@ pub(crate) struct FileArguments {
     expect: Option<PathBuf>,
 }
 
+#[derive(Debug, clap::Args)]
+pub(crate) struct DiffArguments {
+    /// Nothing or files: what they would change. A number: what changed since that policy. Two: from one to the other.
+    #[arg(value_name = "NUMBER|FILE")]
+    which: Vec<PathBuf>,
+    /// Begin at the policy of this number, not at the one that is applied.
+    #[arg(long, value_name = "NUMBER")]
+    from: Option<u64>,
+    #[command(flatten)]
+    others: OtherFiles,
+}
+
 pub(crate) async fn run(session: &Session, verb: Verb) -> Result<(), Failure> {
     match verb {
         Verb::Check(files) => check(session, &files),
-        Verb::Apply(files) => apply(session, &files).await,
-        Verb::Show => filter(session, FilterVerb::List).await,
-        Verb::Diff(files) => diff(session, &files).await,
+        Verb::Apply { files, wish } => {
+            let files = absolute(&files.policy, &files.others)?;
+            apply(session, &Apply { files, wish: wish.wish(false) }).await
+        }
+        Verb::Reload { wish } => {
+            apply(session, &Apply { files: PolicyFiles::default(), wish: wish.wish(true) }).await
+        }
+        Verb::Confirm => past::confirm(session).await,
+        Verb::Rollback { number, wish } => past::rollback(session, number, &wish).await,
+        Verb::History => past::history(session).await,
+        Verb::Status => past::status(session).await,
+        Verb::Show { number: None } => filter(session, FilterVerb::List).await,
+        Verb::Show { number: Some(number) } => past::show(session, number).await,
+        Verb::Diff(arguments) => diff(session, &arguments).await,
     }
 }
 
 fn check(session: &Session, files: &FileArguments) -> Result<(), Failure> {
     let appliance = session.appliance()?;
     let configured = Paths::of(&appliance.control);
+    let FileArguments { policy, others } = files;
     let files = Paths {
-        policy: if files.policy.is_empty() { configured.policy } else { files.policy.clone() },
-        keys: files.keys.clone().unwrap_or(configured.keys),
-        attls: files.attls.clone().unwrap_or(configured.attls),
-        expect: files.expect.clone().unwrap_or(configured.expect),
+        policy: if policy.is_empty() { configured.policy } else { policy.clone() },
+        keys: others.keys.clone().unwrap_or(configured.keys),
+        attls: others.attls.clone().unwrap_or(configured.attls),
+        expect: others.expect.clone().unwrap_or(configured.expect),
     };
     let (findings, sound, held) = match read(&files, &appliance) {
         Ok(compiled) => (compiled.warnings, true, compiled.held),
@@ -87,31 +145,54 @@ fn read(paths: &Paths, appliance: &Appliance) -> Result<Compiled, Findings> {
 }
 
 /// Absolute paths: the control process has another working directory.
-fn absolute(files: &FileArguments) -> Result<PolicyFiles, Failure> {
+fn absolute(policy: &[PathBuf], others: &OtherFiles) -> Result<PolicyFiles, Failure> {
     let full = |path: &Path| -> Result<PathBuf, Failure> {
         path.canonicalize().map_err(|error| Failure::Refused(format!("{}: {error}", path.display())))
     };
     Ok(PolicyFiles {
-        policy: files.policy.iter().map(|path| full(path)).collect::<Result<_, _>>()?,
-        keys: files.keys.as_deref().map(full).transpose()?,
-        attls: files.attls.as_deref().map(full).transpose()?,
-        expect: files.expect.as_deref().map(full).transpose()?,
+        policy: policy.iter().map(|path| full(path)).collect::<Result<_, _>>()?,
+        keys: others.keys.as_deref().map(full).transpose()?,
+        attls: others.attls.as_deref().map(full).transpose()?,
+        expect: others.expect.as_deref().map(full).transpose()?,
     })
 }
 
-async fn apply(session: &Session, files: &FileArguments) -> Result<(), Failure> {
-    let request = absolute(files)?;
-    let done: InForce = ask(&session.socket()?, Method::POST, "/v1/policy/apply", Some(&request)).await?;
-    done.warnings.iter().try_for_each(|warning| writeln!(std::io::stderr(), "{warning}"))?;
-    print_in_force(session, &done)
+async fn apply(session: &Session, request: &Apply) -> Result<(), Failure> {
+    let done: InForce = ask(&session.socket()?, Method::POST, "/v1/policy/apply", Some(request)).await?;
+    past::tell(session, &done, request.wish.confirm)?;
+    match &done.changes {
+        Some(changes) if !session.json => print_changes(session, changes),
+        _ => print_in_force(session, &done),
+    }
 }
 
-async fn diff(session: &Session, files: &FileArguments) -> Result<(), Failure> {
-    let request = absolute(files)?;
+async fn diff(session: &Session, arguments: &DiffArguments) -> Result<(), Failure> {
+    let request = compared(arguments)?;
     let changes: Vec<Change> =
         ask(&session.socket()?, Method::POST, "/v1/policy/diff", Some(&request)).await?;
+    print_changes(session, &changes)
+}
+
+/// What is a number is a policy of the past; `./7` is a file.
+fn compared(arguments: &DiffArguments) -> Result<Compare, Failure> {
+    let DiffArguments { which, from, others } = arguments;
+    let numbers: Vec<u64> = which.iter().filter_map(|word| word.to_str()?.parse().ok()).collect();
+    let files = || absolute(which, others);
+    match (numbers.as_slice(), from) {
+        ([], from) => Ok(Compare { from: *from, to: Newer::Files, files: files()? }),
+        ([number], None) if which.len() == 1 => {
+            Ok(Compare { from: Some(*number), to: Newer::Applied, files: PolicyFiles::default() })
+        }
+        ([from, to], None) if which.len() == 2 => {
+            Ok(Compare { from: Some(*from), to: Newer::Number(*to), files: PolicyFiles::default() })
+        }
+        _ => Err(Failure::Usage("name one or two numbers, or files; with --from files alone".to_owned())),
+    }
+}
+
+fn print_changes(session: &Session, changes: &[Change]) -> Result<(), Failure> {
     let rows = changes.iter().map(|change| {
-        [change.kind.clone(), change.object.clone(), change.name.clone(), change.details.join("; ")]
+        [change.kind.to_string(), change.object.to_string(), change.name.clone(), change.details.join("; ")]
     });
     print(session, &changes, ["CHANGE", "KIND", "NAME", "DETAIL"], rows)
 }

@@ -126,11 +126,12 @@ pub(crate) async fn filter(session: &Session, verb: FilterVerb) -> Result<(), Fa
 
 pub(crate) fn print_in_force(session: &Session, done: &InForce) -> Result<(), Failure> {
     let rows = [[
+        done.number.map_or_else(|| "-".to_owned(), |number| number.to_string()),
         done.generation.to_string(),
         format!("{:.3} ms", done.took_us as f64 / 1000.0),
         done.fingerprint.clone().unwrap_or_else(|| "-".to_owned()),
     ]];
-    print(session, done, ["GENERATION", "IN FORCE AFTER", "FINGERPRINT"], rows)
+    print(session, done, ["POLICY", "GENERATION", "IN FORCE AFTER", "FINGERPRINT"], rows)
 }
 
 fn list_rules(session: &Session, rules: &[Rule]) -> Result<(), Failure> {

@@ -6,7 +6,7 @@ use ravelin_contract::rule::{Discard, FilterSettings, Rule};
 use ravelin_contract::sa::Sa;
 use ravelin_contract::snapshot::Snapshot;
 use ravelin_contract::tls::TlsRule;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::policy::describe;
 
@@ -16,7 +16,7 @@ use crate::policy::describe;
 pub struct Diff(pub Vec<Change>);
 
 /// One difference.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Change {
     /// What happened.
     pub kind: Kind,
@@ -29,7 +29,7 @@ pub struct Change {
 }
 
 /// What happened to an object.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
     /// It is new.
@@ -43,7 +43,7 @@ pub enum Kind {
 }
 
 /// What a change is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Object {
     /// A rule, with all its filters.
@@ -57,6 +57,29 @@ pub enum Object {
     Sa,
     /// A setting.
     Setting,
+}
+
+impl std::fmt::Display for Kind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Added => "added",
+            Self::Removed => "removed",
+            Self::Changed => "changed",
+            Self::Moved => "moved",
+        })
+    }
+}
+
+impl std::fmt::Display for Object {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Rule => "rule",
+            Self::TlsRule => "tls rule",
+            Self::Tunnel => "tunnel",
+            Self::Sa => "sa",
+            Self::Setting => "setting",
+        })
+    }
 }
 
 /// What differs between `old` and `new`. Numbers of zones and tunnels may differ where their names do not.

@@ -45,6 +45,14 @@ pub struct Files {
 }
 
 impl Files {
+    /// Whether both hold the same octets, whatever their files are called.
+    pub fn says_the_same(&self, other: &Self) -> bool {
+        let text = |source: &Option<Source>| source.as_ref().map(|source| source.text().to_owned());
+        let others = |files: &Self| [text(&files.keys), text(&files.attls), text(&files.expect)];
+        let same = self.policy.iter().map(Source::text).eq(other.policy.iter().map(Source::text));
+        same && others(self) == others(other)
+    }
+
     /// Reads all of them; every one that cannot be read is told. A policy without manual keys needs no file of keys, one
     /// without TLS none of rules for it, and nobody must expect anything.
     pub fn read(paths: &Paths) -> Result<Self, Findings> {

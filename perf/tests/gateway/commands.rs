@@ -4,7 +4,7 @@ use ravelin_perf::two_gateways::TwoGateways;
 use serde_json::Value;
 
 /// A command, a place in its answer, and the keys there.
-const ANSWERS: [(&str, &str, &str); 17] = [
+const ANSWERS: [(&str, &str, &str); 26] = [
     (
         "status",
         "",
@@ -57,9 +57,18 @@ const ANSWERS: [(&str, &str, &str); 17] = [
     ),
     ("--config ravelin.toml policy check site-to-site.toml", "", "findings held ok"),
     ("policy diff other.toml", "/0", "details kind name object"),
-    ("policy apply site-to-site.toml", "", "fingerprint generation took_us warnings"),
-    ("filter default", "", "fingerprint generation took_us warnings"),
-    ("filter reload", "", "fingerprint generation took_us warnings"),
+    ("policy apply site-to-site.toml", "", "changes fingerprint generation number took_us warnings"),
+    ("policy history", "/0", "applied cause fingerprint follows number time uid user why"),
+    ("policy status", "", "applied files_differ waiting"),
+    ("policy show 1", "", "applied cause files fingerprint follows number time uid user why"),
+    ("policy show 1", "/files/0", "name part text"),
+    ("policy diff --from 1 other.toml", "/0", "details kind name object"),
+    ("policy rollback 1 --confirm 1h", "", "changes fingerprint generation number took_us warnings"),
+    ("policy status", "/waiting", "back_to seconds_left"),
+    ("policy history", "/0", "applied cause fingerprint follows number time to uid user why"),
+    ("policy confirm", "", "number"),
+    ("filter default", "", "changes fingerprint generation number took_us warnings"),
+    ("filter reload", "", "changes fingerprint generation number took_us warnings"),
 ];
 
 #[test]
