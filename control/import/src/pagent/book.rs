@@ -68,15 +68,16 @@ impl<'n> Book<'n> {
             notes.refused(&node.place, &shown, format!("the name is longer than {NAME}"), remedy);
         }
         let keys = grammar::keys(&node.keyword).unwrap_or_default();
-        for attribute in node.block.iter().flatten() {
-            if !keys.iter().any(|key| attribute.is(key)) {
+        let body = Body { book: self, node };
+        for attribute in body.all() {
+            if !body.has(attribute) {
                 let said = format!("{} has no such attribute", node.keyword);
                 let remedy = did_you_mean(&attribute.keyword, keys.iter().copied(), "remove it, or mend it");
                 // Its value may be a secret under a mistyped name.
                 self.notes.refused(&attribute.place, &attribute.keyword, said, &remedy);
             }
         }
-        Body { book: self, node }
+        body
     }
 
     /// Goes into a statement that may refer to others; `None` when it is being read already.
@@ -144,6 +145,11 @@ impl<'n> Body<'_, 'n> {
     /// All attributes in order.
     pub(crate) fn all(&self) -> impl Iterator<Item = &'n Node> + use<'n> {
         self.node.block.iter().flatten()
+    }
+
+    /// Whether it is an attribute that the statement has.
+    pub(crate) fn has(&self, attribute: &Node) -> bool {
+        grammar::keys(&self.node.keyword).unwrap_or_default().iter().any(|key| attribute.is(key))
     }
 
     /// One that may stand once. A second one is refused: nobody can say which holds.

@@ -41,7 +41,7 @@ impl Set {
 /// The keywords of one end of a rule.
 pub(crate) struct AddressKeys {
     /// An address in the line itself, such as `LocalAddr`.
-    pub(crate) plain: &'static str,
+    pub(crate) plain: &'static [&'static str],
     /// Names of an `IpAddr`, an `IpAddrSet` and an `IpAddrGroup`.
     pub(crate) references: [&'static str; 3],
 }
@@ -49,14 +49,17 @@ pub(crate) struct AddressKeys {
 /// The addresses of one end.
 pub(crate) fn addresses(body: &Body<'_, '_>, keys: &AddressKeys) -> Option<Set> {
     let [addr, set, group] = keys.references;
-    let node = match body.once(&[keys.plain, addr, set, group]) {
+    let node = match body.once(&[keys.plain, &[addr, set, group]].concat()) {
         Once::Absent => return Some(Set::All),
         Once::One(node) => node,
         Once::Several => return None,
     };
     let book = body.book;
-    if node.is(keys.plain) {
-        return one_address(book, node);
+    if keys.plain.iter().any(|key| node.is(key)) {
+        return match node.block {
+            Some(_) => in_set(book, node).map(merged),
+            None => one_address(book, node),
+        };
     }
     let kinds = [(addr, "IpAddr"), (set, "IpAddrSet"), (group, "IpAddrGroup")];
     let (_, kind) = kinds.into_iter().find(|(key, _)| node.is(key))?;

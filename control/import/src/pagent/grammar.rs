@@ -198,6 +198,240 @@ const TLS: &[Grammar] = &[
     ),
 ];
 
+/// Statements of IP security.
+const IPSEC: &[Grammar] = &[
+    (
+        "IpFilterPolicy",
+        &[
+            "PreDecap",
+            "FilterLogging",
+            "FilterLogImplicit",
+            "AllowOnDemand",
+            "ImplicitDiscardAction",
+            "FIPS140",
+            "IpFilterRule",
+            "IpFilterRuleRef",
+            "IpFilterGroup",
+            "IpFilterGroupRef",
+        ],
+    ),
+    ("IpFilterGroup", &["IpFilterRule", "IpFilterRuleRef"]),
+    (
+        "IpFilterRule",
+        &[
+            "IpSourceAddr",
+            "IpSourceAddrRef",
+            "IpSourceAddrSet",
+            "IpSourceAddrSetRef",
+            "IpSourceAddrGroupRef",
+            "IpDestAddr",
+            "IpDestAddrRef",
+            "IpDestAddrSet",
+            "IpDestAddrSetRef",
+            "IpDestAddrGroupRef",
+            "IpService",
+            "IpServiceRef",
+            "IpServiceGroup",
+            "IpServiceGroupRef",
+            "IpTimeCondition",
+            "IpTimeConditionRef",
+            "IpGenericFilterAction",
+            "IpGenericFilterActionRef",
+            "IpDynVpnAction",
+            "IpDynVpnActionRef",
+            "IpManVpnAction",
+            "IpManVpnActionRef",
+            "IpLocalStartAction",
+            "IpLocalStartActionRef",
+            "RemoteIdentity",
+            "RemoteIdentityRef",
+        ],
+    ),
+    ("RemoteIdentity", &["Identity"]),
+    ("IpServiceGroup", &["IpService", "IpServiceRef"]),
+    (
+        "IpService",
+        &[
+            "Protocol",
+            "SourcePortRange",
+            "SourcePortRangeRef",
+            "SourcePortGroupRef",
+            "DestinationPortRange",
+            "DestinationPortRangeRef",
+            "DestinationPortGroupRef",
+            "Type",
+            "Code",
+            "Direction",
+            "Routing",
+            "SecurityClass",
+            "FragmentsOnly",
+        ],
+    ),
+    ("IpGenericFilterAction", &["IpFilterAction", "IpFilterLogging", "DiscardAction"]),
+    (
+        "IpDynVpnAction",
+        &[
+            "Pfs",
+            "Initiation",
+            "VpnLife",
+            "InitiateWithPfs",
+            "AcceptablePfs",
+            "HowToEncapIKEv2",
+            "PassthroughDF",
+            "PassthroughDSCP",
+            "IpDataOffer",
+            "IpDataOfferRef",
+        ],
+    ),
+    (
+        "IpDataOffer",
+        &[
+            "HowToEncap",
+            "HowToEncrypt",
+            "HowToAuth",
+            "RefreshLifetimeProposed",
+            "RefreshLifetimeAccepted",
+            "RefreshLifesizeProposed",
+            "RefreshLifesizeAccepted",
+        ],
+    ),
+    (
+        "IpManVpnAction",
+        &[
+            "Active",
+            "LocalSecurityEndpointAddr",
+            "LocalSecurityEndpointAddrRef",
+            "RemoteSecurityEndpointAddr",
+            "RemoteSecurityEndpointAddrRef",
+            "HowToEncap",
+            "HowToEncrypt",
+            "HowToAuth",
+            "AuthInboundSa",
+            "AuthOutboundSa",
+            "EncryptInboundSa",
+            "EncryptOutboundSa",
+            "PassthroughDF",
+            "PassthroughDSCP",
+            "IpTimeCondition",
+            "IpTimeConditionRef",
+        ],
+    ),
+    (
+        "IpLocalStartAction",
+        &[
+            "AllowOnDemand",
+            "LocalIpGranularity",
+            "RemoteIpGranularity",
+            "ProtocolGranularity",
+            "LocalPortGranularity",
+            "RemotePortGranularity",
+            "IcmpTypeGranularity",
+            "IcmpCodeGranularity",
+            "LocalSecurityEndpoint",
+            "LocalSecurityEndpointRef",
+            "RemoteSecurityEndpoint",
+            "RemoteSecurityEndpointRef",
+        ],
+    ),
+    ("LocalSecurityEndpoint", &["Identity", "Location", "LocationRef", "LocationSetRef", "LocationGroupRef"]),
+    (
+        "RemoteSecurityEndpoint",
+        &["Identity", "Location", "LocationRef", "LocationSetRef", "LocationGroupRef", "CaLabel"],
+    ),
+    (
+        "KeyExchangePolicy",
+        &[
+            "AllowNat",
+            "NatKeepAliveInterval",
+            "HowToInitiate",
+            "HowToRespond",
+            "HowToRespondIKEv1",
+            "BypassIpValidation",
+            "LivenessInterval",
+            "ReauthInterval",
+            "RevocationChecking",
+            "CertificateURLLookupPreference",
+            "FIPS140",
+            "FilterByIdentity",
+            "KeyExchangeRule",
+            "KeyExchangeRuleRef",
+            "KeyExchangeGroup",
+            "KeyExchangeGroupRef",
+        ],
+    ),
+    ("KeyExchangeGroup", &["KeyExchangeRule", "KeyExchangeRuleRef"]),
+    (
+        "KeyExchangeRule",
+        &[
+            "LocalSecurityEndpoint",
+            "LocalSecurityEndpointRef",
+            "RemoteSecurityEndpoint",
+            "RemoteSecurityEndpointRef",
+            "KeyExchangeAction",
+            "KeyExchangeActionRef",
+            "SharedKey",
+        ],
+    ),
+    (
+        "KeyExchangeAction",
+        &[
+            "HowToInitiate",
+            "HowToRespond",
+            "HowToRespondIKEv1",
+            "HowToAuthMe",
+            "AllowNat",
+            "BypassIpValidation",
+            "ReauthInterval",
+            "RevocationChecking",
+            "CertificateURLLookupPreference",
+            "FilterByIdentity",
+            "KeyExchangeOffer",
+            "KeyExchangeOfferRef",
+        ],
+    ),
+    (
+        "KeyExchangeOffer",
+        &[
+            "HowToEncrypt",
+            "HowToAuthMsgs",
+            "HowToVerifyMsgs",
+            "PseudoRandomFunction",
+            "HowToAuthPeers",
+            "DHGroup",
+            "RefreshLifetimeProposed",
+            "RefreshLifetimeAccepted",
+            "RefreshLifesizeProposed",
+            "RefreshLifesizeAccepted",
+        ],
+    ),
+    (
+        "LocalDynVpnPolicy",
+        &["LocalDynVpnRule", "LocalDynVpnRuleRef", "LocalDynVpnGroup", "LocalDynVpnGroupRef"],
+    ),
+    ("LocalDynVpnGroup", &["LocalDynVpnRule", "LocalDynVpnRuleRef"]),
+    (
+        "LocalDynVpnRule",
+        &[
+            "LocalIp",
+            "LocalIpRef",
+            "LocalIpSetRef",
+            "RemoteIp",
+            "RemoteIpRef",
+            "RemoteIpSetRef",
+            "LocalDataPort",
+            "RemoteDataPort",
+            "Protocol",
+            "Type",
+            "Code",
+            "AutoActivate",
+            "IpLocalStartAction",
+            "IpLocalStartActionRef",
+            "IpDynVpnAction",
+            "IpDynVpnActionRef",
+        ],
+    ),
+];
+
 /// Environment and connection have these in common; one that only the other has is no harm.
 const ADVANCED: &[&str] = &[
     "SSLv2",
@@ -248,11 +482,17 @@ const ADVANCED: &[&str] = &[
 
 /// Attributes of a statement; `None` for one that is not known.
 pub(crate) fn keys(statement: &str) -> Option<&'static [&'static str]> {
-    let found = TLS.iter().find(|(name, _)| name.eq_ignore_ascii_case(statement));
+    let found = TLS.iter().chain(IPSEC).find(|(name, _)| name.eq_ignore_ascii_case(statement));
     found.map(|(_, keys)| *keys)
 }
 
 /// All statements.
 pub(crate) fn statements() -> impl Iterator<Item = &'static str> {
-    TLS.iter().map(|(name, _)| *name)
+    TLS.iter().chain(IPSEC).map(|(name, _)| *name)
+}
+
+/// Whether any statement has this attribute.
+pub(crate) fn is_key(word: &str) -> bool {
+    let mut keys = TLS.iter().chain(IPSEC).flat_map(|(_, keys)| *keys);
+    keys.any(|key| key.eq_ignore_ascii_case(word))
 }

@@ -33,6 +33,10 @@ impl Reader<'_> {
         if !self.seen.insert(source.name().to_owned()) {
             return;
         }
+        // Where keys stand, no line is shown.
+        let hidden =
+            tree::holds_secrets(source.text()).then(|| Source::from_secret(source.name(), source.text()));
+        let source = hidden.as_ref().unwrap_or(source);
         let Some(nodes) = tree::parse(source, self.errors) else { return };
         self.check_images(&nodes);
         for keyword in KEYWORDS {

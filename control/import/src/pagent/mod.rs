@@ -1,15 +1,18 @@
 //! Files of the z/OS Policy Agent.
 //!
 //! [`tree`] reads the text, [`include`] the files that files name, [`book`] finds statements by name and tells of attributes that
-//! [`grammar`] does not know, [`condition`] reads what rules match by; [`attls`] makes `attls.toml` of it.
+//! [`grammar`] does not know, [`condition`] reads what rules match by; [`attls`] makes
+//! `attls.toml` of it, [`ipsec`] `ipsec.toml`.
 
 mod attls;
 mod book;
 mod condition;
 mod grammar;
 mod include;
+mod ipsec;
 mod tree;
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use ravelin_config::diagnostic::{Collector, Findings};
@@ -75,9 +78,11 @@ pub fn import(files: &[Source], options: &Options) -> Result<Imported, Findings>
     let book = Book::new(nodes.iter(), &notes);
     let all: Vec<&Node> = nodes.iter().collect();
     let attls = attls::convert(&all, &book, options);
+    let ipsec = ipsec::convert(&all, &book);
     nodes.iter().for_each(|node| tell_unused(node, &notes));
-    let files = attls.map(|text| Output { name: "attls.toml", text }).into_iter().collect();
-    Ok(Imported { files, report: notes.finish() })
+    let attls = attls.map(|text| Output { name: "attls.toml", text });
+    let ipsec = ipsec.map(|text| Output { name: "ipsec.toml", text });
+    Ok(Imported { files: ipsec.into_iter().chain(attls).collect(), report: notes.finish() })
 }
 
 /// A statement that nobody knows may be one that protects, mistyped.
@@ -138,4 +143,13 @@ fn ring_name(name: &str) -> Option<String> {
     let text: String = name.trim_matches('/').chars().map(|c| if fits(c) { c } else { '.' }).collect();
     let text = text.trim_matches('.').to_owned();
     (!text.is_empty() && text.len() <= 64).then_some(text)
+}
+
+/// The name, or with a number behind it where it is taken.
+fn unused(name: &str, taken: &mut BTreeSet<String>) -> String {
+    let numbered = (2..).map(|number| format!("{name}.{number}"));
+    let free = std::iter::once(name.to_owned()).chain(numbered).find(|name| !taken.contains(name));
+    let free = free.unwrap_or_default();
+    taken.insert(free.clone());
+    free
 }

@@ -1,7 +1,10 @@
 //! Policy Agent text as a tree: one attribute a line, braces on lines of their own, `#` for comments (row C9).
 
 use ravelin_config::diagnostic::Collector;
+use ravelin_config::similar::nearest;
 use ravelin_config::source::{Place, Source};
+
+use super::grammar;
 
 /// Blocks in blocks, at most this deep; no statement of the Policy Agent needs half of it.
 const DEPTH: usize = 16;
@@ -103,6 +106,25 @@ pub(crate) fn parse(source: &Source, notes: &Collector) -> Option<Vec<Node>> {
         return None;
     }
     open.pop()
+}
+
+/// Attributes whose values are keys or pass phrases.
+const SECRETS: [&str; 7] = [
+    "SharedKey",
+    "KeyringPw",
+    "GSK_LDAP_USER_PW",
+    "AuthInboundSa",
+    "AuthOutboundSa",
+    "EncryptInboundSa",
+    "EncryptOutboundSa",
+];
+
+/// Whether a line may hold a key, under a mistyped keyword too.
+pub(crate) fn holds_secrets(text: &str) -> bool {
+    let keywords = text.lines().filter_map(|line| line.split_whitespace().next());
+    let secret = |word: &str| SECRETS.iter().any(|known| known.eq_ignore_ascii_case(word));
+    let like = |word: &str| !grammar::is_key(word) && nearest(word, SECRETS).is_some();
+    keywords.into_iter().any(|word| secret(word) || like(word))
 }
 
 /// Gives the innermost block to the statement before it.

@@ -28,15 +28,32 @@ fn import(words: &[&str], folder: &Path) -> Result<Imported, Findings> {
     }
 }
 
+/// Parts of keys in the samples.
+const SECRETS: [&str; 3] = ["everybody-can-read", "mistyped-name", "2233445566778899"];
+
+/// Nothing that is said of a policy, and nothing that is made of it, holds a key.
+fn assert_no_key(come: &[(&'static str, String)], rendered: &str) {
+    let texts = come.iter().map(|(_, text)| text.as_str()).chain([rendered]);
+    for text in texts {
+        assert_eq!(SECRETS.iter().find(|secret| text.contains(**secret)), None);
+    }
+}
+
 fn come(folder: &Path) -> Vec<(&'static str, String)> {
     let arguments = fs::read_to_string(folder.join("arguments")).unwrap();
     let words: Vec<&str> = arguments.split_whitespace().collect();
     match import(&words, folder) {
         Ok(imported) => {
             let files = imported.files.iter().map(|file| (file.name, file.text.clone()));
-            files.chain([("report.txt", imported.report.to_string())]).collect()
+            let come = files.chain([("report.txt", imported.report.to_string())]).collect::<Vec<_>>();
+            assert_no_key(&come, &imported.report.findings().render(false));
+            come
         }
-        Err(findings) => vec![("errors.txt", format!("{findings}\n"))],
+        Err(findings) => {
+            let come = vec![("errors.txt", format!("{findings}\n"))];
+            assert_no_key(&come, &findings.render(false));
+            come
+        }
     }
 }
 

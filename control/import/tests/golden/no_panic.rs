@@ -4,7 +4,10 @@ use proptest::prelude::*;
 use ravelin_config::source::Source;
 use ravelin_import::pagent;
 
-const SAMPLES: [&str; 3] = [
+const SAMPLES: [&str; 6] = [
+    include_str!("two-hosts/in/ipsec.policy"),
+    include_str!("ikev2-nat/in/ipsec.policy"),
+    include_str!("rshd/in/rshd.policy"),
     include_str!("tn3270/in/attls.policy"),
     include_str!("zowe/in/zowe.policy"),
     include_str!("mistakes/in/attls.policy"),
@@ -17,6 +20,8 @@ fn damaged() -> impl Strategy<Value = String> {
         Just("}".to_owned()),
         Just("TTLSRule X".to_owned()),
         Just("TTLSCipherParmsRef".to_owned()),
+        Just("IpFilterRuleRef IKE".to_owned()),
+        Just("IpService".to_owned()),
         Just("LocalPortRange 9-1".to_owned()),
         Just("#".to_owned()),
         "\\PC{0,30}",

@@ -13,6 +13,7 @@ use super::tree::Node;
 use crate::write::{Page, Value};
 use effective::Effective;
 use rule::{Rule, Side};
+pub(super) use settings::switch;
 
 /// A setting of ours.
 pub(super) type Setting = (&'static str, Value);
@@ -53,19 +54,10 @@ fn environments(rules: &[Rule<'_>]) -> Environments {
         if found.contains_key(settings) {
             continue;
         }
-        let name = unused(&super::our_name(&actions.name()), &mut taken);
+        let name = super::unused(&super::our_name(&actions.name()), &mut taken);
         found.insert(settings.clone(), (name, actions.origin()));
     }
     found
-}
-
-/// The name, or with a number behind it where it is taken.
-fn unused(name: &str, taken: &mut BTreeSet<String>) -> String {
-    let numbered = (2..).map(|number| format!("{name}.{number}"));
-    let free = std::iter::once(name.to_owned()).chain(numbered).find(|name| !taken.contains(name));
-    let free = free.unwrap_or_default();
-    taken.insert(free.clone());
-    free
 }
 
 /// Names that we allow, each once. What becomes of one rule in two directions bears the direction.
@@ -73,7 +65,7 @@ fn name(rules: &mut [Rule<'_>]) {
     let mut taken = BTreeSet::from(["on-no-match".to_owned()]);
     for rule in rules {
         let wanted = super::our_name(&rule.name);
-        rule.our_name = unused(&wanted, &mut taken);
+        rule.our_name = super::unused(&wanted, &mut taken);
     }
 }
 

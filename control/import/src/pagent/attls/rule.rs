@@ -7,10 +7,12 @@ use crate::pagent::condition::{self, AddressKeys, PortKeys, Set};
 use crate::pagent::tree::Node;
 use crate::write::Value;
 
-const LOCAL: AddressKeys =
-    AddressKeys { plain: "LocalAddr", references: ["LocalAddrRef", "LocalAddrSetRef", "LocalAddrGroupRef"] };
+const LOCAL: AddressKeys = AddressKeys {
+    plain: &["LocalAddr"],
+    references: ["LocalAddrRef", "LocalAddrSetRef", "LocalAddrGroupRef"],
+};
 const REMOTE: AddressKeys = AddressKeys {
-    plain: "RemoteAddr",
+    plain: &["RemoteAddr"],
     references: ["RemoteAddrRef", "RemoteAddrSetRef", "RemoteAddrGroupRef"],
 };
 const LOCAL_PORT: PortKeys =

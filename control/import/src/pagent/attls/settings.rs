@@ -522,7 +522,7 @@ fn label(node: &Node, ring: &str, book: &Book<'_>) -> Option<String> {
 }
 
 /// `On` or `Off`.
-pub(super) fn switch(node: &Node, book: &Book<'_>) -> Option<bool> {
+pub(in crate::pagent) fn switch(node: &Node, book: &Book<'_>) -> Option<bool> {
     match node.first().to_ascii_lowercase().as_str() {
         "on" | "yes" => {
             book.exact(node, "");
