@@ -49,9 +49,11 @@ bench: ready ## Ticks per packet of whole breaths from memory
 	cargo bench --locked --package ravelin-dataplane --bench breathe
 
 .PHONY: soak
-soak: ready ## A million simulated exchanges between two IKE endpoints (SEED=1 says where to begin); ten million packets judged three ways
+soak: ready ## A million simulated exchanges between two IKE endpoints (SEED=1 says where to begin); ten million packets judged three ways; control killed at 100 steps of an apply
 	RAVELIN_IKE_EXCHANGES=1000000 RAVELIN_IKE_SEED=$(or $(SEED),1) cargo test --locked --package ravelin-ike --test sim chaos -- --nocapture
 	RAVELIN_PAIRS=10000000 cargo test --workspace --locked --test compile_keeps_meaning -- --nocapture
+	cargo build --workspace --locked --bins
+	RAVELIN_KILLS=110 cargo test --workspace --locked --test gateway killed:: -- --nocapture --test-threads=1
 
 .PHONY: scale
 scale: ready ## Ten thousand peers at one gateway, and twenty seconds of 50,000 spoofed first messages each. PEERS=10000

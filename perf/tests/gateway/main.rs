@@ -3,6 +3,7 @@
 mod clear;
 mod commands;
 mod demo;
+mod killed;
 mod lab;
 mod own_traffic;
 mod passes;
