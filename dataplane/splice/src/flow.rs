@@ -167,9 +167,7 @@ impl Flow {
     /// The earliest moment at which something is to be done.
     pub(crate) fn deadline(&self, limits: &crate::limits::Limits) -> Option<Tick> {
         let legs = self.standing().iter().map(|side| self.legs[*side as usize].deadline(limits));
-        legs.chain([self.linger_until])
-            .flatten()
-            .reduce(|first, second| if second.before(first) { second } else { first })
+        legs.fold(self.linger_until, Tick::first)
     }
 }
 

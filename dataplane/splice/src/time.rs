@@ -70,6 +70,14 @@ impl Tick {
     pub(crate) fn since(self, earlier: Self) -> u32 {
         self.0.wrapping_sub(earlier.0)
     }
+
+    /// The earlier of two moments, where there are any.
+    pub(crate) fn first(one: Option<Self>, other: Option<Self>) -> Option<Self> {
+        match (one, other) {
+            (Some(one), Some(other)) => Some(if other.before(one) { other } else { one }),
+            _ => one.or(other),
+        }
+    }
 }
 
 /// Ticks of some milliseconds, rounded up.

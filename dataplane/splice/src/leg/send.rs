@@ -28,6 +28,12 @@ impl Leg {
         self.arm(turn);
     }
 
+    /// Whether something could not be done when it should have been, and may be possible by now.
+    pub(crate) fn waits<M: Memory>(&self, turn: &Turn<'_, M>) -> bool {
+        let queued = self.unsent != NONE || !self.held.is_empty() || self.ending == Ending::Wanted;
+        queued || self.ack_now || self.should_update_window(turn)
+    }
+
     /// Appends a frame with `len` octets of data after the headroom.
     pub(crate) fn append_frame<M: Memory>(&mut self, frame: M::Frame, len: u16, turn: &mut Turn<'_, M>) {
         let index = turn.ledger.enter(frame, self.owner, self.end, (turn.limits.headroom, len));

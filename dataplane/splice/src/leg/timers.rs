@@ -38,6 +38,8 @@ pub(super) struct Timers {
 /// What running out of time led to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fired {
+    /// Nothing was due: the deadline had been moved since it was armed.
+    Nothing,
     /// The leg goes on.
     Goes,
     /// The peer is given up.
@@ -62,10 +64,8 @@ impl Leg {
     /// The earliest tick at which `expire` has something to do.
     pub(crate) fn deadline(&self, limits: &Limits) -> Option<Tick> {
         let timers = &self.timers;
-        [timers.retransmit, timers.reorder, timers.probe, timers.acknowledge, self.keepalive_at(limits)]
-            .into_iter()
-            .flatten()
-            .reduce(|first, second| if second.before(first) { second } else { first })
+        let [a, b, c, d] = [timers.retransmit, timers.reorder, timers.probe, timers.acknowledge];
+        Tick::first(Tick::first(Tick::first(a, b), Tick::first(c, d)), self.keepalive_at(limits))
     }
 
     fn keepalive_at(&self, limits: &Limits) -> Option<Tick> {
@@ -142,6 +142,9 @@ impl Leg {
     pub(crate) fn expire<M: Memory>(&mut self, ends: Ends, turn: &mut Turn<'_, M>) -> Fired {
         let now = turn.now.tick();
         let due = |timer: Option<Tick>| timer.is_some_and(|at| !now.before(at));
+        if self.deadline(turn.limits).is_none_or(|at| now.before(at)) {
+            return Fired::Nothing;
+        }
         if due(self.timers.acknowledge) {
             self.timers.acknowledge = None;
             self.ack_now = true;

@@ -234,13 +234,21 @@ impl<F: Frame, R: Relay> Splice<F, R> {
             return self.give_up(now, index, memory);
         }
         let mut turn = self.shared.turn(now, memory);
+        let mut works = false;
         for &side in flow.standing() {
             let ends = flow.ends(side);
-            if flow.legs[side as usize].expire(ends, &mut turn) == Fired::Dead {
-                return self.end(now, index, Event::TimedOut, None, memory);
+            let leg = &mut flow.legs[side as usize];
+            match leg.expire(ends, &mut turn) {
+                Fired::Dead => return self.end(now, index, Event::TimedOut, None, memory),
+                Fired::Goes => works = true,
+                Fired::Nothing => works |= leg.waits(&turn),
             }
         }
-        self.mark(index);
+        if works {
+            self.mark(index);
+        } else if let Some(at) = flow.deadline(&self.shared.limits) {
+            self.wheel.arm(index, at);
+        }
     }
 
     /// Lets every flow that has work to do relay and send.
