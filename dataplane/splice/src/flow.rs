@@ -5,8 +5,9 @@ use crate::frame::{Frame, Memory, NONE};
 use crate::leg::Leg;
 use crate::relay::{Finish, Passed, Refused, Relay, Side, Way};
 use crate::table::Key;
-use crate::time::Tick;
+use crate::time::{Now, Tick};
 use crate::turn::{Ends, Turn};
+use crate::wire::segment::{Flags, Segment};
 
 /// A connection whose handshake is done.
 #[derive(Debug)]
@@ -27,6 +28,18 @@ pub(crate) struct Flow {
     pub(crate) last: Option<Side>,
 }
 
+/// Whose a segment of a connection is that begins or ends.
+pub(crate) enum Unusual {
+    /// Its leg's, as ever.
+    Leg,
+    /// That of the opening which goes on at its end.
+    Opening(u32),
+    /// Of a new connection between the same ends: this one is over.
+    Anew,
+    /// Nobody's: this end has no leg any more.
+    Stranger,
+}
+
 impl Flow {
     pub(crate) fn new(key: Key, client_low: bool, legs: [Leg; 2]) -> Self {
         let (finished, dirty, linger_until, opening, last) = ([false; 2], false, None, NONE, None);
@@ -45,6 +58,40 @@ impl Flow {
             (Some(Side::Client), _) => &[Side::Client],
             (Some(Side::Server), _) | (None, _) => &[Side::Server],
         }
+    }
+
+    /// Whether both legs stand and neither has said its last word, so that every segment is its leg's.
+    pub(crate) fn is_usual(&self) -> bool {
+        self.opening == NONE && self.linger_until.is_none()
+    }
+
+    /// Whose a segment is that `side` sent, where not every one is its leg's.
+    pub(crate) fn judge_unusual(
+        &mut self,
+        side: Side,
+        segment: &Segment,
+        now: Now,
+        limits: &crate::limits::Limits,
+    ) -> Unusual {
+        if side == Side::Client && self.opening != NONE {
+            return Unusual::Opening(self.opening);
+        }
+        if self.linger_until.is_none() {
+            return Unusual::Leg;
+        }
+        let opens = segment.flags.has(Flags::SYN) && !segment.flags.has(Flags::ACK);
+        let stamp = segment.options.timestamps.map(|(value, _)| value);
+        let is_lost = self.has_lost(side);
+        if opens && (is_lost || self.legs[side as usize].yields_to(segment.seq, stamp)) {
+            return Unusual::Anew;
+        }
+        if is_lost {
+            return Unusual::Stranger;
+        }
+        if segment.flags.has(Flags::FIN) && self.last.is_none() {
+            self.linger_until = Some(now.tick().plus(limits.time_wait_ticks()));
+        }
+        Unusual::Leg
     }
 
     /// Whether this end has no leg any more.

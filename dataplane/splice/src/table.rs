@@ -85,12 +85,33 @@ struct Slot {
 pub(crate) struct Table {
     slots: Vec<Slot>,
     mask: usize,
+    latest: Option<Latest>,
+}
+
+/// What was found last: segments come in bursts, and the next one is often of the same connection and the same direction.
+#[derive(Debug, Clone, Copy)]
+struct Latest {
+    source: Endpoint,
+    destination: Endpoint,
+    index: u32,
+    from_low: bool,
 }
 
 impl Table {
     pub(crate) fn new(most: u32) -> Self {
         let count = (most as usize * 2).next_power_of_two().max(16);
-        Self { slots: vec![Slot { hash: 0, index: NONE }; count], mask: count - 1 }
+        Self { slots: vec![Slot { hash: 0, index: NONE }; count], mask: count - 1, latest: None }
+    }
+
+    /// The number that was last found, and whether the lower endpoint had sent that segment, if this one is of the same ends.
+    pub(crate) fn find_again(&self, source: Endpoint, destination: Endpoint) -> Option<(u32, bool)> {
+        let latest = self.latest.filter(|it| it.source == source && it.destination == destination)?;
+        Some((latest.index, latest.from_low))
+    }
+
+    /// Notes what was found for a segment, until anything is stored or removed.
+    pub(crate) fn note(&mut self, (source, destination): (Endpoint, Endpoint), index: u32, from_low: bool) {
+        self.latest = Some(Latest { source, destination, index, from_low });
     }
 
     /// The number that was stored for this hash and that `is_it` accepts.
@@ -116,6 +137,7 @@ impl Table {
 
     /// Stores a number. There is room: the table has twice the slots of what may be stored.
     pub(crate) fn insert(&mut self, hash: u32, index: u32) {
+        self.latest = None;
         let mut place = hash as usize & self.mask;
         while self.slots[place].index != NONE {
             place = (place + 1) & self.mask;
@@ -125,6 +147,7 @@ impl Table {
 
     /// Removes a number and closes the gap, so that no tombstones gather.
     pub(crate) fn remove(&mut self, hash: u32, index: u32) {
+        self.latest = None;
         let Some(mut gap) = self.place(hash, |found| found == index) else { return };
         let mut place = gap;
         loop {

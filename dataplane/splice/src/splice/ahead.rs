@@ -20,12 +20,15 @@ impl<F: Frame, R: Relay> Splice<F, R> {
     /// Looks at the connections of a burst that [`Splice::receive`] is about to take in: from whom each segment is, and for
     /// whom.
     pub fn look_ahead(&self, burst: impl IntoIterator<Item = (Endpoint, Endpoint)>) {
-        let (mut hashes, mut count) = ([0; TOGETHER], 0);
-        for (place, (from, to)) in hashes.iter_mut().zip(burst) {
-            if let Some((key, _)) = Key::of(from, to) {
-                *place = key.hash(self.shared.limits.secret);
+        let (mut hashes, mut count, mut latest) = ([0; TOGETHER], 0, None);
+        for (from, to) in burst.into_iter().take(TOGETHER) {
+            if latest.replace((from, to)) == Some((from, to)) {
+                continue;
             }
-            count += 1;
+            if let Some((key, _)) = Key::of(from, to) {
+                hashes[count] = key.hash(self.shared.limits.secret);
+                count += 1;
+            }
         }
         let mut found = [NONE; TOGETHER];
         for (index, hash) in found.iter_mut().zip(&hashes[..count]) {

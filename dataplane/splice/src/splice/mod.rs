@@ -8,7 +8,7 @@ mod strangers;
 use std::collections::VecDeque;
 
 use crate::counters::{Counters, Event};
-use crate::flow::Flow;
+use crate::flow::{Flow, Unusual};
 use crate::frame::{Frame, Ledger, Memory, NONE};
 use crate::leg::{Fired, Outcome};
 use crate::limits::Limits;
@@ -143,12 +143,18 @@ impl<F: Frame, R: Relay> Splice<F, R> {
             }
         };
         let (source, destination) = endpoints(&segment, &arrival);
+        if let Some((index, from_low)) = self.table.find_again(source, destination) {
+            return self.for_flow(now, index, from_low, &segment, arrival, memory);
+        }
         let Some((key, from_low)) = Key::of(source, destination) else {
             self.shared.counters.count(Event::Malformed);
             return memory.give(arrival.frame);
         };
         match self.find(&key) {
-            Some(Place::Flow(index)) => self.for_flow(now, index, from_low, &segment, arrival, memory),
+            Some(Place::Flow(index)) => {
+                self.table.note((source, destination), index, from_low);
+                self.for_flow(now, index, from_low, &segment, arrival, memory);
+            }
             Some(Place::Opening(index)) => self.for_opening(now, index, from_low, &segment, arrival, memory),
             None => self.for_nobody(now, (key, from_low), &segment, arrival, memory),
         }
@@ -187,29 +193,22 @@ impl<F: Frame, R: Relay> Splice<F, R> {
     ) {
         let Some(flow) = &mut self.flows[index as usize] else { return memory.give(arrival.frame) };
         let side = flow.side(from_low);
-        let opening = flow.opening;
-        if side == Side::Client && opening != NONE {
-            return self.for_opening(now, opening, from_low, segment, arrival, memory);
-        }
-        let leg = &mut flow.legs[side as usize];
-        if flow.linger_until.is_some() {
-            let opens = segment.flags.has(Flags::SYN) && !segment.flags.has(Flags::ACK);
-            let stamp = segment.options.timestamps.map(|(value, _)| value);
-            let is_lost = flow.last == Some(side.other());
-            if opens && (is_lost || leg.yields_to(segment.seq, stamp)) {
-                self.remove(now, index, memory);
-                return self.receive(now, arrival, memory);
-            }
-            if is_lost {
-                return self.turn_away(now, arrival, memory);
-            }
-            if segment.flags.has(Flags::FIN) && flow.last.is_none() {
-                flow.linger_until = Some(now.tick().plus(self.shared.limits.time_wait_ticks()));
+        if !flow.is_usual() {
+            match flow.judge_unusual(side, segment, now, &self.shared.limits) {
+                Unusual::Leg => {}
+                Unusual::Opening(opening) => {
+                    return self.for_opening(now, opening, from_low, segment, arrival, memory);
+                }
+                Unusual::Anew => {
+                    self.remove(now, index, memory);
+                    return self.receive(now, arrival, memory);
+                }
+                Unusual::Stranger => return self.turn_away(now, arrival, memory),
             }
         }
         let mut turn = self.shared.turn(now, memory);
-        match leg.arrive(segment, (arrival.frame, arrival.at), &mut turn) {
-            Outcome::Goes => self.mark(index),
+        match flow.legs[side as usize].arrive(segment, (arrival.frame, arrival.at), &mut turn) {
+            Outcome::Goes => mark(flow, index, &mut self.dirty),
             Outcome::Reset => self.end(now, index, Event::ResetByPeer, Some(side), memory),
         }
     }
@@ -332,11 +331,16 @@ impl<F: Frame, R: Relay> Splice<F, R> {
     }
 
     fn mark(&mut self, index: u32) {
-        if let Some(flow) = &mut self.flows[index as usize]
-            && !std::mem::replace(&mut flow.dirty, true)
-        {
-            self.dirty.push(index);
+        if let Some(flow) = &mut self.flows[index as usize] {
+            mark(flow, index, &mut self.dirty);
         }
+    }
+}
+
+/// Puts a flow on the list of those that have work to do, once.
+fn mark(flow: &mut Flow, index: u32, dirty: &mut Vec<u32>) {
+    if !std::mem::replace(&mut flow.dirty, true) {
+        dirty.push(index);
     }
 }
 
