@@ -105,9 +105,10 @@ impl Flow {
     }
 
     /// From whom to whom we send on the leg towards `side`.
+    #[inline]
     pub(crate) fn ends(&self, side: Side) -> Ends {
         let low = (side == Side::Client) == self.client_low;
-        Ends { local: self.key.endpoint(!low), remote: self.key.endpoint(low) }
+        Ends::new(self.key, !low)
     }
 
     pub(crate) fn is_finished(&self) -> bool {
@@ -135,7 +136,7 @@ impl Flow {
             let ends = self.ends(side);
             let leg = &mut self.legs[side as usize];
             leg.set_backlog(backlog);
-            leg.output(ends, turn);
+            leg.output(&ends, turn);
         }
         Ok(())
     }

@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::frame::NONE;
 use crate::turn::Endpoint;
+use crate::wire::checksum::Sum;
 
 /// Both endpoints of a connection, the lower one first, so that both directions have the same key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,6 +19,7 @@ pub(crate) struct Key {
 
 impl Key {
     /// The key of a segment, and whether the lower endpoint sent it. `None` when somebody writes to itself.
+    #[inline]
     pub(crate) fn of(source: Endpoint, destination: Endpoint) -> Option<(Self, bool)> {
         let ipv6 = source.0.is_ipv6();
         let (from, to) = (address(source.0), address(destination.0));
@@ -46,6 +48,19 @@ impl Key {
         (address, port as u16)
     }
 
+    /// The port of the lower endpoint or the higher, and that of the other.
+    #[inline]
+    pub(crate) fn ports(&self, low: bool) -> (u16, u16) {
+        let ports = if low { self.ports } else { self.ports.rotate_left(16) };
+        ((ports >> 16) as u16, ports as u16)
+    }
+
+    /// The addresses' part of a checksum. What is before an IPv4 address here counts as nothing in it.
+    #[inline]
+    pub(crate) fn sum(&self) -> Sum {
+        [self.low, self.high].into_iter().flatten().fold(Sum::default(), Sum::long)
+    }
+
     pub(crate) fn is_ipv6(&self) -> bool {
         self.ipv6
     }
@@ -62,6 +77,7 @@ impl Key {
 /// The prefix of IPv4 addresses among those of IPv6, below the 64 zeros that it begins with.
 const MAPPED: u64 = 0xffff_0000_0000;
 
+#[inline]
 fn address(address: IpAddr) -> [u64; 2] {
     match address {
         IpAddr::V4(address) => [0, MAPPED | u64::from(address.to_bits())],
@@ -85,16 +101,8 @@ struct Slot {
 pub(crate) struct Table {
     slots: Vec<Slot>,
     mask: usize,
-    latest: Option<Latest>,
-}
-
-/// What was found last: segments come in bursts, and the next one is often of the same connection and the same direction.
-#[derive(Debug, Clone, Copy)]
-struct Latest {
-    source: Endpoint,
-    destination: Endpoint,
-    index: u32,
-    from_low: bool,
+    /// What was found last: segments come in bursts, and the next one is often of the same connection.
+    latest: Option<(Key, u32)>,
 }
 
 impl Table {
@@ -103,15 +111,16 @@ impl Table {
         Self { slots: vec![Slot { hash: 0, index: NONE }; count], mask: count - 1, latest: None }
     }
 
-    /// The number that was last found, and whether the lower endpoint had sent that segment, if this one is of the same ends.
-    pub(crate) fn find_again(&self, source: Endpoint, destination: Endpoint) -> Option<(u32, bool)> {
-        let latest = self.latest.filter(|it| it.source == source && it.destination == destination)?;
-        Some((latest.index, latest.from_low))
+    /// The number that was last noted, if it was for this key.
+    #[inline]
+    pub(crate) fn find_again(&self, key: &Key) -> Option<u32> {
+        self.latest.as_ref().filter(|(latest, _)| latest == key).map(|(_, index)| *index)
     }
 
-    /// Notes what was found for a segment, until anything is stored or removed.
-    pub(crate) fn note(&mut self, (source, destination): (Endpoint, Endpoint), index: u32, from_low: bool) {
-        self.latest = Some(Latest { source, destination, index, from_low });
+    /// Notes what was found, until anything is stored or removed.
+    #[inline]
+    pub(crate) fn note(&mut self, key: Key, index: u32) {
+        self.latest = Some((key, index));
     }
 
     /// The number that was stored for this hash and that `is_it` accepts.

@@ -6,19 +6,55 @@ use std::net::IpAddr;
 use crate::counters::Counters;
 use crate::frame::{Frame, Ledger, Memory};
 use crate::limits::Limits;
+use crate::table::Key;
 use crate::time::Now;
 use crate::wire::build::Header;
 
 /// An address and a port.
 pub type Endpoint = (IpAddr, u16);
 
-/// Where a segment goes, and in whose name.
+/// Where a segment goes, and in whose name. As numbers, since it is copied with every segment: addresses and ports are made of
+/// them where they are needed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Ends {
+    key: Key,
+    local_low: bool,
+}
+
+impl Ends {
+    /// Those of this connection, seen from the lower endpoint or from the other.
+    #[inline]
+    pub(crate) fn new(key: Key, local_low: bool) -> Self {
+        Self { key, local_low }
+    }
+
+    /// `None` when somebody writes to itself.
+    pub(crate) fn between(local: Endpoint, remote: Endpoint) -> Option<Self> {
+        Key::of(local, remote).map(|(key, local_low)| Self { key, local_low })
+    }
+
     /// For whom we speak.
-    pub local: Endpoint,
+    #[inline]
+    pub fn local(&self) -> Endpoint {
+        self.key.endpoint(self.local_low)
+    }
+
     /// Who listens.
-    pub remote: Endpoint,
+    #[inline]
+    pub fn remote(&self) -> Endpoint {
+        self.key.endpoint(!self.local_low)
+    }
+
+    /// Our port and theirs.
+    #[inline]
+    pub(crate) fn ports(&self) -> (u16, u16) {
+        self.key.ports(self.local_low)
+    }
+
+    /// The key of the connection, and whether we speak for its lower endpoint.
+    pub(crate) fn key(&self) -> (Key, bool) {
+        (self.key, self.local_low)
+    }
 }
 
 /// A TCP segment to be sent: the caller puts IP and link headers before it.
@@ -52,13 +88,12 @@ impl<M: Memory> Turn<'_, M> {
         mut frame: M::Frame,
         (start, len): (u16, u16),
         header: &Header<'_>,
-        ends: Ends,
+        ends: &Ends,
     ) {
-        let addresses = (ends.local.0, ends.remote.0);
-        match header.write(frame.octets_mut(), start.into(), len.into(), addresses) {
+        match header.write_over(frame.octets_mut(), start.into(), len.into(), ends.key.sum()) {
             Some(at) => {
                 let len = start + len - at as u16;
-                self.out.push_back(Transmit { frame, at: at as u16, len, ends });
+                self.out.push_back(Transmit { frame, at: at as u16, len, ends: *ends });
             }
             None => self.memory.give(frame),
         }

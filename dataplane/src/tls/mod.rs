@@ -328,7 +328,7 @@ impl Tls {
             let made = segment::packet(segment, ends, self.identification, pool);
             self.splice.complete(frame, &mut Slots(pool));
             let Some((frame, headers)) = made else { continue };
-            let ingress = port_towards(ends.local.0, tables).unwrap_or(PortIndex(0));
+            let ingress = port_towards(ends.local().0, tables).unwrap_or(PortIndex(0));
             batch.packets.push(Packet::new(frame, headers, ingress, Origin::Spliced));
         }
         batch.packets.len() > before

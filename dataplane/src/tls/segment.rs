@@ -72,11 +72,12 @@ pub(super) fn packet(
 }
 
 fn write(frame: &mut Frame, segment: &[u8], ends: Ends, identification: u16) -> Option<Headers> {
-    let header = if ends.local.0.is_ipv4() { IPV4_HEADER } else { IPV6_HEADER };
+    let (local, remote) = (ends.local().0, ends.remote().0);
+    let header = if local.is_ipv4() { IPV4_HEADER } else { IPV6_HEADER };
     frame.place(HEADROOM, header + segment.len())?;
     let octets = frame.bytes_mut();
     octets[header..].copy_from_slice(segment);
-    match (ends.local.0, ends.remote.0) {
+    match (local, remote) {
         (IpAddr::V4(source), IpAddr::V4(destination)) => ipv4::Header {
             traffic_class: 0,
             total_len: octets.len() as u16,

@@ -12,7 +12,7 @@ use crate::wire::seq::Seq;
 
 impl Leg {
     /// Sends all that may be sent.
-    pub(crate) fn output<M: Memory>(&mut self, ends: Ends, turn: &mut Turn<'_, M>) {
+    pub(crate) fn output<M: Memory>(&mut self, ends: &Ends, turn: &mut Turn<'_, M>) {
         if self.ending == Ending::Wanted {
             self.finish(turn);
         }
@@ -77,7 +77,7 @@ impl Leg {
         }
     }
 
-    fn send_lost<M: Memory>(&mut self, ends: Ends, turn: &mut Turn<'_, M>) {
+    fn send_lost<M: Memory>(&mut self, ends: &Ends, turn: &mut Turn<'_, M>) {
         let mut index = self.queue.head;
         while index != NONE && index != self.unsent && self.lost > self.flying {
             let entry = turn.ledger.at(index);
@@ -99,7 +99,7 @@ impl Leg {
     }
 
     /// Sends an entry once more. False while a ring has it.
-    pub(super) fn send_again<M: Memory>(&mut self, index: u32, ends: Ends, turn: &mut Turn<'_, M>) -> bool {
+    pub(super) fn send_again<M: Memory>(&mut self, index: u32, ends: &Ends, turn: &mut Turn<'_, M>) -> bool {
         if !self.send_entry(index, Flags::ACK, ends, turn) {
             return false;
         }
@@ -115,7 +115,7 @@ impl Leg {
         true
     }
 
-    fn send_new<M: Memory>(&mut self, ends: Ends, turn: &mut Turn<'_, M>) {
+    fn send_new<M: Memory>(&mut self, ends: &Ends, turn: &mut Turn<'_, M>) {
         self.restart_if_idle(turn.now);
         self.window_limited = false;
         while self.unsent != NONE {
@@ -153,7 +153,7 @@ impl Leg {
     }
 
     /// Sends the first of the entries that were never sent.
-    pub(super) fn send_first<M: Memory>(&mut self, index: u32, ends: Ends, turn: &mut Turn<'_, M>) {
+    pub(super) fn send_first<M: Memory>(&mut self, index: u32, ends: &Ends, turn: &mut Turn<'_, M>) {
         let entry = turn.ledger.at(index);
         let (end, following) = (entry.end(), entry.next);
         let push = if following == NONE { Flags::PSH } else { Flags(0) };
@@ -206,7 +206,7 @@ impl Leg {
         &mut self,
         index: u32,
         flags: Flags,
-        ends: Ends,
+        ends: &Ends,
         turn: &mut Turn<'_, M>,
     ) -> bool {
         let entry = turn.ledger.at_mut(index);
@@ -229,7 +229,7 @@ impl Leg {
         &mut self,
         seq: Seq,
         flags: Flags,
-        ends: Ends,
+        ends: &Ends,
         turn: &mut Turn<'_, M>,
     ) {
         let Some(frame) = turn.memory.take() else {
@@ -255,13 +255,14 @@ impl Leg {
         seq: Seq,
         flags: Flags,
         blocks: &'a [(Seq, Seq)],
-        ends: Ends,
+        ends: &Ends,
         turn: &Turn<'_, M>,
     ) -> Header<'a> {
         self.told = self.expected;
+        let (source, destination) = ends.ports();
         Header {
-            source: ends.local.1,
-            destination: ends.remote.1,
+            source,
+            destination,
             seq,
             ack: self.expected,
             flags,
@@ -278,7 +279,7 @@ impl Leg {
     }
 
     /// Ends this leg at once (RFC 9293 3.10.7: the number is the next one, so that the peer takes it).
-    pub(crate) fn send_reset<M: Memory>(&mut self, ends: Ends, turn: &mut Turn<'_, M>) {
+    pub(crate) fn send_reset<M: Memory>(&mut self, ends: &Ends, turn: &mut Turn<'_, M>) {
         turn.counters.count(Event::ResetSent);
         self.send_bare(self.next, Flags::RST.and(Flags::ACK), ends, turn);
     }

@@ -139,7 +139,7 @@ impl Leg {
     }
 
     /// Does what is due. Output follows.
-    pub(crate) fn expire<M: Memory>(&mut self, ends: Ends, turn: &mut Turn<'_, M>) -> Fired {
+    pub(crate) fn expire<M: Memory>(&mut self, ends: &Ends, turn: &mut Turn<'_, M>) -> Fired {
         let now = turn.now.tick();
         let due = |timer: Option<Tick>| timer.is_some_and(|at| !now.before(at));
         if self.deadline(turn.limits).is_none_or(|at| now.before(at)) {
@@ -168,7 +168,7 @@ impl Leg {
     }
 
     /// RFC 8985 7.3: new data if there are any, else the last segment once more.
-    fn probe_tail<M: Memory>(&mut self, ends: Ends, turn: &mut Turn<'_, M>) {
+    fn probe_tail<M: Memory>(&mut self, ends: &Ends, turn: &mut Turn<'_, M>) {
         if self.flight() == 0 || self.rack.probe != Probe::None {
             return;
         }
@@ -190,7 +190,7 @@ impl Leg {
         self.timers.retransmit = Some(turn.now.tick_after(self.rtt.timeout()));
     }
 
-    fn time_out<M: Memory>(&mut self, ends: Ends, turn: &mut Turn<'_, M>) -> Fired {
+    fn time_out<M: Memory>(&mut self, ends: &Ends, turn: &mut Turn<'_, M>) -> Fired {
         self.timers.retries += 1;
         if self.timers.retries > turn.limits.retries {
             return Fired::Dead;
@@ -222,7 +222,7 @@ impl Leg {
 
     /// RFC 9293 3.8.6.1. What fits is sent even if it is silly; at a closed window an octet that was acknowledged
     /// before draws an acknowledgment with the window, as every receiver must send one.
-    fn probe_window<M: Memory>(&mut self, ends: Ends, turn: &mut Turn<'_, M>) {
+    fn probe_window<M: Memory>(&mut self, ends: &Ends, turn: &mut Turn<'_, M>) {
         let index = self.unsent;
         if index == NONE {
             return;
@@ -236,7 +236,7 @@ impl Leg {
     }
 
     /// RFC 9293 3.8.4.
-    fn keep_alive<M: Memory>(&mut self, ends: Ends, turn: &mut Turn<'_, M>) -> Fired {
+    fn keep_alive<M: Memory>(&mut self, ends: &Ends, turn: &mut Turn<'_, M>) -> Fired {
         if self.flight() > 0 || self.unsent != NONE {
             // Retransmissions and window probes ask already.
             self.heard(turn.now);

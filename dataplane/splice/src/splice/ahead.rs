@@ -22,10 +22,9 @@ impl<F: Frame, R: Relay> Splice<F, R> {
     pub fn look_ahead(&self, burst: impl IntoIterator<Item = (Endpoint, Endpoint)>) {
         let (mut hashes, mut count, mut latest) = ([0; TOGETHER], 0, None);
         for (from, to) in burst.into_iter().take(TOGETHER) {
-            if latest.replace((from, to)) == Some((from, to)) {
-                continue;
-            }
-            if let Some((key, _)) = Key::of(from, to) {
+            if let Some((key, _)) = Key::of(from, to)
+                && latest.replace(key) != Some(key)
+            {
                 hashes[count] = key.hash(self.shared.limits.secret);
                 count += 1;
             }

@@ -66,15 +66,15 @@ impl<F: Frame, R: Relay> Splice<F, R> {
         let Some(opening) = &mut self.openings[index as usize] else { return };
         let (seq, ack, offer, stamp) = opening.syn(to, &self.shared.limits, now);
         let low = (to == Side::Client) == opening.client_low;
-        let ends = Ends { local: opening.key.endpoint(!low), remote: opening.key.endpoint(low) };
-        let offset = self.stamp_offset(ends);
+        let ends = Ends::new(opening.key, !low);
+        let offset = self.stamp_offset(&ends);
         let window = Opening::window(&self.shared.limits);
         let timestamps = stamp.map(|echo| (now.milliseconds().wrapping_add(offset), echo));
         let ack = if flags.has(Flags::ACK) { ack } else { Seq(0) };
-        let ports = (ends.local.1, ends.remote.1);
+        let (source, destination) = ends.ports();
         let header = Header {
-            source: ports.0,
-            destination: ports.1,
+            source,
+            destination,
             seq,
             ack,
             flags,
@@ -83,7 +83,7 @@ impl<F: Frame, R: Relay> Splice<F, R> {
             blocks: &[],
             opening: Some(offer),
         };
-        self.send(now, &header, ends, memory);
+        self.send(now, &header, &ends, memory);
     }
 
     /// Both ends have answered: two legs. The end that spoke last is answered by what its segment leads to, the
@@ -108,8 +108,8 @@ impl<F: Frame, R: Relay> Splice<F, R> {
         };
         let mut legs = [Side::Client, Side::Server].map(|side| {
             let low = (side == Side::Client) == opening.client_low;
-            let ends = Ends { local: opening.key.endpoint(!low), remote: opening.key.endpoint(low) };
-            let agreed = opening.agreed(side, self.stamp_offset(ends), &self.shared.limits);
+            let ends = Ends::new(opening.key, !low);
+            let agreed = opening.agreed(side, self.stamp_offset(&ends), &self.shared.limits);
             Leg::new(&agreed, number * 2 + side as u32, now)
         });
         let owed = if waits || opening.is_proven() { Side::Server } else { from.other() };
@@ -358,6 +358,6 @@ const FAREWELL_MS: u32 = 5_000;
 fn reset<M: Memory>(flow: &mut Flow, side: Side, turn: &mut crate::turn::Turn<'_, M>) {
     let ends = flow.ends(side);
     if !flow.has_lost(side) && !flow.legs[side as usize].is_finished() {
-        flow.legs[side as usize].send_reset(ends, turn);
+        flow.legs[side as usize].send_reset(&ends, turn);
     }
 }

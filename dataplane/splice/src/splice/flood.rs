@@ -35,16 +35,17 @@ impl<F: Frame, R: Relay> Splice<F, R> {
         opening.arrive(segment, Side::Client, now);
         let limits = &self.shared.limits;
         let (_, ack, offer, echo) = opening.syn(Side::Client, limits, now);
-        let ends = Ends { local: key.endpoint(!client_low), remote: key.endpoint(client_low) };
-        let clock = now.milliseconds().wrapping_add(self.stamp_offset(ends));
+        let ends = Ends::new(key, !client_low);
+        let (source, destination) = ends.ports();
+        let clock = now.milliseconds().wrapping_add(self.stamp_offset(&ends));
         let said = &segment.options;
         let stamp = cookie::stamp(clock, said.scale, said.sack_permitted);
         // Without a stamp there is no place for what these need.
         let offer = if echo.is_some() { offer } else { Offer { scale: None, sack: false, ..offer } };
         let mss = opening.agreed(Side::Client, 0, limits).mss;
         let header = Header {
-            source: ends.local.1,
-            destination: ends.remote.1,
+            source,
+            destination,
             seq: cookie::number(&key, segment.seq, mss, now, limits.secret),
             ack,
             flags: Flags::SYN.and(Flags::ACK),
@@ -53,7 +54,7 @@ impl<F: Frame, R: Relay> Splice<F, R> {
             blocks: &[],
             opening: Some(offer),
         };
-        self.send(now, &header, ends, memory);
+        self.send(now, &header, &ends, memory);
     }
 
     /// Takes a segment of a client that may bring a cookie back. False when it can be none.

@@ -9,16 +9,16 @@ use std::collections::VecDeque;
 
 use crate::counters::{Counters, Event};
 use crate::flow::{Flow, Unusual};
-use crate::frame::{Frame, Ledger, Memory, NONE};
+use crate::frame::{Frame, Ledger, Memory};
 use crate::leg::{Fired, Outcome};
 use crate::limits::Limits;
 use crate::opening::{Answer, Opening};
-use crate::relay::{Relay, Side};
+use crate::relay::Relay;
 use crate::table::{Key, Table};
 use crate::time::{Now, Tick};
 use crate::turn::{Endpoint, Transmit, Turn};
 use crate::wheel::Wheel;
-use crate::wire::segment::{Flags, Malformed, Segment, intact};
+use crate::wire::segment::{Malformed, Segment, intact};
 
 /// A segment that came in. IP has been taken off; what is left of the frame is the segment and nothing after it.
 #[derive(Debug)]
@@ -133,41 +133,43 @@ impl<F: Frame, R: Relay> Splice<F, R> {
 
     /// Takes a segment in. What follows goes out with the next [`Splice::flush`].
     pub fn receive<M: Memory<Frame = F>>(&mut self, now: Now, arrival: Arrival<F>, memory: &mut M) {
-        let segment = match self.read(&arrival) {
+        let read = self.read(&arrival);
+        // Looked at where it was made: a copy of what was just written waits for it.
+        let segment = match &read {
             Ok(segment) => segment,
             Err(malformed) => {
                 let event =
-                    if malformed == Malformed::Checksum { Event::BadChecksum } else { Event::Malformed };
+                    if *malformed == Malformed::Checksum { Event::BadChecksum } else { Event::Malformed };
                 self.shared.counters.count(event);
                 return memory.give(arrival.frame);
             }
         };
-        let (source, destination) = endpoints(&segment, &arrival);
-        if let Some((index, from_low)) = self.table.find_again(source, destination) {
-            return self.for_flow(now, index, from_low, &segment, arrival, memory);
-        }
+        let (source, destination) = endpoints(segment, &arrival);
         let Some((key, from_low)) = Key::of(source, destination) else {
             self.shared.counters.count(Event::Malformed);
             return memory.give(arrival.frame);
         };
+        if let Some(index) = self.table.find_again(&key) {
+            return self.for_flow(now, index, from_low, segment, arrival, memory);
+        }
         match self.find(&key) {
             Some(Place::Flow(index)) => {
-                self.table.note((source, destination), index, from_low);
-                self.for_flow(now, index, from_low, &segment, arrival, memory);
+                self.table.note(key, index);
+                self.for_flow(now, index, from_low, segment, arrival, memory);
             }
-            Some(Place::Opening(index)) => self.for_opening(now, index, from_low, &segment, arrival, memory),
-            None => self.for_nobody(now, (key, from_low), &segment, arrival, memory),
+            Some(Place::Opening(index)) => self.for_opening(now, index, from_low, segment, arrival, memory),
+            None => self.for_nobody(now, (key, from_low), segment, arrival, memory),
         }
     }
 
     fn read(&self, arrival: &Arrival<F>) -> Result<Segment, Malformed> {
         let end = usize::from(arrival.at) + usize::from(arrival.len);
         let octets = arrival.frame.octets().get(arrival.at.into()..end).ok_or(Malformed::Short)?;
-        let segment = Segment::read(octets)?;
-        if self.shared.limits.verify {
+        let read = Segment::read(octets);
+        if read.is_ok() && self.shared.limits.verify {
             intact(octets, arrival.source, arrival.destination)?;
         }
-        Ok(segment)
+        read
     }
 
     fn find(&self, key: &Key) -> Option<Place> {
@@ -237,7 +239,7 @@ impl<F: Frame, R: Relay> Splice<F, R> {
         for &side in flow.standing() {
             let ends = flow.ends(side);
             let leg = &mut flow.legs[side as usize];
-            match leg.expire(ends, &mut turn) {
+            match leg.expire(&ends, &mut turn) {
                 Fired::Dead => return self.end(now, index, Event::TimedOut, None, memory),
                 Fired::Goes => works = true,
                 Fired::Nothing => works |= leg.waits(&turn),

@@ -93,11 +93,12 @@ impl<F: Frame, R: Relay> Splice<F, R> {
         let Some(left) = self.resets.1.checked_sub(1) else { return };
         self.resets.1 = left;
         let (remote, local) = endpoints(segment, arrival);
+        let Some(ends) = Ends::between(local, remote) else { return };
         let (flags, ack) = match segment.flags.has(Flags::ACK) {
             true => (Flags::RST, Seq(0)),
             false => (Flags::RST.and(Flags::ACK), segment.end()),
         };
-        self.send_plain(now, Ends { local, remote }, (seq, ack, flags), memory);
+        self.send_plain(now, &ends, (seq, ack, flags), memory);
     }
 
     /// Sends a reset on as it came.
@@ -109,7 +110,8 @@ impl<F: Frame, R: Relay> Splice<F, R> {
         memory: &mut M,
     ) {
         let (local, remote) = endpoints(segment, arrival);
-        self.send_plain(now, Ends { local, remote }, (segment.seq, segment.ack, segment.flags), memory);
+        let Some(ends) = Ends::between(local, remote) else { return };
+        self.send_plain(now, &ends, (segment.seq, segment.ack, segment.flags), memory);
     }
 
     /// Tells both ends of an opening that it comes to nothing.
@@ -133,23 +135,24 @@ impl<F: Frame, R: Relay> Splice<F, R> {
         memory: &mut M,
     ) {
         let low = (side == Side::Client) == opening.client_low;
-        let ends = Ends { local: opening.key.endpoint(!low), remote: opening.key.endpoint(low) };
+        let ends = Ends::new(opening.key, !low);
         let agreed = opening.agreed(side, 0, &self.shared.limits);
         let numbers = (agreed.ours.plus(1), agreed.theirs.plus(1), Flags::RST.and(Flags::ACK));
-        self.send_plain(now, ends, numbers, memory);
+        self.send_plain(now, &ends, numbers, memory);
     }
 
     fn send_plain<M: Memory<Frame = F>>(
         &mut self,
         now: Now,
-        ends: Ends,
+        ends: &Ends,
         (seq, ack, flags): (Seq, Seq, Flags),
         memory: &mut M,
     ) {
         self.shared.counters.count(Event::ResetSent);
+        let (source, destination) = ends.ports();
         let header = Header {
-            source: ends.local.1,
-            destination: ends.remote.1,
+            source,
+            destination,
             seq,
             ack,
             flags,
@@ -165,7 +168,7 @@ impl<F: Frame, R: Relay> Splice<F, R> {
         &mut self,
         now: Now,
         header: &Header<'_>,
-        ends: Ends,
+        ends: &Ends,
         memory: &mut M,
     ) {
         let mut turn = self.shared.turn(now, memory);
@@ -179,10 +182,10 @@ impl<F: Frame, R: Relay> Splice<F, R> {
     }
 
     /// What is added to our clock in the time stamps of one leg, so that they tell nothing of uptime (RFC 7323 7.1).
-    pub(super) fn stamp_offset(&self, ends: Ends) -> u32 {
+    pub(super) fn stamp_offset(&self, ends: &Ends) -> u32 {
         let [one, other] = self.shared.limits.secret;
-        Key::of(ends.local, ends.remote)
-            .map_or(0, |(key, local_low)| key.hash([other, one ^ u64::from(local_low)]))
+        let (key, local_low) = ends.key();
+        key.hash([other, one ^ u64::from(local_low)])
     }
 }
 

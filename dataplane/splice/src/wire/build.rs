@@ -102,30 +102,47 @@ impl Header<'_> {
         len: usize,
         (local, remote): (IpAddr, IpAddr),
     ) -> Option<usize> {
+        self.write_over(octets, data_at, len, Sum::default().addresses(local, remote))
+    }
+
+    /// The same, where the sum of the addresses is known.
+    #[inline]
+    pub(crate) fn write_over(
+        &self,
+        octets: &mut [u8],
+        data_at: usize,
+        len: usize,
+        addresses: Sum,
+    ) -> Option<usize> {
         if let Some(stamps) = self.timestamps
             && self.blocks.is_empty()
             && self.opening.is_none()
         {
-            return self.write_usual(stamps, octets, (data_at, len), (local, remote));
+            return self.write_usual(stamps, octets, (data_at, len), addresses);
         }
+        self.write_any(octets, data_at, len, addresses)
+    }
+
+    fn write_any(&self, octets: &mut [u8], data_at: usize, len: usize, addresses: Sum) -> Option<usize> {
         let header = self.lay_out();
         let start = data_at.checked_sub(header.at)?;
         let segment = octets.get_mut(start..data_at + len)?;
         segment[..header.at].copy_from_slice(&header.octets[..header.at]);
         let length = u16::try_from(segment.len()).ok()?;
-        let sum = Sum::default().pseudo_header(local, remote, PROTOCOL, length).octets(segment).finish();
+        let sum = addresses.word(PROTOCOL.into()).word(length).octets(segment).finish();
         segment[16..18].copy_from_slice(&sum.to_be_bytes());
         Some(start)
     }
 
     /// The header of nearly every segment. Its octets are put together, and summed, as numbers: octets that were just
     /// written are slow to be read as parts of larger words.
+    #[inline]
     fn write_usual(
         &self,
         (value, echo): (u32, u32),
         octets: &mut [u8],
         (data_at, len): (usize, usize),
-        (local, remote): (IpAddr, IpAddr),
+        addresses: Sum,
     ) -> Option<usize> {
         let start = data_at.checked_sub(USUAL)?;
         let (header, data) = octets.get_mut(start..data_at + len)?.split_first_chunk_mut::<USUAL>()?;
@@ -135,7 +152,7 @@ impl Header<'_> {
         let kinds = u32::from_be_bytes([kind::NO_OPERATION, kind::NO_OPERATION, kind::TIMESTAMPS, 10]);
         let mut words = [pair(ports, self.seq.0), pair(self.ack.0, rest), pair(0, kinds), pair(value, echo)];
         let length = u16::try_from(USUAL + len).ok()?;
-        let sum = Sum::default().pseudo_header(local, remote, PROTOCOL, length);
+        let sum = addresses.word(PROTOCOL.into()).word(length);
         let sum = words.into_iter().fold(sum, Sum::long).octets(data);
         words[2] |= u64::from(sum.finish()) << 48;
         for (place, word) in header.as_chunks_mut::<8>().0.iter_mut().zip(words) {

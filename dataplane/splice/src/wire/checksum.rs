@@ -12,6 +12,7 @@ pub struct Sum(u64);
 
 impl Sum {
     /// Adds octets; an odd last octet counts as if a zero followed.
+    #[inline]
     pub fn octets(self, octets: &[u8]) -> Self {
         // A sum of words in the machine's own order has its octets swapped (RFC 1071 2 (B)), which is put right once for all.
         let (words, rest) = octets.as_chunks::<4>();
@@ -23,30 +24,42 @@ impl Sum {
     }
 
     /// Adds eight octets that are at hand as a number.
+    #[inline]
     pub fn long(self, word: u64) -> Self {
         Self(self.0 + halves(word))
     }
 
     /// Adds one 16-bit word.
+    #[inline]
     pub fn word(self, word: u16) -> Self {
         Self(self.0 + u64::from(word))
     }
 
     /// Adds the pseudo-header of RFC 9293 3.1 or RFC 8200 8.1. `length` is that of the upper-layer header and data.
+    #[inline]
     pub fn pseudo_header(self, source: IpAddr, destination: IpAddr, protocol: u8, length: u16) -> Self {
-        self.address(source).address(destination).word(protocol.into()).word(length)
+        self.addresses(source, destination).word(protocol.into()).word(length)
+    }
+
+    /// Adds both addresses of a pseudo-header.
+    #[inline]
+    pub fn addresses(self, source: IpAddr, destination: IpAddr) -> Self {
+        self.address(source).address(destination)
     }
 
     /// The value for the checksum field.
+    #[inline]
     pub fn finish(self) -> u16 {
         !fold(self.0)
     }
 
     /// Whether everything that was added, the checksum field among it, is intact.
+    #[inline]
     pub fn is_intact(self) -> bool {
         fold(self.0) == 0xffff
     }
 
+    #[inline]
     fn address(self, address: IpAddr) -> Self {
         match address {
             IpAddr::V4(address) => Self(self.0 + u64::from(address.to_bits())),
@@ -75,11 +88,13 @@ fn total(words: &[[u8; 4]]) -> u64 {
     u64::from(lower) + u64::from(upper)
 }
 
+#[inline]
 fn halves(word: u64) -> u64 {
     (word >> 32) + (word & 0xffff_ffff)
 }
 
 /// Adds what lies above 16 bits to what lies below, until nothing does. 0 only for 0.
+#[inline]
 fn fold(sum: u64) -> u16 {
     let sum = halves(halves(sum));
     let sum = (sum >> 16) + (sum & 0xffff);

@@ -76,18 +76,20 @@ pub struct Options {
 
 impl Options {
     /// Reads them.
+    #[inline]
     pub fn read(octets: &[u8]) -> Self {
-        let mut found = Self::default();
         // What nearly every segment of a connection carries, at the place where RFC 7323 appendix A puts it.
         if let [1, 1, kind::TIMESTAMPS, 10, stamps @ ..] = octets
             && let Ok(stamps) = <&[u8; 8]>::try_from(stamps)
         {
-            found.timestamps = Some((number(stamps, 0), number(stamps, 4)));
-            return found;
+            return Self { timestamps: Some((number(stamps, 0), number(stamps, 4))), ..Self::default() };
         }
-        for (kind, _, value) in walk(octets) {
-            found.note(kind, value);
-        }
+        Self::read_any(octets)
+    }
+
+    fn read_any(octets: &[u8]) -> Self {
+        let mut found = Self::default();
+        walk(octets).for_each(|(kind, _, value)| found.note(kind, value));
         found
     }
 

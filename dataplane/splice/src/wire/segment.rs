@@ -79,6 +79,7 @@ impl Segment {
     ///
     /// # Errors
     /// What is wrong with it.
+    #[inline]
     pub fn read(octets: &[u8]) -> Result<Self, Malformed> {
         let Some(fixed) = octets.first_chunk::<HEADER>() else { return Err(Malformed::Short) };
         let data_at = usize::from(fixed[12] >> 4) * 4;
@@ -89,22 +90,22 @@ impl Segment {
         };
         let half = |at: usize| u16::from_be_bytes([fixed[at], fixed[at + 1]]);
         let whole = |at: usize| u32::from_be_bytes([fixed[at], fixed[at + 1], fixed[at + 2], fixed[at + 3]]);
-        let segment = Self {
-            source: half(0),
-            destination: half(2),
+        let (source, destination, flags) = (half(0), half(2), Flags(fixed[13] & 0x3f));
+        let contradicts = flags.has(Flags::SYN) && flags.has(Flags::FIN.and(Flags::RST));
+        if contradicts || source == 0 || destination == 0 {
+            return Err(Malformed::Contradiction);
+        }
+        Ok(Self {
+            source,
+            destination,
             seq: Seq(whole(4)),
             ack: Seq(whole(8)),
-            flags: Flags(fixed[13] & 0x3f),
+            flags,
             window: half(14),
             options: Options::read(options),
             data_at: data_at as u16,
             len,
-        };
-        let contradicts = segment.flags.has(Flags::SYN) && segment.flags.has(Flags::FIN.and(Flags::RST));
-        if contradicts || segment.source == 0 || segment.destination == 0 {
-            return Err(Malformed::Contradiction);
-        }
-        Ok(segment)
+        })
     }
 
     /// Sequence numbers it takes: octets, SYN and FIN.
@@ -122,6 +123,7 @@ impl Segment {
 ///
 /// # Errors
 /// [`Malformed::Checksum`] when it is not.
+#[inline]
 pub fn intact(octets: &[u8], source: IpAddr, destination: IpAddr) -> Result<(), Malformed> {
     let length = u16::try_from(octets.len()).map_err(|_| Malformed::Short)?;
     let sum = Sum::default().pseudo_header(source, destination, PROTOCOL, length).octets(octets);

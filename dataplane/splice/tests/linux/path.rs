@@ -206,8 +206,8 @@ impl Path {
         while let Some(transmit) = splice.transmit() {
             let segment =
                 &transmit.frame.octets()[transmit.at.into()..usize::from(transmit.at + transmit.len)];
-            let packet = ip(transmit.ends.local.0, transmit.ends.remote.0, segment);
-            if transmit.ends.remote.0 == IpAddr::from(SERVER) {
+            let packet = ip(transmit.ends.local().0, transmit.ends.remote().0, segment);
+            if transmit.ends.remote().0 == IpAddr::from(SERVER) {
                 self.enqueue(true, packet);
             } else {
                 self.send(&packet, CLIENT);

@@ -255,10 +255,10 @@ impl Player {
             let range = transmit.at.into()..usize::from(transmit.at + transmit.len);
             let octets = transmit.frame.octets()[range].to_vec();
             let ends = transmit.ends;
-            intact(&octets, ends.local.0, ends.remote.0).map_err(|_| "a bad checksum was sent")?;
+            intact(&octets, ends.local().0, ends.remote().0).map_err(|_| "a bad checksum was sent")?;
             let segment = Segment::read(&octets).map_err(|_| "no segment was sent")?;
             let data = octets[segment.data_at.into()..].to_vec();
-            self.got[usize::from(ends.remote == SERVER)].push_back((segment, data));
+            self.got[usize::from(ends.remote() == SERVER)].push_back((segment, data));
             if self.hold {
                 self.held.push(transmit.frame);
             } else {

@@ -199,8 +199,9 @@ impl Lab {
         self.splice.flush(Now(self.now), &mut self.memory);
         while let Some(transmit) = self.splice.transmit() {
             let range = transmit.at.into()..usize::from(transmit.at + transmit.len);
-            let packet = ip(transmit.ends.local.0, transmit.ends.remote.0, &transmit.frame.octets()[range]);
-            self.carry(Some(usize::from(transmit.ends.remote.0 == IpAddr::from(SERVER))), packet);
+            let packet =
+                ip(transmit.ends.local().0, transmit.ends.remote().0, &transmit.frame.octets()[range]);
+            self.carry(Some(usize::from(transmit.ends.remote().0 == IpAddr::from(SERVER))), packet);
             self.splice.complete(transmit.frame, &mut self.memory);
         }
     }

@@ -169,7 +169,7 @@ impl World {
             let pause = self.dice.one_of(&[0, 0, 10, 1_000, 30_000]);
             let back = self.now + if self.slow_ring { pause } else { 0 };
             self.at(back, Event::Completed(transmit.frame));
-            self.carry(transmit.ends.local, transmit.ends.remote, false, octets);
+            self.carry(transmit.ends.local(), transmit.ends.remote(), false, octets);
         }
         for index in 0..2 {
             for octets in std::mem::take(&mut self.hosts[index].out) {
