@@ -9,6 +9,7 @@ use crate::limits::Limits;
 use crate::table::Key;
 use crate::time::Now;
 use crate::wire::build::Header;
+use crate::wire::checksum::Sum;
 
 /// An address and a port.
 pub type Endpoint = (IpAddr, u16);
@@ -51,6 +52,12 @@ impl Ends {
         self.key.ports(self.local_low)
     }
 
+    /// The addresses' part of a checksum.
+    #[inline]
+    pub(crate) fn sum(&self) -> Sum {
+        self.key.sum()
+    }
+
     /// The key of the connection, and whether we speak for its lower endpoint.
     pub(crate) fn key(&self) -> (Key, bool) {
         (self.key, self.local_low)
@@ -90,7 +97,14 @@ impl<M: Memory> Turn<'_, M> {
         header: &Header<'_>,
         ends: &Ends,
     ) {
-        match header.write_over(frame.octets_mut(), start.into(), len.into(), ends.key.sum()) {
+        let at = header.write_over(frame.octets_mut(), start.into(), len.into(), ends.sum());
+        self.post(frame, at, (start, len), ends);
+    }
+
+    /// Sends a segment whose header begins at `at` and whose data, from `start` on, have `len` octets.
+    #[inline]
+    pub(crate) fn post(&mut self, frame: M::Frame, at: Option<usize>, (start, len): (u16, u16), ends: &Ends) {
+        match at {
             Some(at) => {
                 let len = start + len - at as u16;
                 self.out.push_back(Transmit { frame, at: at as u16, len, ends: *ends });

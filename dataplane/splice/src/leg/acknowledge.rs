@@ -29,6 +29,11 @@ impl Leg {
             return;
         }
         let moved = self.take_window(segment);
+        if segment.ack == self.una && segment.span() > 0 && segment.options.blocks().is_empty() {
+            // Data that came with an acknowledgment which says nothing new.
+            self.answered(false, moved);
+            return self.rearm(false, turn);
+        }
         let mut tally = Tally::default();
         if self.una.before(segment.ack) {
             self.retire(segment.ack, &mut tally, turn);

@@ -6,6 +6,7 @@
 mod acknowledge;
 mod arrive;
 mod cubic;
+mod envelope;
 mod loss;
 mod rack;
 mod receive;

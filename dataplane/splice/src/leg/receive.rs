@@ -29,7 +29,8 @@ impl Leg {
         if segment.flags.has(Flags::FIN) {
             entry.marks.set(Marks::FIN);
         }
-        if !self.fit(index, turn) {
+        let fits = segment.seq == self.expected && segment.end().until(self.edge);
+        if !fits && !self.fit(index, turn) {
             turn.ledger.release(index, turn.memory);
             self.ack_now = true;
         } else if turn.ledger.at(index).seq == self.expected {

@@ -1,5 +1,6 @@
 //! What goes out now: what was lost, then what is new, then an acknowledgment if none went with them.
 
+use super::envelope::Envelope;
 use super::{Ending, Leg};
 use crate::counters::Event;
 use crate::frame::{Frame, Marks, Memory, NONE};
@@ -16,11 +17,12 @@ impl Leg {
         if self.ending == Ending::Wanted {
             self.finish(turn);
         }
+        let mut envelope = Envelope::new(ends);
         if self.lost > self.flying {
-            self.send_lost(ends, turn);
+            self.send_lost(&mut envelope, turn);
         }
         if self.unsent != NONE {
-            self.send_new(ends, turn);
+            self.send_new(&mut envelope, turn);
         }
         if self.ack_now || self.should_update_window(turn) {
             self.send_bare(self.next, Flags::ACK, ends, turn);
@@ -77,7 +79,7 @@ impl Leg {
         }
     }
 
-    fn send_lost<M: Memory>(&mut self, ends: &Ends, turn: &mut Turn<'_, M>) {
+    fn send_lost<M: Memory>(&mut self, envelope: &mut Envelope<'_>, turn: &mut Turn<'_, M>) {
         let mut index = self.queue.head;
         while index != NONE && index != self.unsent && self.lost > self.flying {
             let entry = turn.ledger.at(index);
@@ -92,15 +94,20 @@ impl Leg {
                 if shut || (pipe > 0 && pipe + span > self.cubic.window) {
                     return;
                 }
-                self.send_again(index, ends, turn);
+                self.send_again(index, envelope, turn);
             }
             index = turn.ledger.at(index).next;
         }
     }
 
     /// Sends an entry once more. False while a ring has it.
-    pub(super) fn send_again<M: Memory>(&mut self, index: u32, ends: &Ends, turn: &mut Turn<'_, M>) -> bool {
-        if !self.send_entry(index, Flags::ACK, ends, turn) {
+    pub(super) fn send_again<M: Memory>(
+        &mut self,
+        index: u32,
+        envelope: &mut Envelope<'_>,
+        turn: &mut Turn<'_, M>,
+    ) -> bool {
+        if !self.send_entry(index, Flags::ACK, envelope, turn) {
             return false;
         }
         turn.counters.count(Event::Retransmitted);
@@ -115,7 +122,7 @@ impl Leg {
         true
     }
 
-    fn send_new<M: Memory>(&mut self, ends: &Ends, turn: &mut Turn<'_, M>) {
+    fn send_new<M: Memory>(&mut self, envelope: &mut Envelope<'_>, turn: &mut Turn<'_, M>) {
         self.restart_if_idle(turn.now);
         self.window_limited = false;
         while self.unsent != NONE {
@@ -131,7 +138,7 @@ impl Leg {
                 self.window_limited = true;
                 break;
             }
-            self.send_first(index, ends, turn);
+            self.send_first(index, envelope, turn);
         }
         self.window_limited |= self.cubic.in_slow_start() && self.pipe() > self.cubic.window / 2;
     }
@@ -153,12 +160,17 @@ impl Leg {
     }
 
     /// Sends the first of the entries that were never sent.
-    pub(super) fn send_first<M: Memory>(&mut self, index: u32, ends: &Ends, turn: &mut Turn<'_, M>) {
+    pub(super) fn send_first<M: Memory>(
+        &mut self,
+        index: u32,
+        envelope: &mut Envelope<'_>,
+        turn: &mut Turn<'_, M>,
+    ) {
         let entry = turn.ledger.at(index);
         let (end, following) = (entry.end(), entry.next);
         let push = if following == NONE { Flags::PSH } else { Flags(0) };
         let flight = self.flight();
-        if !self.send_entry(index, Flags::ACK.and(push), ends, turn) {
+        if !self.send_entry(index, Flags::ACK.and(push), envelope, turn) {
             return;
         }
         self.recovery.sent(end.since(self.next));
@@ -206,7 +218,7 @@ impl Leg {
         &mut self,
         index: u32,
         flags: Flags,
-        ends: &Ends,
+        envelope: &mut Envelope<'_>,
         turn: &mut Turn<'_, M>,
     ) -> bool {
         let entry = turn.ledger.at_mut(index);
@@ -216,8 +228,7 @@ impl Leg {
         let flags = if entry.marks.has(Marks::FIN) { flags.and(Flags::FIN) } else { flags };
         // Blocks would not fit beside a full segment, so what is to be told by them goes out on its own.
         let silent = self.twice.is_none() && self.strays.is_empty();
-        let header = self.header(seq, flags, &[], ends, turn);
-        turn.send(frame, place, &header, ends);
+        envelope.send(self, frame, place, (seq, flags), turn);
         if silent {
             self.told_all();
         }
@@ -250,7 +261,7 @@ impl Leg {
         self.timers.acknowledge = None;
     }
 
-    fn header<'a, M: Memory>(
+    pub(super) fn header<'a, M: Memory>(
         &mut self,
         seq: Seq,
         flags: Flags,

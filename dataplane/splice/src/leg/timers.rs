@@ -2,6 +2,7 @@
 
 use super::Leg;
 use super::acknowledge::Tally;
+use super::envelope::Envelope;
 use super::rack::Probe;
 use super::recovery::Phase;
 use crate::counters::Event;
@@ -177,9 +178,9 @@ impl Leg {
             && turn.ledger.at(index).len <= self.mss
             && u32::from(turn.ledger.at(index).len) + self.flight() <= self.window;
         let probe = if new {
-            self.send_first(index, ends, turn);
+            self.send_first(index, &mut Envelope::new(ends), turn);
             Probe::New
-        } else if self.last_sent != NONE && self.send_again(self.last_sent, ends, turn) {
+        } else if self.last_sent != NONE && self.send_again(self.last_sent, &mut Envelope::new(ends), turn) {
             Probe::Old
         } else {
             return;
@@ -229,7 +230,7 @@ impl Leg {
         }
         turn.counters.count(Event::WindowProbe);
         if self.fits_window(index, true, turn) {
-            self.send_first(index, ends, turn);
+            self.send_first(index, &mut Envelope::new(ends), turn);
         } else {
             self.send_bare(self.una.minus(1), Flags::ACK, ends, turn);
         }

@@ -6,15 +6,13 @@ use super::checksum::Sum;
 use super::options::kind;
 use super::segment::{Flags, HEADER, PROTOCOL};
 use super::seq::Seq;
+use super::template::Template;
 
 /// Octets of the longest header.
 pub const LONGEST_HEADER: usize = 60;
 
 /// Octets that time stamps take in a header, padding included.
 pub const TIMESTAMPS: usize = 12;
-
-/// Octets of a header with time stamps and nothing else.
-const USUAL: usize = HEADER + TIMESTAMPS;
 
 /// What a header says. Ports are part of it, addresses only of its checksum.
 #[derive(Debug, Clone, Copy)]
@@ -114,13 +112,10 @@ impl Header<'_> {
         len: usize,
         addresses: Sum,
     ) -> Option<usize> {
-        if let Some(stamps) = self.timestamps
-            && self.blocks.is_empty()
-            && self.opening.is_none()
-        {
-            return self.write_usual(stamps, octets, (data_at, len), addresses);
+        match Template::of(self, addresses) {
+            Some(template) => template.write((self.seq, self.flags), octets, data_at, len),
+            None => self.write_any(octets, data_at, len, addresses),
         }
-        self.write_any(octets, data_at, len, addresses)
     }
 
     fn write_any(&self, octets: &mut [u8], data_at: usize, len: usize, addresses: Sum) -> Option<usize> {
@@ -131,33 +126,6 @@ impl Header<'_> {
         let length = u16::try_from(segment.len()).ok()?;
         let sum = addresses.word(PROTOCOL.into()).word(length).octets(segment).finish();
         segment[16..18].copy_from_slice(&sum.to_be_bytes());
-        Some(start)
-    }
-
-    /// The header of nearly every segment. Its octets are put together, and summed, as numbers: octets that were just
-    /// written are slow to be read as parts of larger words.
-    #[inline]
-    fn write_usual(
-        &self,
-        (value, echo): (u32, u32),
-        octets: &mut [u8],
-        (data_at, len): (usize, usize),
-        addresses: Sum,
-    ) -> Option<usize> {
-        let start = data_at.checked_sub(USUAL)?;
-        let (header, data) = octets.get_mut(start..data_at + len)?.split_first_chunk_mut::<USUAL>()?;
-        let pair = |one: u32, other: u32| u64::from(one) << 32 | u64::from(other);
-        let ports = u32::from(self.source) << 16 | u32::from(self.destination);
-        let rest = (USUAL as u32 / 4) << 28 | u32::from(self.flags.0) << 16 | u32::from(self.window);
-        let kinds = u32::from_be_bytes([kind::NO_OPERATION, kind::NO_OPERATION, kind::TIMESTAMPS, 10]);
-        let mut words = [pair(ports, self.seq.0), pair(self.ack.0, rest), pair(0, kinds), pair(value, echo)];
-        let length = u16::try_from(USUAL + len).ok()?;
-        let sum = addresses.word(PROTOCOL.into()).word(length);
-        let sum = words.into_iter().fold(sum, Sum::long).octets(data);
-        words[2] |= u64::from(sum.finish()) << 48;
-        for (place, word) in header.as_chunks_mut::<8>().0.iter_mut().zip(words) {
-            *place = word.to_be_bytes();
-        }
         Some(start)
     }
 

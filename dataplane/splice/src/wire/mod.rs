@@ -5,3 +5,4 @@ pub mod checksum;
 pub mod options;
 pub mod segment;
 pub mod seq;
+pub(crate) mod template;
