@@ -125,6 +125,7 @@ impl Leg {
     fn send_new<M: Memory>(&mut self, envelope: &mut Envelope<'_>, turn: &mut Turn<'_, M>) {
         self.restart_if_idle(turn.now);
         self.window_limited = false;
+        let (next, idle) = (self.next, self.flight() == 0);
         while self.unsent != NONE {
             let index = self.unsent;
             if turn.ledger.at(index).len > self.mss && !self.split(index, self.mss, turn) {
@@ -139,6 +140,9 @@ impl Leg {
                 break;
             }
             self.send_first(index, envelope, turn);
+        }
+        if self.next != next {
+            self.schedule_probe(idle, turn.now);
         }
         self.window_limited |= self.cubic.in_slow_start() && self.pipe() > self.cubic.window / 2;
     }
@@ -159,7 +163,7 @@ impl Leg {
         worth && self.split(index, usable as u16, turn)
     }
 
-    /// Sends the first of the entries that were never sent.
+    /// Sends the first of the entries that were never sent. The clocks are the caller's.
     pub(super) fn send_first<M: Memory>(
         &mut self,
         index: u32,
@@ -169,14 +173,12 @@ impl Leg {
         let entry = turn.ledger.at(index);
         let (end, following) = (entry.end(), entry.next);
         let push = if following == NONE { Flags::PSH } else { Flags(0) };
-        let flight = self.flight();
         if !self.send_entry(index, Flags::ACK.and(push), envelope, turn) {
             return;
         }
         self.recovery.sent(end.since(self.next));
         (self.next, self.unsent, self.last_sent) = (end, following, index);
         self.spoke_at = turn.now.tick();
-        self.schedule_probe(flight == 0, turn.now);
     }
 
     /// A pause of a timeout makes the window old (RFC 5681 4.1).

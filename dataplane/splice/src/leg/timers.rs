@@ -231,6 +231,7 @@ impl Leg {
         turn.counters.count(Event::WindowProbe);
         if self.fits_window(index, true, turn) {
             self.send_first(index, &mut Envelope::new(ends), turn);
+            self.schedule_probe(true, turn.now);
         } else {
             self.send_bare(self.una.minus(1), Flags::ACK, ends, turn);
         }
