@@ -147,6 +147,7 @@ impl<F: Frame> Ledger<F> {
     }
 
     /// Makes the entry of `frame`, kept by nobody's list yet.
+    #[inline]
     pub(crate) fn enter(&mut self, frame: F, owner: u32, seq: Seq, (start, len): (u16, u16)) -> u32 {
         let index = frame.slot();
         let (marks, sent_at) = (Marks::KEPT, Stamp(0));

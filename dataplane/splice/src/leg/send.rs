@@ -37,6 +37,7 @@ impl Leg {
     }
 
     /// Appends a frame with `len` octets of data after the headroom.
+    #[inline]
     pub(crate) fn append_frame<M: Memory>(&mut self, frame: M::Frame, len: u16, turn: &mut Turn<'_, M>) {
         let index = turn.ledger.enter(frame, self.owner, self.end, (turn.limits.headroom, len));
         turn.ledger.push(&mut self.queue, index);
