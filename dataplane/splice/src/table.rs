@@ -113,7 +113,7 @@ impl Table {
 
     /// The number that was last noted, if it was for this key.
     #[inline]
-    pub(crate) fn find_again(&self, key: &Key) -> Option<u32> {
+    pub(crate) fn latest(&self, key: &Key) -> Option<u32> {
         self.latest.as_ref().filter(|(latest, _)| latest == key).map(|(_, index)| *index)
     }
 

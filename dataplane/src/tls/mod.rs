@@ -153,20 +153,25 @@ impl Tls {
     }
 
     fn consider(&mut self, packet: &mut Packet, means: &mut Means<'_>) {
-        let Means { tables, now, pool, hand } = means;
         let ends = segment::ends(&packet.ip.flow);
+        let whole = packet.ip.fragment == Fragment::Whole;
+        if whole && ends.is_some_and(|(from, to)| self.splice.knows(from, to)) {
+            // Its worker is this one, whatever the rules say by now.
+            return self.give(packet, false, means);
+        }
+        let Means { tables, hand, .. } = &*means;
         let hash = ends.map(|(from, to)| segment::hash(from, to));
         let may_stand = hash.is_some_and(|hash| self.standing.may_hold(hash));
-        if packet.ip.fragment != Fragment::Whole {
+        if !whole {
             if may_stand || tables.policy.tls().may_concern(&packet.ip.flow) {
                 packet.end(Verdict::TlsFragment);
             }
             return;
         }
         let (Some((from, to)), Some(hash)) = (ends, hash) else { return };
-        let (owner, is_known) = (hash as usize % self.workers, self.splice.has(from, to));
+        let owner = hash as usize % self.workers;
         let is_ours = owner == usize::from(self.worker);
-        let action = match is_known || (may_stand && !is_ours) {
+        let action = match may_stand && !is_ours {
             true => None,
             false => match action(packet.ip.opens_tcp, from, to, tables) {
                 Some(TlsAction::Pass) | None => return,
@@ -177,12 +182,21 @@ impl Tls {
             let handed = hand(owner, packet);
             return packet.end(if handed { Verdict::HandedOff } else { Verdict::HandOffFull });
         }
-        let Some(stand_in) = pool.take() else { return packet.end(Verdict::NoFrame) };
-        let answer = if packet.ip.opens_tcp { answer(from, to, tables) } else { splice::Answer::Mirrored };
-        let arrival = segment::arrival(packet, stand_in, answer);
         // Whoever finds no room should know, and ask elsewhere.
-        let full = !is_known && packet.ip.opens_tcp && self.splice.is_full();
-        if full || action == Some(TlsAction::Refuse) {
+        let full = packet.ip.opens_tcp && self.splice.is_full();
+        self.give(packet, full || action == Some(TlsAction::Refuse), means);
+    }
+
+    /// Gives a packet's segment to the splice, which refuses it or takes it.
+    fn give(&mut self, packet: &mut Packet, refused: bool, means: &mut Means<'_>) {
+        let Means { tables, now, pool, .. } = means;
+        let Some(stand_in) = pool.take() else { return packet.end(Verdict::NoFrame) };
+        let answer = match segment::ends(&packet.ip.flow) {
+            Some((from, to)) if packet.ip.opens_tcp => answer(from, to, tables),
+            _ => splice::Answer::Mirrored,
+        };
+        let arrival = segment::arrival(packet, stand_in, answer);
+        if refused {
             packet.end(Verdict::TlsRefused);
             self.splice.turn_away(at(*now), arrival, &mut Slots(pool));
         } else {
@@ -318,6 +332,8 @@ impl Tls {
     fn emit(&mut self, batch: &mut Batch, means: &mut Means<'_>) -> bool {
         let Means { tables, pool, .. } = means;
         let before = batch.packets.len();
+        // Segments of one end follow each other.
+        let mut latest = None;
         while !batch.packets.is_full()
             && pool.free() > 0
             && let Some(transmit) = self.splice.transmit()
@@ -328,7 +344,11 @@ impl Tls {
             let made = segment::packet(segment, ends, self.identification, pool);
             self.splice.complete(frame, &mut Slots(pool));
             let Some((frame, headers)) = made else { continue };
-            let ingress = port_towards(ends.local().0, tables).unwrap_or(PortIndex(0));
+            let ingress = match latest {
+                Some((source, ingress)) if source == headers.flow.source => ingress,
+                _ => port_towards(headers.flow.source, tables).unwrap_or(PortIndex(0)),
+            };
+            latest = Some((headers.flow.source, ingress));
             batch.packets.push(Packet::new(frame, headers, ingress, Origin::Spliced));
         }
         batch.packets.len() > before

@@ -149,14 +149,8 @@ impl<F: Frame, R: Relay> Splice<F, R> {
             self.shared.counters.count(Event::Malformed);
             return memory.give(arrival.frame);
         };
-        if let Some(index) = self.table.find_again(&key) {
-            return self.for_flow(now, index, from_low, segment, arrival, memory);
-        }
-        match self.find(&key) {
-            Some(Place::Flow(index)) => {
-                self.table.note(key, index);
-                self.for_flow(now, index, from_low, segment, arrival, memory);
-            }
+        match self.find_again(&key) {
+            Some(Place::Flow(index)) => self.for_flow(now, index, from_low, segment, arrival, memory),
             Some(Place::Opening(index)) => self.for_opening(now, index, from_low, segment, arrival, memory),
             None => self.for_nobody(now, (key, from_low), segment, arrival, memory),
         }
@@ -170,6 +164,19 @@ impl<F: Frame, R: Relay> Splice<F, R> {
             intact(octets, arrival.source, arrival.destination)?;
         }
         read
+    }
+
+    /// What [`Splice::find`] would find, known already if it was the latest.
+    #[inline]
+    fn find_again(&mut self, key: &Key) -> Option<Place> {
+        if let Some(index) = self.table.latest(key) {
+            return Some(Place::Flow(index));
+        }
+        let found = self.find(key);
+        if let Some(Place::Flow(index)) = found {
+            self.table.note(*key, index);
+        }
+        found
     }
 
     fn find(&self, key: &Key) -> Option<Place> {
@@ -292,9 +299,10 @@ impl<F: Frame, R: Relay> Splice<F, R> {
             .min()
     }
 
-    /// Whether there is a connection between these two, half-open or whole.
-    pub fn has(&self, one: Endpoint, other: Endpoint) -> bool {
-        Key::of(one, other).is_some_and(|(key, _)| self.find(&key).is_some())
+    /// Whether there is a connection between these two, half-open or whole. [`Splice::receive`] does not look for it again when a
+    /// segment of it follows.
+    pub fn knows(&mut self, one: Endpoint, other: Endpoint) -> bool {
+        Key::of(one, other).is_some_and(|(key, _)| self.find_again(&key).is_some())
     }
 
     /// Whether there is no room for another connection.

@@ -129,6 +129,12 @@ mod tests {
         assert_eq!(fold(sum.0), 0xddf2);
     }
 
+    #[test]
+    fn long_texts_do_not_overflow() {
+        let octets = vec![0xff; 8 * MOST + 3];
+        assert_eq!(Sum::default().octets(&octets).finish(), slow(&octets));
+    }
+
     /// RFC 1624 section 4: the case in which RFC 1141 gives the wrong zero.
     #[test]
     fn example_of_rfc_1624() {
