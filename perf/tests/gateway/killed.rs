@@ -164,9 +164,18 @@ impl Stand {
     }
 
     fn apply(&self, edition: Edition) -> bool {
+        self.apply_with(edition, "--why test")
+    }
+
+    fn apply_with(&self, edition: Edition, more: &str) -> bool {
         let name = edition.name();
-        let line = format!("policy apply {name}-ipsec.toml --attls {name}-attls.toml --why {name}");
+        let line = format!("policy apply {name}-ipsec.toml --attls {name}-attls.toml {more}");
         self.gateway.try_command(&line).unwrap().status.success()
+    }
+
+    /// What `policy status` says that is left to confirm, in seconds.
+    fn left(&self) -> Option<u64> {
+        self.gateway.ask("policy status").unwrap()["waiting"]["seconds_left"].as_u64()
     }
 
     /// Applies a policy while the tracer counts, or kills control at a step.
@@ -206,11 +215,11 @@ impl Stand {
         let standing = self.gateway.ask("policy status").unwrap();
         assert_eq!(standing["applied"]["fingerprint"], status["applied"]);
         let kept = self.gateway.ask(&format!("policy show {}", standing["applied"]["number"])).unwrap();
-        let edition = if standing["applied"]["why"] == "old" { Edition::Old } else { Edition::New };
         let text = |part: &str| {
             let files = kept["files"].as_array().unwrap();
             files.iter().find(|file| file["part"] == part).unwrap()["text"].as_str().unwrap().to_owned()
         };
+        let edition = if text("policy").starts_with("# old") { Edition::Old } else { Edition::New };
         let file = |part: &str| {
             fs::read_to_string(self.gateway.file(&format!("{}-{part}.toml", edition.name()))).unwrap()
         };
@@ -334,4 +343,40 @@ fn a_commit_that_outlives_its_asker_is_waited_for_by_the_next_control() {
         assert_eq!(stand.held(), held);
         now = held;
     }
+}
+
+#[test]
+fn what_nobody_confirms_goes_though_control_is_killed_meanwhile() {
+    let mut stand = Stand::start("unconfirmed", 300);
+    assert!(stand.apply(Edition::Old));
+    assert!(stand.apply_with(Edition::New, "--confirm 12s"));
+    assert!(!stand.apply(Edition::Old), "another while one waits");
+    // Within the time: the new one is still there, and still goes.
+    stand.restart();
+    let held = stand.held();
+    if stand.left().is_some_and(|left| left > 0) {
+        assert_eq!(held, Edition::New);
+    }
+    wait_until("the time to be over", MINUTE, || stand.left().is_none()).unwrap();
+    assert_eq!(stand.held(), Edition::Old);
+    stand.behaves_as(Edition::Old);
+
+    // After the time: the packet process goes on with the new one until control is back, and then never again.
+    assert!(stand.apply_with(Edition::New, "--confirm 2s"));
+    stand.gateway.kill_control().unwrap();
+    thread::sleep(Duration::from_secs(3));
+    stand.gateway.start_control().unwrap();
+    assert_eq!(stand.held(), Edition::Old);
+    stand.behaves_as(Edition::Old);
+    let history = stand.gateway.ask("policy history").unwrap();
+    let causes: Vec<&str> =
+        history.as_array().unwrap().iter().map(|past| past["cause"].as_str().unwrap()).collect();
+    assert_eq!(causes, ["not_confirmed", "apply", "not_confirmed", "apply", "apply"]);
+
+    // With a word it stays.
+    assert!(stand.apply_with(Edition::New, "--confirm 1h"));
+    stand.gateway.ravelin("policy confirm").unwrap();
+    stand.restart();
+    assert_eq!((stand.held(), stand.left()), (Edition::New, None));
+    stand.behaves_as(Edition::New);
 }
