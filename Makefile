@@ -65,6 +65,11 @@ bench-ike: ready ## Processor time and memory of IKE set-ups beside strongSwan; 
 	cargo build --workspace --release --locked --bins
 	@target/release/ravelin-bench-ike $(if $(QUICK),--rounds 1 --setups 400 --pairs 500)
 
+.PHONY: bench-apply
+bench-apply: ready ## How long one changed rule in 100,000 takes to be in force while packets pass; writes target/bench/apply.json. RULES=100000
+	cargo build --workspace --release --locked --bins
+	@target/release/ravelin-bench-apply --rules $(or $(RULES),100000)
+
 .PHONY: bench-tls
 bench-tls: ## TLS before a server in clear: ours beside nginx, HAProxy and stunnel; writes target/bench/tls.json. QUICK=1
 	@perf/provision.sh tls-peers
