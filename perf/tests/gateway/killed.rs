@@ -325,8 +325,8 @@ fn an_agent_killed_at_any_step_of_an_apply_leaves_the_old_policy_or_the_new_whol
     assert!(outcomes[0] > 0 && outcomes[1] > 0, "{outcomes:?}");
 }
 
-/// Found by thinking about the test above, which is too quick for it: control is killed while the packet process works on its
-/// commit, and the next control asks what is held before that is done.
+/// Control is killed while the packet process works on its commit, and the next control asks what is held before that is done. When
+/// it did not wait, the two went on with different policies.
 #[test]
 fn a_commit_that_outlives_its_asker_is_waited_for_by_the_next_control() {
     let mut stand = Stand::start("outlives", LARGE);
