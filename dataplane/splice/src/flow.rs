@@ -5,7 +5,7 @@ use crate::frame::{Frame, Memory, NONE};
 use crate::leg::Leg;
 use crate::relay::{Finish, Passed, Refused, Relay, Side, Way};
 use crate::table::Key;
-use crate::time::{Now, Tick};
+use crate::time::{Now, Tick, ticks};
 use crate::turn::{Ends, Turn};
 use crate::wire::segment::{Flags, Segment};
 
@@ -20,6 +20,8 @@ pub(crate) struct Flow {
     finished: [bool; 2],
     /// Whether this flow is on the list of those with work to do.
     pub(crate) dirty: bool,
+    /// Whether packet memory had no frame for something when it last worked.
+    starved: bool,
     /// When TIME-WAIT ends; set when both legs have ended.
     pub(crate) linger_until: Option<Tick>,
     /// The opening that goes on at the client's end, or none: its leg says and hears nothing until that is over.
@@ -42,8 +44,9 @@ pub(crate) enum Unusual {
 
 impl Flow {
     pub(crate) fn new(key: Key, client_low: bool, legs: [Leg; 2]) -> Self {
-        let (finished, dirty, linger_until, opening, last) = ([false; 2], false, None, NONE, None);
-        Self { legs, key, client_low, finished, dirty, linger_until, opening, last }
+        let (finished, dirty, starved, linger_until) = ([false; 2], false, false, None);
+        let (opening, last) = (NONE, None);
+        Self { legs, key, client_low, finished, dirty, starved, linger_until, opening, last }
     }
 
     /// Looks at all of it before its turn.
@@ -122,6 +125,7 @@ impl Flow {
         relay: &mut R,
         turn: &mut Turn<'_, M>,
     ) -> Result<(), Refused> {
+        let refusals = turn.counters.of(Event::NoFrame);
         self.legs.iter_mut().for_each(|leg| leg.forget_narrowness(turn.now));
         match self.last {
             Some(side) => self.legs[side as usize].throw_away(turn),
@@ -138,6 +142,7 @@ impl Flow {
             leg.set_backlog(backlog);
             leg.output(&ends, turn);
         }
+        self.starved = turn.counters.of(Event::NoFrame) != refusals;
         Ok(())
     }
 
@@ -212,12 +217,21 @@ impl Flow {
         }
     }
 
-    /// The earliest moment at which something is to be done.
-    pub(crate) fn deadline(&self, limits: &crate::limits::Limits) -> Option<Tick> {
+    /// Whether a turn may do what could not be done before, although nothing was due.
+    pub(crate) fn waits<M: Memory>(&self, turn: &Turn<'_, M>) -> bool {
+        self.starved || self.standing().iter().any(|side| self.legs[*side as usize].waits(turn))
+    }
+
+    /// The earliest moment at which something is to be done, after a turn at this one.
+    pub(crate) fn deadline(&self, now: Now, limits: &crate::limits::Limits) -> Option<Tick> {
+        let retry = self.starved.then(|| now.tick().plus(ticks(RETRY_MS)));
         let legs = self.standing().iter().map(|side| self.legs[*side as usize].deadline(limits));
-        legs.fold(self.linger_until, Tick::first)
+        legs.fold(Tick::first(retry, self.linger_until), Tick::first)
     }
 }
+
+/// Milliseconds after which packet memory is asked again.
+const RETRY_MS: u32 = 10;
 
 /// Writes what comes after the last octet of a direction, then FIN. Whether it is done.
 fn finish<M: Memory, R: Relay>(

@@ -33,7 +33,7 @@ impl Leg {
     /// Whether something could not be done when it should have been, and may be possible by now.
     pub(crate) fn waits<M: Memory>(&self, turn: &Turn<'_, M>) -> bool {
         let queued = self.unsent != NONE || !self.held.is_empty() || self.ending == Ending::Wanted;
-        queued || self.ack_now || self.should_update_window(turn)
+        queued || self.lost > self.flying || self.ack_now || self.should_update_window(turn)
     }
 
     /// Appends a frame with `len` octets of data after the headroom.

@@ -198,7 +198,7 @@ impl<F: Frame, R: Relay> Splice<F, R> {
             }
             flow.linger_until = Some(now.tick().plus(self.shared.limits.time_wait_ticks()));
         }
-        if let Some(at) = flow.deadline(&self.shared.limits) {
+        if let Some(at) = flow.deadline(now, &self.shared.limits) {
             self.wheel.arm(index, at);
         }
     }

@@ -245,16 +245,15 @@ impl<F: Frame, R: Relay> Splice<F, R> {
         let mut works = false;
         for &side in flow.standing() {
             let ends = flow.ends(side);
-            let leg = &mut flow.legs[side as usize];
-            match leg.expire(&ends, &mut turn) {
+            match flow.legs[side as usize].expire(&ends, &mut turn) {
                 Fired::Dead => return self.end(now, index, Event::TimedOut, None, memory),
                 Fired::Goes => works = true,
-                Fired::Nothing => works |= leg.waits(&turn),
+                Fired::Nothing => {}
             }
         }
-        if works {
-            self.mark(index);
-        } else if let Some(at) = flow.deadline(&self.shared.limits) {
+        if works || flow.waits(&turn) {
+            mark(flow, index, &mut self.dirty);
+        } else if let Some(at) = flow.deadline(now, &self.shared.limits) {
             self.wheel.arm(index, at);
         }
     }

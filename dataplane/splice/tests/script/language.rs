@@ -9,6 +9,7 @@
 //! count challenge 1                     a counter stands so
 //! mtu server 1300 1                     ICMP tells the path MTU towards the server, about the segment with that number
 //! hold / free                           frames stay in the ring / come back
+//! starve / feed                         packet memory has one frame left / has all again
 //! answer                                the client of the first connection may be answered; its SYN was `onword`
 //! part client                           the first connection is over, and its client has a last word to hear
 //! ```
@@ -49,6 +50,8 @@ struct Player {
     /// Whether frames stay in the ring, and those that do.
     hold: bool,
     held: Vec<Slot>,
+    /// What was taken out of packet memory.
+    starved: Vec<Slot>,
     /// Number and time stamp of the latest SYN that the client got.
     cookie: (Seq, u32),
 }
@@ -87,6 +90,7 @@ pub(crate) fn play(script: &str, limits: Limits) -> Result<(), String> {
         got: Default::default(),
         hold: false,
         held: Vec::new(),
+        starved: Vec::new(),
         cookie: (FIRST[1], 0),
     };
     for line in script.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#')) {
@@ -111,6 +115,15 @@ impl Player {
                 Ok(())
             }
             ["free"] => self.free(),
+            ["starve"] => {
+                let count = self.memory.free() - 1;
+                self.starved.extend((0..count).map_while(|_| self.memory.take()));
+                Ok(())
+            }
+            ["feed"] => {
+                std::mem::take(&mut self.starved).into_iter().for_each(|frame| self.memory.give(frame));
+                Ok(())
+            }
             ["answer"] => {
                 self.splice.answer(Now(self.now), 0, &mut self.memory);
                 self.turn()

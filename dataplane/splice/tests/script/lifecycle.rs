@@ -301,6 +301,22 @@ const TABLE: &[Requirement] = &[
         free
         server < A 1:100 ack 1",
     ),
+    (
+        "no-frame",
+        "nobody says when packet memory has frames again, so it is asked",
+        "
+        open plain
+        starve
+        client > A 1:100 ack 1
+        server < nothing
+        wait 100
+        server < nothing
+        client < nothing
+        feed
+        wait 20
+        server < A 1:100 ack 1
+        client < A 1:0 ack 101",
+    ),
 ];
 
 #[test]
