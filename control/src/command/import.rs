@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use clap::Subcommand;
 use ravelin_config::diagnostic::Findings;
 use ravelin_config::source::Source;
-use ravelin_import::{Imported, pagent};
+use ravelin_import::{Imported, nftables, pagent, stunnel, swanctl};
 
 use super::table::print_json;
 use super::{Failure, Session};
@@ -19,6 +19,32 @@ pub(crate) enum Verb {
     /// A main file may be given, or policy files. Files that they name are looked for by the last part of their path, beside the
     /// file that names them.
     Pagent(PagentArguments),
+    /// swanctl.conf of strongSwan: connections and their children.
+    Swanctl(FileArguments),
+    /// Services of stunnel.
+    Stunnel(FileArguments),
+    /// Filters of nftables: chains of input, output and forward, as `nft list ruleset` writes them.
+    Nftables(NftablesArguments),
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct FileArguments {
+    /// The file.
+    file: PathBuf,
+    #[command(flatten)]
+    out: OutArguments,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct NftablesArguments {
+    /// The file.
+    file: PathBuf,
+    /// Packets that belong to no connection need not be dropped: each packet is judged alone. Without it rules that ask for states
+    /// of connections refuse.
+    #[arg(long)]
+    stateless: bool,
+    #[command(flatten)]
+    out: OutArguments,
 }
 
 #[derive(Debug, clap::Args)]
@@ -54,7 +80,24 @@ pub(crate) fn run(session: &Session, verb: Verb) -> Result<(), Failure> {
             let imported = read(&files).and_then(|files| pagent::import(&files, &options));
             conclude(session, imported, out.out.as_deref())
         }
+        Verb::Swanctl(arguments) => one(session, &arguments, swanctl::import),
+        Verb::Stunnel(arguments) => one(session, &arguments, stunnel::import),
+        Verb::Nftables(NftablesArguments { file, stateless, out }) => {
+            let options = nftables::Options { stateless };
+            let file = Source::read(&file).map_err(Findings::from);
+            conclude(session, file.and_then(|file| nftables::import(&file, options)), out.out.as_deref())
+        }
     }
+}
+
+/// An importer that takes one file and nothing else.
+fn one(
+    session: &Session,
+    arguments: &FileArguments,
+    import: fn(&Source) -> Result<Imported, Findings>,
+) -> Result<(), Failure> {
+    let imported = Source::read(&arguments.file).map_err(Findings::from).and_then(|file| import(&file));
+    conclude(session, imported, arguments.out.out.as_deref())
 }
 
 fn mapping(text: &str) -> Result<(String, PathBuf), String> {

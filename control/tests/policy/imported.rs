@@ -46,7 +46,7 @@ fn what_is_imported_is_right_and_says_what_is_expected() {
         loaded += 1;
     }
     assert!(
-        loaded >= 11 && expected >= 40,
+        loaded >= 15 && expected >= 65,
         "{loaded} policies, {expected} expectations: looked in the wrong place"
     );
 }

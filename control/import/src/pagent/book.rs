@@ -43,9 +43,9 @@ impl<'n> Book<'n> {
     /// The statement of this kind and name; one that is missing is told.
     pub(crate) fn find(&self, kind: &str, reference: &Node) -> Option<&'n Node> {
         let name = reference.first();
-        let found = self.by_name.iter().find(|((of, named), _)| of == &kind.to_lowercase() && *named == name);
+        let found = self.by_name.get(&(kind.to_lowercase(), name));
         match found {
-            Some((_, node)) => {
+            Some(node) => {
                 self.notes.exact(&reference.place, &reference.shown(), "");
                 Some(node)
             }

@@ -17,8 +17,9 @@ use std::path::PathBuf;
 
 use ravelin_config::diagnostic::{Collector, Findings};
 use ravelin_config::similar::did_you_mean;
-use ravelin_config::source::{Place, Source};
+use ravelin_config::source::Source;
 
+use crate::name::{at, ours as our_name};
 use crate::report::{Imported, Notes, Output};
 use book::Book;
 use tree::Node;
@@ -121,19 +122,6 @@ fn tell_unused(node: &Node, notes: &Notes) {
             notes.ignored(&node.place, &node.keyword, "nothing uses it");
         }
     });
-}
-
-/// File and line.
-fn at(place: &Place) -> String {
-    let line = place.span.as_ref().map_or(1, |span| place.source.position(span.start).line);
-    format!("{}:{line}", place.source.name())
-}
-
-/// A name as ours may be: other characters become dots.
-fn our_name(name: &str) -> String {
-    let fits = |c: char| c.is_ascii_alphanumeric() || "._-@/:".contains(c);
-    let text: String = name.chars().map(|c| if fits(c) { c } else { '.' }).take(48).collect();
-    if text.is_empty() { "rule".to_owned() } else { text }
 }
 
 /// The ring of ours for a key ring, a token or a key database; `None` for none.

@@ -11,7 +11,7 @@ use std::path::Path;
 
 use ravelin_config::diagnostic::Findings;
 use ravelin_config::source::Source;
-use ravelin_import::{Imported, pagent};
+use ravelin_import::{Imported, nftables, pagent, stunnel, swanctl};
 
 /// Every file that can come of a case.
 const FILES: [&str; 4] = ["attls.toml", "ipsec.toml", "report.txt", "errors.txt"];
@@ -24,6 +24,11 @@ fn import(words: &[&str], folder: &Path) -> Result<Imported, Findings> {
             let any_job = words.contains(&"--any-job");
             pagent::import(&files, &pagent::Options { any_job, ..Default::default() })
         }
+        "nftables" => {
+            nftables::import(&files[0], nftables::Options { stateless: words.contains(&"--stateless") })
+        }
+        "stunnel" => stunnel::import(&files[0]),
+        "swanctl" => swanctl::import(&files[0]),
         other => panic!("{other}"),
     }
 }

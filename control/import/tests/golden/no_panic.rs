@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 use ravelin_config::source::Source;
-use ravelin_import::pagent;
+use ravelin_import::{nftables, pagent, stunnel, swanctl};
 
 const SAMPLES: [&str; 6] = [
     include_str!("two-hosts/in/ipsec.policy"),
@@ -13,8 +13,15 @@ const SAMPLES: [&str; 6] = [
     include_str!("mistakes/in/attls.policy"),
 ];
 
+const OTHERS: [&str; 4] = [
+    include_str!("stunnel/in/stunnel.conf"),
+    include_str!("swanctl/in/swanctl.conf"),
+    include_str!("nftables/in/gateway.nft"),
+    include_str!("nftables-states/in/states.nft"),
+];
+
 /// A sample with a few of its lines removed, doubled, exchanged or replaced.
-fn damaged() -> impl Strategy<Value = String> {
+fn of(samples: &[&'static str]) -> impl Strategy<Value = String> + use<> {
     let line = prop_oneof![
         Just("{".to_owned()),
         Just("}".to_owned()),
@@ -22,12 +29,15 @@ fn damaged() -> impl Strategy<Value = String> {
         Just("TTLSCipherParmsRef".to_owned()),
         Just("IpFilterRuleRef IKE".to_owned()),
         Just("IpService".to_owned()),
+        Just("chain input {".to_owned()),
+        Just("ct state { established".to_owned()),
+        Just("local { auth = psk }".to_owned()),
         Just("LocalPortRange 9-1".to_owned()),
         Just("#".to_owned()),
         "\\PC{0,30}",
     ];
     let edits = proptest::collection::vec((any::<prop::sample::Index>(), line, 0u8..3), 0..8);
-    (prop::sample::select(SAMPLES.to_vec()), edits).prop_map(|(text, edits)| {
+    (prop::sample::select(samples.to_vec()), edits).prop_map(|(text, edits)| {
         let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
         for (at, line, how) in edits {
             let at = at.index(lines.len().max(1)).min(lines.len().saturating_sub(1));
@@ -45,7 +55,7 @@ fn damaged() -> impl Strategy<Value = String> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(600))]
     #[test]
-    fn any_policy_is_taken_over_or_refused(text in damaged(), any_job in any::<bool>()) {
+    fn any_policy_is_taken_over_or_refused(text in of(&SAMPLES), any_job in any::<bool>()) {
         let options = pagent::Options { any_job, ..Default::default() };
         match pagent::import(&[Source::from_text("p", text.as_str())], &options) {
             Ok(imported) => {
@@ -59,7 +69,17 @@ proptest! {
     }
 
     #[test]
+    fn any_damaged_filters_and_connections_are_taken_over_or_refused(text in of(&OTHERS)) {
+        let _ = swanctl::import(&Source::from_text("s", text.as_str()));
+        let _ = stunnel::import(&Source::from_text("t", text.as_str()));
+        let _ = nftables::import(&Source::from_text("n", text), nftables::Options { stateless: true });
+    }
+
+    #[test]
     fn any_text_is_taken_over_or_refused(text in "(\\PC|[\n{}# ]){0,200}") {
-        let _ = pagent::import(&[Source::from_text("p", text)], &pagent::Options::default());
+        let _ = pagent::import(&[Source::from_text("p", text.as_str())], &pagent::Options::default());
+        let _ = swanctl::import(&Source::from_text("s", text.as_str()));
+        let _ = stunnel::import(&Source::from_text("t", text.as_str()));
+        let _ = nftables::import(&Source::from_text("n", text), nftables::Options::default());
     }
 }
