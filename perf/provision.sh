@@ -53,6 +53,8 @@ want_command hercules hercules
 want_command sslscan sslscan
 want_command redis-cli redis-tools
 want_command ab apache2-utils
+want_command rsyslogd rsyslog
+want_file /lib/systemd/systemd-journald systemd
 if [ "${1:-}" = tls-programs ]; then
     want_command javac default-jdk-headless
     want_command psql postgresql-client-15

@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use ravelin_config::appliance::Appliance;
+use ravelin_events::tell;
 use ravelin_rings::store::Rings;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
-use tracing::{info, warn};
 
 use crate::agent::Agent;
 use crate::api::door::{Door, Peer};
@@ -22,9 +22,12 @@ use crate::policy::management::Site;
 use crate::report::certificates::Certificates;
 
 /// Runs until SIGTERM or SIGINT. SIGHUP applies the configured files again.
-pub async fn run(config: &Path) -> anyhow::Result<()> {
+pub async fn run(config: &Path, json: bool) -> anyhow::Result<()> {
     let (appliance, notes) = Appliance::load(config).map_err(|f| anyhow::anyhow!("{}", f.render(false)))?;
-    notes.iter().for_each(|note| warn!("{note}"));
+    let mut log = appliance.log.clone();
+    log.json |= json;
+    let _log = ravelin_log::start(&log, "ravelin-control").context("the log")?;
+    notes.iter().for_each(|note| tell!(CONFIG_NOTE, %note));
     forbid_core_dumps().context("core dumps")?;
     lock_memory();
     let rings = Rings::at(&appliance.control.rings);
@@ -54,7 +57,7 @@ pub async fn run(config: &Path) -> anyhow::Result<()> {
         watch.watch().await;
         files.abort();
     });
-    info!(socket = %appliance.control.socket.display(), "ravelin-control is ready");
+    tell!(CONTROL_READY, socket = %appliance.control.socket.display());
     until_stopped(&agent).await?;
     [Some(api.abort_handle()), scraper, Some(life.abort_handle()), Some(expiry.abort_handle())]
         .into_iter()
@@ -80,10 +83,7 @@ fn lock_memory() {
     let may = capable || getrlimit(Resource::Memlock).current.is_none();
     let flags = MlockAllFlags::CURRENT | MlockAllFlags::FUTURE | MlockAllFlags::ONFAULT;
     if !may || mlockall(flags).is_err() {
-        warn!(
-            code = "RVL-MEMORY-NOT-LOCKED",
-            "keys may be swapped out; give the unit CAP_IPC_LOCK or LimitMEMLOCK=infinity"
-        );
+        tell!(MEMORY_NOT_LOCKED);
     }
 }
 
@@ -105,11 +105,11 @@ fn places(appliance: &Appliance) -> ike::Places {
 fn site(appliance: &Appliance) -> Site {
     match Site::of(appliance) {
         Ok((site, notes)) => {
-            notes.iter().for_each(|note| warn!("{note}"));
+            notes.iter().for_each(|note| tell!(CONFIG_NOTE, %note));
             site
         }
         Err(findings) => {
-            warn!(%findings, "nobody asks whether a policy locks the operator out");
+            tell!(LOCK_OUT_NOT_ASKED, %findings);
             Site { zones: appliance.zones(), managed: None }
         }
     }
@@ -127,7 +127,7 @@ async fn metrics(
     let task = tokio::spawn(
         axum::serve(limited, server::scraper(Arc::clone(agent), doors, certificates)).into_future(),
     );
-    info!(%address, "metrics");
+    tell!(METRICS, %address);
     Ok(Some(task.abort_handle()))
 }
 

@@ -12,7 +12,7 @@ struct Arguments {
     /// The appliance file.
     #[arg(long, env = "RAVELIN_CONFIG", default_value = "/etc/ravelin/ravelin.toml")]
     config: PathBuf,
-    /// Log as JSON lines.
+    /// Write JSON lines to standard error, whatever the appliance file says.
     #[arg(long)]
     json: bool,
 }
@@ -20,14 +20,7 @@ struct Arguments {
 #[tokio::main(worker_threads = 2)]
 async fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into());
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    if arguments.json {
-        log.json().init();
-    } else {
-        log.with_ansi(false).init();
-    }
-    match ravelin_control::daemon::run(&arguments.config).await {
+    match ravelin_control::daemon::run(&arguments.config, arguments.json).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("ravelin-control: {error:#}");

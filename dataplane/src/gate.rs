@@ -12,7 +12,8 @@ use std::time::Instant;
 
 use ravelin_contract::address::AddressRange;
 use ravelin_contract::report::{FilterMode, InterfaceStatus};
-use tracing::{debug, error, warn};
+use ravelin_events::tell;
+use tracing::debug;
 
 use crate::engine::{InForce, Surroundings};
 use crate::kernel::detour::Detour;
@@ -68,7 +69,7 @@ impl Gate {
         let told = |(steering, meters): (&Steering, &Vec<Meter>)| match steering.status(meters) {
             Ok(status) => Some(status),
             Err(error) => {
-                warn!(interface = steering.interface(), %error, "its counters cannot be read");
+                tell!(INTERFACE_UNREAD, interface = steering.interface(), %error);
                 None
             }
         };
@@ -84,7 +85,7 @@ impl Gate {
         if let Err(error) =
             self.steer("own addresses", |steering| steering.set_local(addresses.iter().copied()))
         {
-            error!(%error, "an interface does not follow the kernel");
+            tell!(INTERFACE_STALE, %error);
         }
     }
 
@@ -114,7 +115,7 @@ impl Gate {
     fn lead(&self, ranges: &[AddressRange]) {
         let Some(detour) = &mut *self.detour() else { return };
         if let Err(error) = detour.set(ranges.iter().copied().flat_map(prefixes).collect()) {
-            error!(%error, "this host cannot send through all tunnels");
+            tell!(HOST_ROUTES, %error);
         }
     }
 

@@ -8,10 +8,11 @@ use std::time::Duration;
 use anyhow::{Context, anyhow};
 use ravelin_config::appliance::{self, Appliance, Cores, XdpMode};
 use ravelin_config::default_filters;
+use ravelin_config::diagnostic::Findings;
 use ravelin_contract::limits;
 use ravelin_contract::report::FilterMode;
 use ravelin_contract::rule::FilterSettings;
-use tracing::{error, info, warn};
+use ravelin_events::tell;
 
 use crate::clock::Clock;
 use crate::engine::{Carried, Engine, ModeFile, Parts};
@@ -67,45 +68,43 @@ pub struct Gateway {
 }
 
 impl Gateway {
-    /// Starts by the appliance file.
-    pub fn start(config: &Path) -> anyhow::Result<Self> {
+    /// Starts by the appliance file, which was read with these warnings.
+    pub fn start(appliance: &Appliance, notes: &Findings) -> anyhow::Result<Self> {
         ravelin_crypto_accel::check_environment()?;
-        let (appliance, notes) =
-            Appliance::load(config).map_err(|found| anyhow!("{}", found.render(false)))?;
-        notes.iter().for_each(|note| warn!("{note}"));
-        let defaults = default_policy(&appliance)?;
+        notes.iter().for_each(|note| tell!(CONFIG_NOTE, %note));
+        let defaults = default_policy(appliance)?;
         std::fs::create_dir_all(&appliance.dataplane.state).context("state directory")?;
         let listener = inbox::bind(&appliance.dataplane.socket, &appliance.dataplane.allow)
             .with_context(|| format!("contract socket {}", appliance.dataplane.socket.display()))?;
         pin::forbid_core_dumps().context("core dumps")?;
         if let Err(error) = pin::lock_memory() {
-            warn!(%error, "packets could reach a swap device: grant CAP_IPC_LOCK or raise the limit on locked memory");
+            tell!(PACKETS_NOT_LOCKED, %error);
         }
         if ravelin_crypto_accel::key_memory().unlocked > 0 {
-            warn!("keys could reach a swap device: grant CAP_IPC_LOCK or raise the limit on locked memory");
+            tell!(MEMORY_NOT_LOCKED);
         }
 
-        let mut steerings = load_steerings(&appliance)?;
-        let crew = Crew::hire(&appliance, &mut steerings)?;
+        let mut steerings = load_steerings(appliance)?;
+        let crew = Crew::hire(appliance, &mut steerings)?;
         let bells = crew.bells.clone();
-        let (host, detour) = open_stack(&appliance, &bells)?;
+        let (host, detour) = open_stack(appliance, &bells)?;
         let meters = crew.meters().context("AF_XDP sockets")?;
         let gate = Gate::new(steerings, meters, bells.clone(), detour, &appliance.dataplane.state)
             .map_err(|error| anyhow!(error))?;
         let desk = Desk::new(bells.len(), bells.clone()).context("queues of TLS")?;
-        let (engine, readers) = engine(&appliance, defaults, &crew, &gate, &desk);
+        let (engine, readers) = engine(appliance, defaults, &crew, &gate, &desk);
         engine.guard_host().map_err(|refusal| anyhow!("{refusal}"))?;
         let asks = asks();
         // Workers first: the first picture of the kernel is handed to them, and waits until they take it.
         let threads = crew.work(readers, &asks, &host, &desk)?;
-        let follower = follow(&appliance, &engine, &gate, &asks)?;
-        attach(&appliance, &gate)?;
+        let follower = follow(appliance, &engine, &gate, &asks)?;
+        attach(appliance, &gate)?;
 
         let (answering, allowed) = (Arc::clone(&engine), appliance.dataplane.allow.clone());
         std::thread::Builder::new()
             .name("inbox".to_owned())
             .spawn(move || inbox::serve(&listener, &answering, &allowed))?;
-        info!(ports = appliance.ports.len(), workers = bells.len(), "ravelin-dataplane is ready");
+        tell!(DATAPLANE_READY, ports = appliance.ports.len(), workers = bells.len());
         Ok(Self { engine, bells, threads, _follower: follower })
     }
 
@@ -128,7 +127,7 @@ impl Gateway {
             let _ = thread.join();
         }
         self.engine.note_accepted_numbers();
-        info!("stopped; the XDP programs stay and drop what is protected");
+        tell!(DATAPLANE_STOPPED);
     }
 }
 
@@ -139,10 +138,10 @@ fn default_policy(appliance: &Appliance) -> anyhow::Result<Policy> {
     let filters = if path.exists() {
         let loaded = default_filters::DefaultFilters::load(path, &zones);
         let (filters, notes) = loaded.map_err(|found| anyhow!("{}", found.render(false)))?;
-        notes.iter().for_each(|note| warn!("{note}"));
+        notes.iter().for_each(|note| tell!(CONFIG_NOTE, %note));
         filters
     } else {
-        warn!(file = %path.display(), "no default filters: everything is denied until a policy is installed");
+        tell!(NO_DEFAULT_FILTERS, file = %path.display());
         default_filters::DefaultFilters::default()
     };
     let settings = FilterSettings { log_implicit: filters.log_implicit, ..FilterSettings::default() };
@@ -191,7 +190,7 @@ fn open_stack(appliance: &Appliance, bells: &[Arc<Bell>]) -> anyhow::Result<(Arc
             Ok((host, Some(detour)))
         }
         Err(error) => {
-            warn!(interface = name, %error, "this host itself cannot be reached through tunnels");
+            tell!(HOST_DETACHED, interface = name, %error);
             Ok((Host::closed().context("queues of the host")?, None))
         }
     }
@@ -206,7 +205,7 @@ fn attach(appliance: &Appliance, gate: &Gate) -> anyhow::Result<()> {
     for steering in gate.steerings().iter_mut() {
         let interface = steering.interface().to_owned();
         let mode = steering.attach(choice).with_context(|| format!("XDP program of {interface}"))?;
-        info!(interface, ?mode, "XDP program attached");
+        tell!(XDP_ATTACHED, interface, ?mode);
     }
     Ok(())
 }
@@ -305,7 +304,7 @@ impl Crew {
             });
             let life = move || {
                 if let Err(error) = pin::to_core(core as usize) {
-                    warn!(%error, core, "worker not pinned");
+                    tell!(WORKER_NOT_PINNED, %error, core);
                 }
                 run::live(&mut worker, &bell, idle);
             };
@@ -382,7 +381,8 @@ fn follow(
     let mut known = Vec::new();
     let publish = move |view: &View, indexes: &[u32]| {
         let Agreed { indexes, mistakes } = kernel::ports::agreed(&appliance.ports, view, indexes);
-        mistakes.iter().filter(|mistake| !known.contains(*mistake)).for_each(|mistake| error!("{mistake}"));
+        let news = mistakes.iter().filter(|mistake| !known.contains(*mistake));
+        news.for_each(|problem| tell!(PORT_DISAGREES, %problem));
         known.clone_from(&mistakes);
         gate.follow(view);
         engine.forwarding_changed(
@@ -399,9 +399,17 @@ fn follow(
     }
 }
 
+/// Reads the appliance file.
+///
+/// # Errors
+/// Its mistakes, for people.
+pub fn load(config: &Path) -> anyhow::Result<(Appliance, Findings)> {
+    Appliance::load(config).map_err(|found| anyhow!("{}", found.render(false)))
+}
+
 /// Takes the XDP programs off all interfaces of the appliance file.
 pub fn detach(config: &Path) -> anyhow::Result<()> {
-    let (appliance, _) = Appliance::load(config).map_err(|found| anyhow!("{}", found.render(false)))?;
+    let (appliance, _) = load(config)?;
     for trunk in appliance.trunks() {
         Steering::remove(trunk, &appliance.dataplane.pins)
             .with_context(|| format!("XDP program of {trunk}"))?;

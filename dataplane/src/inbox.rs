@@ -15,9 +15,9 @@ use ravelin_contract::message::{Refusal, Reply, Request};
 use ravelin_contract::report::Status;
 use ravelin_contract::snapshot::{Inconsistency, Snapshot};
 use ravelin_contract::{VERSION, codec, limits};
+use ravelin_events::tell;
 use rustix::io::Errno;
 use rustix::net::RecvFlags;
-use tracing::{info, warn};
 
 use crate::engine::Engine;
 use visitors::{Message, Visit, Visitors};
@@ -63,10 +63,13 @@ pub fn serve(listener: &UnixListener, engine: &Arc<Engine>, allowed: &[u32]) {
         match accepted {
             Ok(stream) => match visitors.enter(CONNECTIONS) {
                 Some(visit) => spawn(stream, Session::new(Arc::clone(engine), visit)),
-                None => warn!("contract socket: {CONNECTIONS} connections at a time are the most"),
+                None => tell!(CONTRACT_FULL, most = CONNECTIONS),
             },
             Err(error) => {
-                warn!(%error, "contract socket");
+                match error.kind() {
+                    io::ErrorKind::PermissionDenied => tell!(DOOR_REFUSED, door = "contract", %error),
+                    _ => tell!(DOOR_FAILED, door = "contract", %error),
+                }
                 // Without descriptors left, the next try would fail as fast.
                 std::thread::sleep(PAUSE);
             }
@@ -99,11 +102,11 @@ fn is_there(stream: &UnixStream) -> bool {
 fn spawn(stream: UnixStream, session: Session) {
     let run = move || {
         if let Err(error) = session.run(&stream) {
-            info!(%error, "control disconnected");
+            tell!(CONTRACT_ENDED, %error);
         }
     };
     if let Err(error) = std::thread::Builder::new().name("contract".to_owned()).spawn(run) {
-        warn!(%error, "no thread for a connection");
+        tell!(NO_THREAD, %error);
     }
 }
 

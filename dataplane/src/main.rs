@@ -14,7 +14,7 @@ struct Arguments {
     /// The appliance file.
     #[arg(long, global = true, env = "RAVELIN_CONFIG", default_value = "/etc/ravelin/ravelin.toml")]
     config: PathBuf,
-    /// Log as JSON lines.
+    /// Write JSON lines to standard error, whatever the appliance file says.
     #[arg(long, global = true)]
     json: bool,
     #[command(subcommand)]
@@ -29,10 +29,9 @@ enum Verb {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    log(arguments.json);
     let result = match arguments.verb {
         Some(Verb::Detach) => gateway::detach(&arguments.config),
-        None => run(&arguments.config),
+        None => run(&arguments.config, arguments.json),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -43,17 +42,15 @@ fn main() -> ExitCode {
     }
 }
 
-fn log(json: bool) {
-    let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into());
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false);
-    if json { log.json().init() } else { log.init() }
-}
-
-fn run(config: &std::path::Path) -> anyhow::Result<()> {
+fn run(config: &std::path::Path, json: bool) -> anyhow::Result<()> {
     let (ring, stop) = mpsc::channel();
     let mut signals =
         signal_hook::iterator::Signals::new([signal_hook::consts::SIGTERM, signal_hook::consts::SIGINT])?;
-    let gateway = Gateway::start(config)?;
+    let (appliance, notes) = gateway::load(config)?;
+    let mut log = appliance.log.clone();
+    log.json |= json;
+    let _log = ravelin_log::start(&log, "ravelin-dataplane")?;
+    let gateway = Gateway::start(&appliance, &notes)?;
     std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
         if signals.forever().next().is_some() {
             // Nobody listens only when the process ends anyway.

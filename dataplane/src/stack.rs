@@ -4,9 +4,10 @@ use std::io;
 use std::os::fd::AsFd;
 use std::sync::Arc;
 
+use ravelin_events::tell;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
-use tracing::{debug, error};
+use tracing::debug;
 
 use crate::kernel::tun::Tun;
 use crate::worker::host::Host;
@@ -21,7 +22,7 @@ pub fn serve(tun: Tun, host: Arc<Host>) -> io::Result<()> {
             // Only an interface that somebody deleted ends it. Then workers find the queue full and drop.
             match carry(&tun, &host).and_then(|()| wait(&tun, &host)) {
                 Err(cause) if Errno::from_io_error(&cause) != Some(Errno::INTR) => {
-                    return error!(%cause, "this host cannot be reached through tunnels any more; restart");
+                    return tell!(HOST_CUT_OFF, %cause);
                 }
                 _ => {}
             }

@@ -2,6 +2,7 @@
 //!
 //! The smallest file is two ports. Relative paths begin where the file lies.
 
+pub mod log;
 mod policy;
 mod port;
 
@@ -10,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 use ravelin_contract::limits;
 use ravelin_contract::name::Name;
+use ravelin_events::catalogue::{FILE_CONTRADICTION, FILE_RANGE, FILE_TWICE};
 
 use crate::diagnostic::{Collector, Findings};
 use crate::document::{self, Table};
@@ -35,6 +37,8 @@ pub struct Appliance {
     pub control: Control,
     /// How policies are kept, and whether their files are watched.
     pub policy: Policy,
+    /// Where events of both go.
+    pub log: log::Log,
 }
 
 /// How operators reach the gateway.
@@ -130,7 +134,7 @@ pub struct Control {
     pub allow: Vec<u32>,
 }
 
-const KEYS: &[&str] = &["name", "management", "port", "workers", "dataplane", "control", "policy"];
+const KEYS: &[&str] = &["name", "management", "port", "workers", "dataplane", "control", "policy", "log"];
 /// TLS connections of a worker where nothing is said.
 const TLS_CONNECTIONS: u32 = 10_000;
 
@@ -194,6 +198,7 @@ fn read(file: &Table<'_>) -> Option<Appliance> {
         dataplane: read_dataplane(file, &paths)?,
         control: read_control(file, &paths)?,
         policy: policy::read(file)?,
+        log: log::read(file)?,
         management: management?,
         name,
         ports,
@@ -254,7 +259,7 @@ fn read_workers(file: &Table<'_>, trunks: usize) -> Option<Workers> {
         && let Some(value) = table.get("frames")
     {
         value.error(
-            format!("{frames} frames cannot fill the rings of {trunks} interfaces"),
+            FILE_RANGE.of(format!("{frames} frames cannot fill the rings of {trunks} interfaces")),
             format!("use at least {needed}, or a smaller `queue`"),
         );
     }
@@ -276,7 +281,10 @@ fn read_cores(table: &Table<'_>) -> Option<Cores> {
     let most = limits::WORKERS as u64;
     match (table.get("cores"), table.get("count")) {
         (Some(_), Some(count)) => {
-            count.error("`cores` and `count` both say how many workers run", "remove one of the two");
+            count.error(
+                FILE_CONTRADICTION.of("`cores` and `count` both say how many workers run"),
+                "remove one of the two",
+            );
             None
         }
         (None, None) => Some(Cores::Count(1)),
@@ -290,14 +298,14 @@ fn read_pinned(value: &Value<'_>) -> Option<Vec<u32>> {
     for item in value.items() {
         let core = item.number(0..=4095)? as u32;
         if cores.contains(&core) {
-            item.error(format!("core {core} stands twice"), "list each core once");
+            item.error(FILE_TWICE.of(format!("core {core} stands twice")), "list each core once");
             return None;
         }
         cores.push(core);
     }
     if cores.is_empty() || cores.len() > limits::WORKERS {
         let remedy = format!("list 1 to {} cores", limits::WORKERS);
-        value.error(format!("`cores` lists {} cores", cores.len()), remedy);
+        value.error(FILE_RANGE.of(format!("`cores` lists {} cores", cores.len())), remedy);
         return None;
     }
     Some(cores)

@@ -4,6 +4,7 @@ use std::cell::RefCell;
 
 use annotate_snippets::renderer::DecorStyle;
 use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet};
+use ravelin_events::{Entry, Finding};
 use serde::{Serialize, Serializer};
 
 use crate::source::{Place, Position};
@@ -26,6 +27,8 @@ pub enum Severity {
 pub struct Diagnostic {
     /// How bad.
     pub severity: Severity,
+    /// What kind of finding it is.
+    pub kind: &'static Entry,
     /// Where.
     pub place: Place,
     /// What is wrong, without a full stop.
@@ -41,6 +44,8 @@ pub struct Diagnostic {
 pub struct Record<'a> {
     /// How bad.
     pub severity: Severity,
+    /// Stable code of its kind; `ravelin explain` says more.
+    pub code: &'static str,
     /// Name of the file.
     pub file: &'a str,
     /// From 1; absent for the file as a whole.
@@ -55,13 +60,13 @@ pub struct Record<'a> {
 
 impl Diagnostic {
     /// An error.
-    pub fn error(place: Place, message: impl Into<String>, remedy: impl Into<String>) -> Self {
-        let (message, remedy) = (message.into(), remedy.into());
-        Self { severity: Severity::Error, place, message, remedy, hidden: false }
+    pub fn error(place: Place, message: impl Into<Finding>, remedy: impl Into<String>) -> Self {
+        let Finding { kind, text } = message.into();
+        Self { severity: Severity::Error, kind, place, message: text, remedy: remedy.into(), hidden: false }
     }
 
     /// A warning.
-    pub fn warning(place: Place, message: impl Into<String>, remedy: impl Into<String>) -> Self {
+    pub fn warning(place: Place, message: impl Into<Finding>, remedy: impl Into<String>) -> Self {
         Self { severity: Severity::Warning, ..Self::error(place, message, remedy) }
     }
 
@@ -80,6 +85,7 @@ impl Diagnostic {
         let position = self.position();
         Record {
             severity: self.severity,
+            code: self.kind.code,
             file: self.place.source.name(),
             line: position.map(|p| p.line),
             column: position.map(|p| p.column),
@@ -96,7 +102,7 @@ impl Diagnostic {
             Severity::Warning => Level::WARNING,
         };
         let help = Level::HELP.message(self.remedy.as_str());
-        let title = level.primary_title(self.message.as_str());
+        let title = level.primary_title(self.message.as_str()).id(self.kind.code);
         let group = match (&self.place.span, self.is_hidden()) {
             (Some(span), false) => title.element(self.snippet(span.clone())),
             _ => title.element(self.origin()),
@@ -138,7 +144,7 @@ impl Serialize for Diagnostic {
     }
 }
 
-/// `file:line:column: error: message; remedy`, on one line.
+/// `file:line:column: error: message; remedy [code]`, on one line.
 impl std::fmt::Display for Diagnostic {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(self.place.source.name())?;
@@ -146,7 +152,7 @@ impl std::fmt::Display for Diagnostic {
             write!(f, ":{line}:{column}")?;
         }
         let severity = if self.severity == Severity::Error { "error" } else { "warning" };
-        write!(f, ": {severity}: {}; {}", self.message, self.remedy)
+        write!(f, ": {severity}: {}; {} [{}]", self.message, self.remedy, self.kind.code)
     }
 }
 
@@ -207,12 +213,12 @@ impl Collector {
     }
 
     /// Adds an error.
-    pub fn error(&self, place: Place, message: impl Into<String>, remedy: impl Into<String>) {
+    pub fn error(&self, place: Place, message: impl Into<Finding>, remedy: impl Into<String>) {
         self.add(Diagnostic::error(place, message, remedy));
     }
 
     /// Adds a warning.
-    pub fn warning(&self, place: Place, message: impl Into<String>, remedy: impl Into<String>) {
+    pub fn warning(&self, place: Place, message: impl Into<Finding>, remedy: impl Into<String>) {
         self.add(Diagnostic::warning(place, message, remedy));
     }
 

@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use ravelin_events::Finding;
+use ravelin_events::catalogue::{FILE_MISSING, FILE_SYNTAX, FILE_TWICE, FILE_TYPE, FILE_UNKNOWN_KEY};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
@@ -21,7 +23,7 @@ pub struct Context<'d> {
 
 impl Context<'_> {
     /// Adds an error at a part of the file.
-    pub fn error(&self, span: Range<usize>, message: impl Into<String>, remedy: impl Into<String>) {
+    pub fn error(&self, span: Range<usize>, message: impl Into<Finding>, remedy: impl Into<String>) {
         self.notes.error(self.source.place(span), message, remedy);
     }
 }
@@ -116,7 +118,8 @@ impl<'d> Table<'d> {
     pub fn need(&self, key: &'static str, example: &str) -> Option<Value<'d>> {
         let value = self.get(key);
         if value.is_none() {
-            self.error(format!("{} has no `{key}`", self.what), format!("add a line such as: {example}"));
+            let message = FILE_MISSING.of(format!("{} has no `{key}`", self.what));
+            self.error(message, format!("add a line such as: {example}"));
         }
         value
     }
@@ -130,7 +133,7 @@ impl<'d> Table<'d> {
     ) -> Vec<Table<'d>> {
         let Some(value) = self.get(key) else { return Vec::new() };
         if matches!(value.raw(), DeValue::Table(_)) {
-            value.error(format!("`{key}` is a list of tables"), format!("write [[{key}]]"));
+            value.error(FILE_TYPE.of(format!("`{key}` is a list of tables")), format!("write [[{key}]]"));
             return Vec::new();
         }
         value.items().into_iter().filter_map(|item| item.table(what, keys)).collect()
@@ -157,7 +160,7 @@ impl<'d> Table<'d> {
     }
 
     /// Adds an error at the table's head.
-    pub fn error(&self, message: impl Into<String>, remedy: impl Into<String>) {
+    pub fn error(&self, message: impl Into<Finding>, remedy: impl Into<String>) {
         self.context.error(self.span.clone(), message, remedy);
     }
 
@@ -179,7 +182,7 @@ impl<'d> Table<'d> {
             true => format!("{} has a key that it may not have", self.what),
             false => format!("{} has no key `{name}`", self.what),
         };
-        let found = Diagnostic::error(place, message, remedy);
+        let found = Diagnostic::error(place, FILE_UNKNOWN_KEY.of(message), remedy);
         let secret = hide || value.get_ref().as_str().is_some_and(is_like_a_key);
         self.context.notes.add(if secret { found.hidden() } else { found });
     }
@@ -212,8 +215,8 @@ fn syntax(source: &Source, error: &toml::de::Error) -> Diagnostic {
         _ => "see https://toml.io/en/v1.1.0 for how a file is written",
     };
     let message = match is_duplicate(error) {
-        true => "the key or section stands twice".to_owned(),
-        false => format!("not TOML: {message}"),
+        true => FILE_TWICE.of("the key or section stands twice"),
+        false => FILE_SYNTAX.of(format!("not TOML: {message}")),
     };
     let place = error.span().map_or_else(|| source.whole(), |span| source.place(span));
     Diagnostic::error(place, message, remedy)

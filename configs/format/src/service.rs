@@ -2,6 +2,7 @@
 
 use ravelin_contract::address::{Family, NumberRange};
 use ravelin_contract::selector::{Upper, protocol};
+use ravelin_events::catalogue::{CHECK_NEVER, FILE_CONTRADICTION, FILE_MISSING, FILE_TWICE};
 
 use crate::document::Table;
 use crate::similar::did_you_mean;
@@ -147,13 +148,13 @@ fn read_protocols(table: &Table<'_>) -> Option<Vec<Written>> {
     for item in value.one_or_more() {
         let number = read_protocol(&item)?;
         if list.iter().any(|other| other.number == number) {
-            item.error("the protocol stands twice", "list each protocol once");
+            item.error(FILE_TWICE.of("the protocol stands twice"), "list each protocol once");
             return None;
         }
         list.push(Written { number, place: item.place() });
     }
     if list.len() > 1 && list.iter().any(|written| written.number.is_none()) {
-        value.error("\"any\" beside other protocols", "list either any or the others");
+        value.error(FILE_CONTRADICTION.of("\"any\" beside other protocols"), "list either any or the others");
         return None;
     }
     (!list.is_empty()).then_some(list)
@@ -163,7 +164,8 @@ fn read_protocol(value: &Value<'_>) -> Option<Option<u8>> {
     let Some(text) = value.as_text() else {
         let number = value.number(0..=255)?;
         if EXTENSION_HEADERS.contains(&number) {
-            let message = format!("{number} is an IPv6 extension header, which no rule can match");
+            let message =
+                CHECK_NEVER.of(format!("{number} is an IPv6 extension header, which no rule can match"));
             value.error(message, "name the protocol behind the extension headers");
             return None;
         }
@@ -188,14 +190,22 @@ fn expand(table: &Table<'_>, written: &Written, all: &[Written]) -> Option<Vec<P
     if let Some(value) = ports.iter().flatten().next()
         && !number.is_some_and(protocol::has_ports)
     {
-        let message = format!("`{}` needs a protocol with ports, not {}", value.key(), written.text());
+        let message = FILE_CONTRADICTION.of(format!(
+            "`{}` needs a protocol with ports, not {}",
+            value.key(),
+            written.text()
+        ));
         value.error(message, "write protocol = \"tcp\", \"udp\" or another protocol with ports");
         return None;
     }
     if let Some(value) = icmp.iter().flatten().next()
         && !number.is_some_and(protocol::is_icmp)
     {
-        let message = format!("`{}` needs protocol icmp or icmpv6, not {}", value.key(), written.text());
+        let message = FILE_CONTRADICTION.of(format!(
+            "`{}` needs protocol icmp or icmpv6, not {}",
+            value.key(),
+            written.text()
+        ));
         value.error(message, "write protocol = \"icmp\", or \"icmpv6\" for IPv6");
         return None;
     }
@@ -244,7 +254,7 @@ fn expand_icmp(
 ) -> Option<Vec<Upper>> {
     let Some(types) = types else {
         let remedy = "add a line such as: icmp_type = \"destination-unreachable\"";
-        table.get("icmp_code")?.error("`icmp_code` without `icmp_type`", remedy);
+        table.get("icmp_code")?.error(FILE_MISSING.of("`icmp_code` without `icmp_type`"), remedy);
         return None;
     };
     let read = |value: &Value<'_>, names| {

@@ -11,6 +11,7 @@ use rustix::fs::OFlags;
 use zeroize::Zeroizing;
 
 use crate::diagnostic::Diagnostic;
+use ravelin_events::catalogue::{FILE_ACCESS, FILE_UNREADABLE};
 
 /// Longest file that is read, in octets. 100,000 rules take about a quarter of it.
 pub const FILE: u64 = 64 << 20;
@@ -118,7 +119,8 @@ impl Source {
     fn load(path: &Path, secret: bool) -> Result<Self, Diagnostic> {
         let name = path.display().to_string();
         let empty = || Self::from_text(name.clone(), "").whole();
-        let refuse = |message: String, remedy: &str| Diagnostic::error(empty(), message, remedy);
+        let refuse =
+            |message: String, remedy: &str| Diagnostic::error(empty(), FILE_UNREADABLE.of(message), remedy);
         let failed = |e: std::io::Error| {
             refuse(format!("cannot read the file: {e}"), "check that the path is right and may be read")
         };
@@ -128,8 +130,9 @@ impl Source {
             return Err(refuse("not a regular file".to_owned(), "name a regular file"));
         }
         if secret {
-            check_access(about.mode(), about.uid())
-                .map_err(|(message, remedy)| refuse(message, &remedy.replace("FILE", &name)))?;
+            check_access(about.mode(), about.uid()).map_err(|(message, remedy)| {
+                Diagnostic::error(empty(), FILE_ACCESS.of(message), remedy.replace("FILE", &name))
+            })?;
         }
         let octets = read_bounded(file, about.len()).map_err(failed)?;
         if octets.len() as u64 > FILE {
@@ -179,5 +182,9 @@ fn not_text(name: &str, octets: &[u8], error: std::str::Utf8Error, secret: bool)
     let good = String::from_utf8_lossy(&octets[..error.valid_up_to()]).into_owned();
     let end = good.len();
     let source = Source::new(name.to_owned(), Zeroizing::new(good), secret);
-    Diagnostic::error(source.place(end..end), "the file is not UTF-8 text", "save it as UTF-8")
+    Diagnostic::error(
+        source.place(end..end),
+        FILE_UNREADABLE.of("the file is not UTF-8 text"),
+        "save it as UTF-8",
+    )
 }

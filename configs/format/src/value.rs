@@ -5,6 +5,8 @@ use std::ops::{Range, RangeInclusive};
 use std::path::PathBuf;
 
 use ravelin_contract::name::Name;
+use ravelin_events::Finding;
+use ravelin_events::catalogue::{FILE_RANGE, FILE_TYPE};
 use toml::Spanned;
 use toml::de::{DeInteger, DeValue};
 
@@ -51,7 +53,7 @@ impl<'d> Value<'d> {
     }
 
     /// Adds an error at the value. What could be a key in the wrong place is not shown.
-    pub fn error(&self, message: impl Into<String>, remedy: impl Into<String>) {
+    pub fn error(&self, message: impl Into<Finding>, remedy: impl Into<String>) {
         let found = Diagnostic::error(self.place(), message, remedy);
         let secret = self.raw().as_str().is_some_and(is_like_a_key);
         self.context.notes.add(if secret { found.hidden() } else { found });
@@ -83,7 +85,7 @@ impl<'d> Value<'d> {
         let number = whole(integer).filter(|number| bounds.contains(number));
         if number.is_none() {
             self.error(
-                format!("`{}` is {integer}, out of bounds", self.key),
+                FILE_RANGE.of(format!("`{}` is {integer}, out of bounds", self.key)),
                 format!("use a number from {low} to {high}"),
             );
         }
@@ -215,7 +217,7 @@ impl<'d> Value<'d> {
             DeValue::Array(_) => "a list",
             DeValue::Table(_) => "a table",
         };
-        self.error(format!("`{}` must be {expected}, not {found}", self.key), remedy);
+        self.error(FILE_TYPE.of(format!("`{}` must be {expected}, not {found}", self.key)), remedy);
         None
     }
 }

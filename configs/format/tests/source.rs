@@ -25,6 +25,7 @@ fn a_key_file_is_for_its_owner_alone() {
         assert_eq!(read.is_ok(), allowed, "{mode:o}");
         if let Err(found) = read {
             assert!(found.remedy.contains("chmod 0600"), "{found}");
+            assert_eq!(found.kind.code, "RVL-FILE-ACCESS");
         }
     }
 }
@@ -36,6 +37,7 @@ fn a_file_too_long_or_not_text_or_no_file_is_refused() {
     assert_eq!(found.position(), Some(Position { line: 1, column: 9 }), "{found}");
     let found = Source::read(directory.path()).unwrap_err();
     assert!(found.message.contains("not a regular file"), "{found}");
+    assert_eq!(found.kind.code, "RVL-FILE-UNREADABLE");
     std::fs::File::create(&path).unwrap().set_len(FILE + 1).unwrap();
     let found = Source::read(&path).unwrap_err();
     assert!(found.message.contains("longer than"), "{found}");
@@ -63,7 +65,7 @@ fn colour_comes_only_when_asked_for() {
 fn a_program_reads_the_same() {
     let found = Diagnostic::warning(Source::from_text("f", "\n xy").place(2..4), "odd", "look");
     let expected = serde_json::json!({
-        "severity": "warning", "file": "f", "line": 2, "column": 2, "message": "odd", "remedy": "look"
+        "severity": "warning", "code": "RVL-FILE-VALUE", "file": "f", "line": 2, "column": 2, "message": "odd", "remedy": "look"
     });
     assert_eq!(serde_json::to_value(found).unwrap(), expected);
 }

@@ -3,11 +3,12 @@
 use std::net::SocketAddr;
 
 use ravelin_contract::name::Name;
+use ravelin_events::{Entry, catalogue};
 
 use crate::input::IkeId;
 
 macro_rules! codes {
-    ($($(#[$doc:meta])* $name:ident = $text:literal),+ $(,)?) => {
+    ($($(#[$doc:meta])* $name:ident = $entry:ident),+ $(,)?) => {
         /// Stable codes of events: runbooks and alarms may rely on them.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
         pub enum Code { $($(#[$doc])* $name),+ }
@@ -16,9 +17,14 @@ macro_rules! codes {
             /// All of them.
             pub const ALL: &[Self] = &[$(Self::$name),+];
 
+            /// Its entry in the catalogue of everything that can be told.
+            pub fn entry(self) -> &'static Entry {
+                match self { $(Self::$name => &catalogue::$entry),+ }
+            }
+
             /// The code as it is written in logs and metrics.
             pub fn as_str(self) -> &'static str {
-                match self { $(Self::$name => $text),+ }
+                self.entry().code
             }
         }
     };
@@ -26,51 +32,51 @@ macro_rules! codes {
 
 codes! {
     /// An IKE SA stands.
-    IkeUp = "ike.up",
+    IkeUp = IKE_UP,
     /// An IKE SA has ended.
-    IkeDown = "ike.down",
+    IkeDown = IKE_DOWN,
     /// An IKE SA has new keys.
-    IkeRekeyed = "ike.rekeyed",
+    IkeRekeyed = IKE_REKEYED,
     /// An IKE SA of an earlier run of this process goes on.
-    IkeRestored = "ike.restored",
+    IkeRestored = IKE_RESTORED,
     /// An IKE SA of an earlier run does not go on: it is made anew.
-    IkeNotRestored = "ike.not_restored",
+    IkeNotRestored = IKE_NOT_RESTORED,
     /// A child SA stands.
-    ChildUp = "child.up",
+    ChildUp = CHILD_UP,
     /// A child SA has ended.
-    ChildDown = "child.down",
+    ChildDown = CHILD_DOWN,
     /// A child SA has new keys.
-    ChildRekeyed = "child.rekeyed",
+    ChildRekeyed = CHILD_REKEYED,
     /// A peer could not be brought to an IKE SA.
-    NegotiationFailed = "ike.failed",
+    NegotiationFailed = IKE_FAILED,
     /// A child SA was refused, here or there.
-    ChildFailed = "child.failed",
+    ChildFailed = CHILD_FAILED,
     /// The peer has no child SAs for each core (RFC 9611): one carries all.
-    PerCoreRefused = "child.per_core_refused",
+    PerCoreRefused = CHILD_PER_CORE_REFUSED,
     /// No offer of the peer's is one of ours.
-    NoProposal = "ike.no_proposal",
+    NoProposal = IKE_NO_PROPOSAL,
     /// The peer did not prove its identity, or we did not to it.
-    AuthenticationFailed = "ike.authentication_failed",
+    AuthenticationFailed = IKE_AUTHENTICATION_FAILED,
     /// There is no address for a road warrior: its pool is empty, or it asks for none.
-    NoAddress = "ike.no_address",
+    NoAddress = IKE_NO_ADDRESS,
     /// No rule fits the peer's address or identity.
-    NoPeer = "ike.no_peer",
+    NoPeer = IKE_NO_PEER,
     /// The rule that was chosen by address gave way to another, chosen by identity (row B28).
-    PeerReplaced = "ike.peer_replaced",
+    PeerReplaced = IKE_PEER_REPLACED,
     /// The peer does not answer any more.
-    PeerSilent = "ike.peer_silent",
+    PeerSilent = IKE_PEER_SILENT,
     /// The peer, or this host, goes on from another address.
-    Moved = "ike.moved",
+    Moved = IKE_MOVED,
     /// A peer was sent elsewhere, or sent us elsewhere.
-    Redirected = "ike.redirected",
+    Redirected = IKE_REDIRECTED,
     /// Somebody speaks IKEv1.
-    IkeV1 = "ike.version_1",
+    IkeV1 = IKE_VERSION_1,
     /// A message that no honest peer sends.
-    Malformed = "ike.malformed",
+    Malformed = IKE_MALFORMED,
     /// Strangers must return cookies from now on.
-    UnderLoad = "ike.under_load",
+    UnderLoad = IKE_UNDER_LOAD,
     /// A command that cannot be done.
-    CommandRefused = "ike.command_refused",
+    CommandRefused = IKE_COMMAND_REFUSED,
 }
 
 /// One thing to tell.

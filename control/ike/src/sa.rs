@@ -328,14 +328,14 @@ impl IkeSa {
         let limit = self.fragment_above.map_or(usize::MAX, usize::from);
         // A message that cannot be sealed is not sent: the peer's repetitions, then its patience, end the SA.
         self.sealing.seal_within(header, plain, limit, ctx.random).unwrap_or_else(|error| {
-            tracing::error!(ike = %self.id, %error, "a message could not be sealed");
+            ravelin_events::tell!(IKE_NOT_SEALED, ike = %self.id, %error);
             Packets::new()
         })
     }
 
     fn write(payloads: &[Payload<'_>]) -> Plain {
         Plain::write(payloads).unwrap_or_else(|error| {
-            tracing::error!(%error, "a message could not be written");
+            ravelin_events::tell!(IKE_NOT_SEALED, %error);
             Plain::write(&[]).expect("an empty message can be written")
         })
     }

@@ -69,7 +69,7 @@ pub fn export(
     if key.is_some() {
         let encrypted = matches!(wish, KeyWish::Encrypted(_));
         let uid = rustix::process::getuid().as_raw();
-        tracing::warn!(target: "ravelin::audit", code = "RVL-KEY-EXPORTED", %place, uid, encrypted, ?form, "a private key was exported");
+        ravelin_events::tell!(target: ravelin_events::AUDIT, KEY_EXPORTED, %place, uid, encrypted, ?form);
     }
     Ok(file)
 }

@@ -125,11 +125,11 @@ fn tell(
     match signed {
         Ok((grant, signature)) => {
             let grant = grant.name();
-            tracing::info!(target: "ravelin::audit", code = "RVL-KEY-USED", %ring, label = named, scheme = scheme.name(), %caller, grant, "a key was used");
+            ravelin_events::tell!(target: ravelin_events::AUDIT, KEY_USED, %ring, label = named, scheme = scheme.name(), %caller, grant);
             Ok(signature)
         }
         Err(error) => {
-            tracing::warn!(target: "ravelin::audit", code = "RVL-KEY-REFUSED", %ring, label = named, scheme = scheme.name(), %caller, reason = %error, "a key was refused");
+            ravelin_events::tell!(target: ravelin_events::AUDIT, KEY_REFUSED, %ring, label = named, scheme = scheme.name(), %caller, reason = %error);
             Err(error)
         }
     }

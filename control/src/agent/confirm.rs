@@ -4,7 +4,7 @@ use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tracing::{error, warn};
+use ravelin_events::tell;
 
 use super::asked::{Asked, Cause};
 use super::history::{Head, Record};
@@ -77,7 +77,7 @@ impl Agent {
         self.waiting.follow(Some(&head));
         self.history.promote(&head)?;
         if let Err(error) = self.history.prune() {
-            warn!(%error, "policies that are older than is kept could not be removed");
+            tell!(POLICY_NOT_PRUNED, %error);
         }
         Ok(())
     }
@@ -107,13 +107,8 @@ impl Agent {
             None => None,
             Some(to) => match self.bring_back(applied, to).await {
                 Ok(done) => {
-                    warn!(
-                        code = "RVL-POLICY-NOT-CONFIRMED",
-                        policy = number,
-                        back_to = to,
-                        number = done,
-                        "a policy was not confirmed in time; the one before is in force again"
-                    );
+                    let in_force = "the one before";
+                    tell!(POLICY_NOT_CONFIRMED, policy = number, in_force, back_to = to, number = done);
                     return Ok(());
                 }
                 // The link may come back; `watch` tries again.
@@ -127,16 +122,8 @@ impl Agent {
         };
         self.use_default_filters().await?;
         self.settle_waiting().map_err(|source| self.unreadable(source))?;
-        match failed {
-            None => warn!(
-                code = "RVL-POLICY-NOT-CONFIRMED",
-                policy = number,
-                "the first policy was not confirmed in time; default filters are in force, until `ravelin filter reload`"
-            ),
-            Some(error) => {
-                error!(code = "RVL-POLICY-NOT-CONFIRMED", policy = number, %error, "a policy was not confirmed in time, and the one before cannot come back; default filters are in force, until `ravelin filter reload`")
-            }
-        }
+        let (in_force, error) = ("default filters", failed.map(tracing::field::display));
+        tell!(POLICY_NOT_CONFIRMED, policy = number, in_force, error);
         Ok(())
     }
 

@@ -191,7 +191,7 @@ impl Agent {
             Ok(in_force) => in_force,
             Err(error) => {
                 if let Err(error) = self.history.discard() {
-                    tracing::warn!(%error, "a policy that was not applied stays staged");
+                    ravelin_events::tell!(POLICY_STAGED, %error);
                 }
                 return Err(error.into());
             }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use ravelin_config::diagnostic::Findings;
 use ravelin_contract::snapshot::Snapshot;
-use tracing::{info, warn};
+use ravelin_events::tell;
 
 use super::asked::{Asked, Cause};
 use super::history::{Entry, Record};
@@ -111,20 +111,17 @@ impl Agent {
         match self.apply(&self.files, asked).await {
             Ok(done) => {
                 let changes = done.changes.unwrap_or_default();
-                info!(
-                    number = done.number,
-                    fingerprint = done.fingerprint,
-                    changes = changes.0.len(),
-                    "policy applied on SIGHUP"
-                );
+                let (number, changes_made) = (done.number, changes.0.len());
+                let fingerprint = done.fingerprint;
+                tell!(POLICY_APPLIED, number, fingerprint, changes = changes_made, by = "SIGHUP");
                 changes.0.iter().take(CHANGES).for_each(|change| {
-                    info!(kind = %change.kind, object = %change.object, name = change.name, "changed by the policy");
+                    tell!(POLICY_CHANGED, kind = %change.kind, object = %change.object, name = change.name);
                 });
             }
             Err(ApplyError::Files(findings)) => {
-                warn!(%findings, "the policy has errors; nothing was changed on SIGHUP");
+                tell!(POLICY_NOT_APPLIED, error = %findings, by = "SIGHUP");
             }
-            Err(error) => warn!(%error, "policy not applied on SIGHUP"),
+            Err(error) => tell!(POLICY_NOT_APPLIED, %error, by = "SIGHUP"),
         }
     }
 
@@ -141,7 +138,7 @@ impl Agent {
     pub(super) async fn recall(&self, record: &Record) -> Result<(Ready, Served), Findings> {
         let ready = self.recall_texts(self.history.texts(record)?).await?;
         let (served, problems) = self.attls.prepare_anyway(&ready.compiled.attls).await;
-        problems.iter().for_each(|problem| warn!(%problem, "connections that need this ring are refused"));
+        problems.iter().for_each(|problem| tell!(POLICY_RING, %problem));
         Ok((ready, served))
     }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use ravelin_contract::limits;
 use ravelin_contract::message::{Reply, Request};
-use tracing::{info, warn};
+use ravelin_events::tell;
 
 use super::asked::{Asked, Cause};
 use super::{Agent, Applied};
@@ -26,7 +26,7 @@ impl Agent {
     /// An operator who applies a policy first has the last word.
     pub async fn recover(self: &Arc<Self>) {
         while let Err(error) = self.dataplane.greet().await {
-            warn!(%error, "waiting for the packet process");
+            tell!(DATAPLANE_AWAITED, %error);
             tokio::time::sleep(PERIOD * 5).await;
         }
         if self.recover_applied().await {
@@ -34,7 +34,7 @@ impl Agent {
         }
         match self.files.policy.iter().any(|file| file.exists()) {
             true => self.apply_at_start().await,
-            false => info!("no policy yet: default filters are in force until `ravelin policy apply`"),
+            false => tell!(POLICY_NONE),
         }
     }
 
@@ -50,12 +50,12 @@ impl Agent {
                 Ok(Some(record)) => record,
                 Ok(None) => return false,
                 Err(error) => {
-                    warn!(%error, "what was applied before cannot be read; what is in force stays");
+                    tell!(POLICY_UNREADABLE, %error);
                     return true;
                 }
             };
         if let Err(error) = self.take_back(&mut applied).await {
-            warn!(%error, "a policy was not confirmed in time, and cannot be taken back yet");
+            tell!(POLICY_NOT_TAKEN_BACK, %error);
             return true;
         }
         if applied.is_some() {
@@ -64,7 +64,7 @@ impl Agent {
         let (ready, attls) = match self.recall(&record).await {
             Ok(recalled) => recalled,
             Err(findings) => {
-                warn!(%findings, "the policy applied before does not compile any more; what is in force stays");
+                tell!(POLICY_STALE, %findings);
                 return true;
             }
         };
@@ -72,7 +72,7 @@ impl Agent {
         let applied = applied.insert(Applied::new(snapshot, ike, attls, origins));
         match held.as_deref() == Some(applied.snapshot.fingerprint.as_str()) {
             true => {
-                info!("the packet process already holds the policy");
+                tell!(POLICY_HELD);
                 self.announce(applied);
             }
             false => self.install_again(applied).await,
@@ -84,7 +84,7 @@ impl Agent {
     /// install that has begun, and none begins whose asker has gone.
     async fn held_for_good(&self) -> Option<String> {
         if let Err(error) = self.dataplane.ask(Request::Children(Vec::new())).await {
-            warn!(%error, "the packet process does not say whether it is done");
+            tell!(DATAPLANE_UNSURE, %error);
         }
         self.dataplane.greet().await.ok().and_then(|greeting| greeting.policy)
     }
@@ -93,11 +93,7 @@ impl Agent {
     fn finish_interrupted_apply(&self, held: Option<&str>) -> std::io::Result<()> {
         if let Some(staged) = self.history.staged()? {
             let taken = held == Some(staged.fingerprint.as_str());
-            warn!(
-                taken,
-                number = staged.number,
-                "an apply was interrupted; the policy that the packet process holds stays"
-            );
+            tell!(POLICY_INTERRUPTED, taken, number = staged.number);
             if taken {
                 self.promote_as(&staged, staged.unconfirmed.clone())?;
             }
@@ -110,12 +106,17 @@ impl Agent {
     async fn apply_at_start(self: &Arc<Self>) {
         match self.apply(&self.files, Asked::by_ourselves(Cause::Start)).await {
             Ok(done) => {
-                info!(generation = done.generation, fingerprint = done.fingerprint, "policy applied at start")
+                tell!(
+                    POLICY_APPLIED,
+                    generation = done.generation,
+                    fingerprint = done.fingerprint,
+                    by = "start"
+                )
             }
             Err(super::ApplyError::Files(findings)) => {
-                warn!(%findings, "the policy has errors; default filters stay")
+                tell!(POLICY_FINDINGS, %findings)
             }
-            Err(error) => warn!(%error, "the policy was not applied; default filters stay"),
+            Err(error) => tell!(POLICY_NOT_APPLIED, %error, by = "start"),
         }
     }
 
@@ -123,11 +124,11 @@ impl Agent {
         self.attls.coming(&applied.snapshot.fingerprint, &applied.attls);
         match self.install(&applied.snapshot).await {
             Ok((generation, took_us)) => {
-                info!(generation, took_us, "policy installed again");
+                tell!(POLICY_AGAIN, generation, took_us);
                 self.announce(applied);
             }
             Err(error) => {
-                warn!(%error, "the policy could not be installed again");
+                tell!(POLICY_NOT_AGAIN, %error);
                 self.doubt.store(true, Ordering::Relaxed);
             }
         }
@@ -142,7 +143,7 @@ impl Agent {
             if let Err(error) = &result
                 && connected
             {
-                warn!(%error, "lost the packet process");
+                tell!(DATAPLANE_LOST, %error);
             }
             connected = result.is_ok();
             turn = turn.wrapping_add(1);
@@ -150,7 +151,7 @@ impl Agent {
                 && turn.is_multiple_of(OVERDUE)
                 && let Err(error) = self.take_back_if_overdue().await
             {
-                warn!(%error, "a policy was not confirmed in time, and cannot be taken back yet");
+                tell!(POLICY_NOT_TAKEN_BACK, %error);
             }
             let restarted = self.dataplane.incarnation() != met;
             let doubted = turn.is_multiple_of(DOUBT) && self.doubt.swap(false, Ordering::Relaxed);

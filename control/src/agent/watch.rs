@@ -9,10 +9,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ravelin_config::appliance::Watch;
+use ravelin_events::tell;
 use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
 use rustix::io::Errno;
 use tokio::time::{sleep, timeout};
-use tracing::{info, warn};
 
 use super::asked::{Asked, Cause};
 use super::{Agent, ApplyError, off_thread};
@@ -42,7 +42,7 @@ impl Agent {
                     folders.settle().await;
                 }
                 Err(error) => {
-                    warn!(%error, "the policy files cannot be watched");
+                    tell!(POLICY_NOT_WATCHED, %error);
                     sleep(PAUSE).await;
                 }
             }
@@ -69,18 +69,14 @@ impl Agent {
             (Err(error), _) => complain(&error),
             (Ok(true), Watch::Apply) => {
                 match self.apply(&self.files, Asked::by_ourselves(Cause::Watch)).await {
-                    Ok(done) => info!(
-                        number = done.number,
-                        fingerprint = done.fingerprint,
-                        "the policy files changed and are in force"
-                    ),
+                    Ok(done) => {
+                        let (number, fingerprint) = (done.number, done.fingerprint);
+                        tell!(POLICY_APPLIED, number, fingerprint, by = "files");
+                    }
                     Err(error) => complain(&error),
                 }
             }
-            (Ok(true), _) => warn!(
-                code = "RVL-POLICY-FILES-DIFFER",
-                "the policy files say something else than what is in force; `ravelin policy diff` tells, `ravelin policy apply` applies"
-            ),
+            (Ok(true), _) => tell!(POLICY_FILES_DIFFER),
         }
     }
 }
@@ -88,9 +84,9 @@ impl Agent {
 fn complain(error: &ApplyError) {
     match error {
         ApplyError::Files(findings) => {
-            warn!(code = "RVL-POLICY-FILES-BAD", %findings, "the policy files changed and have errors; what is in force stays");
+            tell!(POLICY_FILES_BAD, %findings);
         }
-        error => warn!(%error, "the policy files changed and are not in force"),
+        error => tell!(POLICY_NOT_APPLIED, %error, by = "files"),
     }
 }
 

@@ -7,8 +7,8 @@ use std::path::Path;
 
 use axum::extract::connect_info::Connected;
 use axum::serve::IncomingStream;
+use ravelin_events::tell;
 use tokio::net::{UnixListener, UnixStream, unix::SocketAddr};
-use tracing::warn;
 
 use super::limit::Limited;
 
@@ -82,10 +82,10 @@ impl axum::serve::Listener for Door {
             match self.listener.accept().await {
                 Ok((stream, address)) if self.admits(&stream) => return (stream, address),
                 Ok((stream, _)) => {
-                    warn!(peer = ?stream.peer_cred().ok(), "refused a user at the control socket")
+                    tell!(DOOR_REFUSED, door = "control", peer = ?stream.peer_cred().ok())
                 }
                 Err(error) => {
-                    warn!(%error, "control socket");
+                    tell!(DOOR_FAILED, door = "control", %error);
                     tokio::time::sleep(std::time::Duration::from_millis(100)).await;
                 }
             }

@@ -106,11 +106,7 @@ impl Driver {
             Knock::Lost { incarnation } if incarnation == self.incarnation => self.give_up_all(),
             Knock::Lost { .. } => {}
             Knock::NotServed(why) => {
-                tracing::warn!(
-                    code = "RVL-TLS-NOT-SERVED",
-                    why,
-                    "the packet process ends no connections for TLS"
-                );
+                ravelin_events::tell!(TLS_NOT_SERVED, why);
             }
             Knock::Refused { connection, why } => {
                 self.give_up(

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use ravelin_config::diagnostic::{Collector, Findings};
 use ravelin_contract::name::Name;
+use ravelin_events::catalogue::CHECK_RING;
 use ravelin_rings::access::Caller;
 use ravelin_rings::io::Http;
 use ravelin_rings::map::Rules;
@@ -105,7 +106,7 @@ impl Environments {
                 let problems =
                     tokio::task::spawn_blocking(move || look.read_lists()).await.unwrap_or_default();
                 for problem in problems.iter().filter(|problem| !told.contains(*problem)) {
-                    tracing::warn!(code = "RVL-TLS-REVOCATION", "{problem}");
+                    ravelin_events::tell!(TLS_REVOCATION, %problem);
                 }
                 told = problems;
                 tokio::time::sleep(PERIOD).await;
@@ -185,7 +186,7 @@ impl Environments {
             for lookup in wanted {
                 let now = UnixTime::since_unix_epoch(Duration::from_secs(unix()));
                 if let Err(error) = lookup.ask(&*fetch, &cache, now).await {
-                    tracing::warn!(code = "RVL-TLS-REVOCATION", url = error.url, problem = error.problem);
+                    ravelin_events::tell!(TLS_REVOCATION, url = error.url, problem = error.problem);
                 }
             }
             drop(place);
@@ -255,5 +256,5 @@ fn tell(plan: &Plan, error: &SettingsError, notes: &Collector) {
     let found = plan.rings.iter().find(|(pick, _)| is_meant(pick));
     let place = found.map_or(&plan.place, |(_, place)| place);
     let remedy = "put the ring right, or name another; `ravelin cert list` shows what there is";
-    notes.error(place.clone(), format!("rule `{}`: {error}", plan.rule), remedy);
+    notes.error(place.clone(), CHECK_RING.of(format!("rule `{}`: {error}", plan.rule)), remedy);
 }

@@ -3,10 +3,11 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use ravelin_contract::name::Name;
 use ravelin_contract::tls::Ending;
+use ravelin_events::tell;
 use ravelin_tls::{Facts, Failure, Reason};
 
 use super::turn::unix;
@@ -16,8 +17,6 @@ use super::view::{RuleStatistics, Statistics, Told};
 pub const BOUNDS: [u64; 12] = [1, 2, 5, 10, 25, 50, 100, 250, 500, 1000, 5000, 30_000];
 /// Most failures that are remembered.
 const KEPT: usize = 256;
-/// Most lines that are written to the log in a second; what comes on top is counted.
-const LINES: u32 = 20;
 
 /// What every handshake is counted by.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -68,10 +67,6 @@ pub struct Ledger(Mutex<Pages>);
 struct Pages {
     report: Report,
     told: VecDeque<Told>,
-    /// When the second began that lines are counted in, how many were written in it, and how many were left out since the last.
-    second: Option<Instant>,
-    lines: u32,
-    left_out: u64,
 }
 
 /// A connection as reports name it.
@@ -136,7 +131,7 @@ impl Ledger {
         let (rule, resumed) = (which.rule.clone(), facts.resumed);
         pages.count(Kind { rule, result: "done".to_owned(), version, suite, resumed });
         let (client, server) = (which.client, which.server);
-        tracing::debug!(code = "RVL-TLS-START", rule = %which.rule, %client, %server, version, suite, resumed, "a connection is secure");
+        tell!(TLS_START, rule = %which.rule, %client, %server, version, suite, resumed);
     }
 
     /// It has failed; or it never began.
@@ -180,7 +175,7 @@ impl Ledger {
             *sum += more;
         }
         let [out, into] = octets;
-        tracing::debug!(code = "RVL-TLS-END", %rule, %client, %server, out, into, ?ending, "a connection is over");
+        tell!(TLS_END, %rule, %client, %server, octets_out = out, octets_in = into, ?ending);
     }
 
     /// A thread that panicked while it held them left nothing half done that matters here.
@@ -199,37 +194,12 @@ impl Pages {
     }
 
     fn tell(&mut self, told: Told) {
-        if self.may_write() {
-            let Told { result, number, rule, client, server, text, .. } = &told;
-            let (return_code, suppressed) = (*number, std::mem::take(&mut self.left_out));
-            tracing::warn!(
-                code = "RVL-TLS-ERROR",
-                rule,
-                client,
-                server,
-                result,
-                return_code,
-                suppressed,
-                "{text}"
-            );
-        }
+        let Told { result, number: return_code, rule, client, server, text: why, .. } = &told;
+        tell!(TLS_ERROR, rule, client, server, result, return_code, why);
         if self.told.len() == KEPT {
             self.told.pop_front();
         }
         self.told.push_back(told);
-    }
-
-    /// Who fails without end must not fill the disk.
-    fn may_write(&mut self) -> bool {
-        if self.second.is_none_or(|second| second.elapsed() >= Duration::from_secs(1)) {
-            (self.second, self.lines) = (Some(Instant::now()), 0);
-        }
-        let may = self.lines < LINES;
-        match may {
-            true => self.lines += 1,
-            false => self.left_out += 1,
-        }
-        may
     }
 }
 

@@ -1,8 +1,9 @@
-//! `ravelin`: the operator's command. It asks the control process; `policy check`, `test` and `why` with `--candidate` and all of `ring`, `cert`, `ca` and `import` work without it.
+//! `ravelin`: the operator's command. It asks the control process; `policy check`, `explain`, `test` and `why` with `--candidate` and all of `ring`, `cert`, `ca` and `import` work without it.
 
 mod attls;
 mod ca;
 mod cert;
+mod explain;
 mod flow;
 mod ike;
 mod import;
@@ -89,6 +90,8 @@ enum Verb {
     Stats,
     /// Both processes at a glance.
     Status,
+    /// What a code of the log or of `policy check` means, and what to do; all codes when none is named.
+    Explain(explain::Arguments),
 }
 
 /// Where to ask, and how to answer.
@@ -179,6 +182,7 @@ pub async fn main() -> ExitCode {
         Verb::Interface(verb) => show::interface(&session, verb).await,
         Verb::Stats => show::stats(&session).await,
         Verb::Status => show::status(&session).await,
+        Verb::Explain(arguments) => explain::run(&session, &arguments),
     };
     match result {
         Ok(()) => ExitCode::from(OK),

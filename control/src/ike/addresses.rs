@@ -5,10 +5,10 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
+use ravelin_events::tell;
 use rustix::io::Errno;
 use rustix::net::netlink::SocketAddrNetlink;
 use rustix::net::{AddressFamily, RecvFlags, SocketType, bind, recv, socket};
-use tracing::warn;
 
 use super::{Door, Knock};
 use crate::policy::peers::PORT;
@@ -35,7 +35,7 @@ fn hear(kernel: &OwnedFd, door: &Door) {
             Ok(_) | Err(Errno::NOBUFS) => {}
             Err(Errno::INTR) => continue,
             Err(error) => {
-                warn!(code = "RVL-IKE-ADDRESSES", %error, "changes of this host's addresses are not seen any more");
+                tell!(IKE_ADDRESSES, %error);
                 return;
             }
         }

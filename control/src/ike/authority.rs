@@ -200,7 +200,7 @@ impl Look {
             let looked = tokio::task::spawn_blocking(move || worker.look(&current)).await;
             let (hashes, problems) = looked.unwrap_or_default();
             for problem in problems.iter().filter(|problem| !told.contains(*problem)) {
-                tracing::warn!(code = "RVL-IKE-RINGS", "{problem}");
+                ravelin_events::tell!(IKE_RINGS, %problem);
             }
             told = problems;
             if hashes != known {

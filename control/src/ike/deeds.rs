@@ -8,8 +8,8 @@ use std::collections::{HashMap, VecDeque};
 use ravelin_contract::child::Change;
 use ravelin_contract::name::Name;
 use ravelin_contract::sa::Spi;
+use ravelin_events::{tell, tell_of};
 use ravelin_ike::{Action, Ask, ChildSa, Command, IkeId, Input, Keep};
-use tracing::{info, warn};
 
 use super::children;
 use super::driver::{Driver, now};
@@ -123,7 +123,7 @@ impl Driver {
                 self.change(ike, Change::Move { spi: inbound, path }, None);
             }
             Action::Assigned(assigned) => {
-                warn!(code = "RVL-IKE-ASSIGNED", peer = %assigned.peer, addresses = ?assigned.addresses, "an address that was not asked for is not taken");
+                tell!(IKE_ASSIGNED, peer = %assigned.peer, addresses = ?assigned.addresses);
             }
             Action::Ask { question, ike, ask } => {
                 let answer = match ask {
@@ -191,10 +191,7 @@ impl Driver {
                 Some(install) => self.installed(install, outcome),
                 None => {
                     if let Err(error) = outcome {
-                        warn!(
-                            code = "RVL-IKE-LINK",
-                            error, "the packet process did not change a negotiated SA"
-                        );
+                        tell!(IKE_LINK, error);
                     }
                     None
                 }
@@ -208,7 +205,7 @@ impl Driver {
     fn installed(&mut self, install: Install, outcome: Outcome) -> Option<Spi> {
         let Install { inbound, tunnel, use_at_once } = install;
         if let Err(error) = outcome {
-            warn!(code = "RVL-IKE-INSTALL", %tunnel, spi = %inbound, error, "a negotiated SA was not installed");
+            tell!(IKE_INSTALL, %tunnel, spi = %inbound, error);
             return Some(inbound);
         }
         if use_at_once {
@@ -248,5 +245,5 @@ impl Driver {
 fn tell(event: &ravelin_ike::Event) {
     let peer = event.peer.as_ref().map(Name::as_str);
     let (ike, remote) = (event.ike.map(tracing::field::display), event.remote.map(tracing::field::display));
-    info!(code = event.code.as_str(), peer, ike, remote, "{}", event.text);
+    tell_of!(event.code.entry(), peer, ike, remote, why = event.text);
 }

@@ -10,9 +10,9 @@ use ravelin_contract::child::Happening;
 use ravelin_contract::message::Event;
 use ravelin_contract::name::Name;
 use ravelin_contract::sa::Spi;
+use ravelin_events::tell;
 use ravelin_ike::crypto::SystemRandom;
 use ravelin_ike::{Begun, Command, Done, Endpoint, IkeId, Input, Installed, Time};
-use tracing::warn;
 
 use super::addresses;
 use super::authority::{Authority, Hashes};
@@ -234,7 +234,7 @@ impl Driver {
     /// Takes up what an earlier run of control left.
     fn take_up(&mut self) {
         let children = self.link.children().unwrap_or_else(|error| {
-            warn!(code = "RVL-IKE-LINK", %error, "SAs of an earlier run stay until they end");
+            tell!(IKE_LINK, %error);
             Vec::new()
         });
         let records = self.records.begin(self.link.incarnation());

@@ -252,7 +252,7 @@ fn choose(
     };
     if !speaks {
         let (ring, label) = (&ring.name, &entry.label);
-        tracing::warn!(code = "RVL-IKE-IDENTITY", certificate = %format_args!("{ring}/{label}"), %identity, "our certificate is not for the identity that we give; most peers refuse that");
+        ravelin_events::tell!(IKE_IDENTITY, certificate = %format_args!("{ring}/{label}"), %identity);
     }
     let mut chain = ring.chain(entry);
     // Whoever believes an authority that signed itself has it.

@@ -19,10 +19,7 @@ mod door {
         /// Says that there is no such thing here, if somebody asks for it.
         pub(in crate::ike) fn open() -> Self {
             if std::env::var_os(VARIABLE).is_some() {
-                tracing::warn!(
-                    code = "RVL-KEY-LOG-REFUSED",
-                    "{VARIABLE} is set, and this build writes no keys"
-                );
+                ravelin_events::tell!(KEY_LOG_REFUSED, variable = VARIABLE);
             }
             Self
         }
@@ -40,8 +37,8 @@ mod door {
 
     use ravelin_contract::sa::{Hash, Integrity, Spi, Transform};
     use ravelin_contract::secret::Secret;
+    use ravelin_events::tell;
     use serde_json::{Value, json};
-    use tracing::warn;
 
     use super::{ChildSa, VARIABLE};
 
@@ -54,15 +51,11 @@ mod door {
             let Some(path) = std::env::var_os(VARIABLE) else { return Self(None) };
             match OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path) {
                 Ok(file) => {
-                    warn!(
-                        code = "RVL-KEY-LOG",
-                        ?path,
-                        "WRITES THE KEYS OF ALL TUNNELS TO A FILE, as {VARIABLE} asks: whoever reads it reads the traffic"
-                    );
+                    tell!(KEY_LOG, ?path, variable = VARIABLE);
                     Self(Some(file))
                 }
                 Err(error) => {
-                    warn!(code = "RVL-KEY-LOG-REFUSED", ?path, %error, "keys are not written: the file must be new");
+                    tell!(KEY_LOG_REFUSED, ?path, variable = VARIABLE, %error);
                     Self(None)
                 }
             }
@@ -75,7 +68,7 @@ mod door {
                 [(sa.inbound, &sa.inbound_transform), (sa.outbound, &sa.outbound_transform)]
             {
                 if let Err(error) = writeln!(file, "{}", line(sa, spi, transform)) {
-                    warn!(code = "RVL-KEY-LOG-REFUSED", %error, "keys are not written");
+                    tell!(KEY_LOG_REFUSED, %error);
                 }
             }
         }

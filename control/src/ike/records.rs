@@ -12,9 +12,9 @@ use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use ravelin_events::tell;
 use ravelin_ike::crypto::SystemRandom;
 use ravelin_ike::{IkeId, Keep, Kept, Vault};
-use tracing::warn;
 use zeroize::Zeroizing;
 
 use book::Book;
@@ -55,14 +55,15 @@ impl Records {
         let (vault, mut book, records) = match opened {
             Ok(opened) => opened,
             Err(error) => {
-                warn!(code = "RVL-IKE-RECORDS", place = %self.places.records.display(), %error, "IKE SAs will not survive a restart of control");
+                let problem = "IKE SAs will not survive a restart of control";
+                tell!(IKE_RECORDS, place = %self.places.records.display(), problem, %error);
                 return Vec::new();
             }
         };
         let found = records.into_iter().filter_map(|(ike, octets)| match vault.open(ike, &octets) {
             Ok(kept) => Some(kept),
             Err(error) => {
-                warn!(code = "RVL-IKE-RECORD-REFUSED", record = %ike, %error, "an IKE SA is made anew");
+                tell!(IKE_RECORD_REFUSED, record = %ike, %error);
                 complain(ike, book.forget(ike));
                 None
             }
@@ -101,7 +102,7 @@ impl Records {
             if entry.file_name() != BOOK
                 && let Err(error) = fs::remove_file(entry.path())
             {
-                warn!(code = "RVL-IKE-RECORDS", place = %entry.path().display(), %error, "what is no record stays; remove it by hand");
+                tell!(IKE_RECORDS, place = %entry.path().display(), problem = "what is no record stays", %error);
             }
         }
     }
@@ -114,7 +115,8 @@ impl Records {
             Keep::Put(kept) => {
                 let sealed = vault.seal(&kept).ok_or(io::ErrorKind::Other.into());
                 if let Err(error) = sealed.and_then(|octets| book.put(kept.ike, &octets)) {
-                    warn!(code = "RVL-IKE-RECORDS", record = %kept.ike, %error, "this IKE SA will not survive a restart of control");
+                    let problem = "this IKE SA will not survive a restart of control";
+                    tell!(IKE_RECORDS, record = %kept.ike, problem, %error);
                     complain(kept.ike, book.forget(kept.ike));
                 }
             }
@@ -136,7 +138,8 @@ fn put(path: &Path, octets: &[u8]) -> io::Result<()> {
 
 fn complain(ike: IkeId, forgotten: io::Result<()>) {
     if let Err(error) = forgotten {
-        warn!(code = "RVL-IKE-RECORDS", record = %ike, %error, "an old record stays; remove the file of the records by hand");
+        let problem = "an old record stays; remove the file of the records by hand";
+        tell!(IKE_RECORDS, record = %ike, problem, %error);
     }
 }
 

@@ -11,10 +11,11 @@ use std::time::Duration;
 
 use nix::cmsg_space;
 use nix::sys::socket::{ControlMessageOwned, MsgFlags, MultiHeaders, SockaddrStorage, recvmmsg, setsockopt};
+use ravelin_events::tell;
 use ravelin_ike::Path;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::{AddressFamily, SocketType, socket, sockopt};
-use tracing::{debug, warn};
+use tracing::debug;
 
 use super::bell::Bell;
 use super::journal::Journal;
@@ -86,7 +87,7 @@ impl Sockets {
         match open(local) {
             Ok(open) => drop(place.insert(open)),
             Err(error) => {
-                warn!(code = "RVL-IKE-SOCKET", %local, %error, "peers cannot reach us here; is another IKE program running?")
+                tell!(IKE_SOCKET, %local, %error)
             }
         }
     }

@@ -14,6 +14,7 @@ use ravelin_contract::rule::{Action, Direction, Rule, TunnelId};
 use ravelin_contract::sa::{Mode, Origin, Receiving, Sa, Side, Spi};
 use ravelin_contract::selector::Selector;
 use ravelin_contract::snapshot::{self, Snapshot};
+use ravelin_events::catalogue::{CHECK_LIMIT, CHECK_NEVER, CHECK_UNUSED, FILE_TWICE};
 
 use crate::policy::algorithm::Algorithm;
 use crate::policy::attls::Attls;
@@ -143,7 +144,7 @@ fn both_ways(
             let message = format!("no rule uses the tunnel `{}`, so it is left out", tunnel.name);
             scope.notes.warning(
                 tunnel.place.clone(),
-                message,
+                CHECK_UNUSED.of(message),
                 "add a rule with action = \"ipsec\" for it, or remove it",
             );
         }
@@ -172,7 +173,7 @@ fn traffic(tunnel: &Tunnel, id: TunnelId, named: &Named, scope: &Scope<'_>) -> O
             outbound.len()
         );
         let remedy = "write `selectors` that cover them with fewer";
-        scope.notes.error(tunnel.place.clone(), message, remedy);
+        scope.notes.error(tunnel.place.clone(), CHECK_LIMIT.of(message), remedy);
         return None;
     }
     Some(outbound)
@@ -237,7 +238,8 @@ fn check_selectors(
     let (place, name) = (&tunnel.place, &tunnel.name);
     let most = limits::SELECTORS;
     if let Some(many) = [outbound.len(), inbound.len()].into_iter().find(|count| *count > most) {
-        let message = format!("the rules of tunnel `{name}` have {many} selectors, at most {most}");
+        let message =
+            CHECK_LIMIT.of(format!("the rules of tunnel `{name}` have {many} selectors, at most {most}"));
         notes.error(place.clone(), message, "write `selectors` that cover them with fewer");
         return None;
     }
@@ -249,7 +251,7 @@ fn check_selectors(
             "transport mode carries packets of {local} and {remote} alone, not from {source} to {destination}"
         );
         let remedy = "write the two endpoints as source and destination of the rule, or mode = \"tunnel\"";
-        notes.error(place.clone(), message, remedy);
+        notes.error(place.clone(), CHECK_NEVER.of(message), remedy);
         return None;
     }
     Some(())
@@ -266,7 +268,7 @@ fn check_spis(tunnels: &[Tunnel], notes: &Collector) {
         ];
         for (direction, to, (spi, place)) in sides {
             if let Some(first) = seen.insert((direction, to, *spi), &tunnel.name) {
-                let message = format!("SPI {spi} to {to} is that of tunnel `{first}` too");
+                let message = FILE_TWICE.of(format!("SPI {spi} to {to} is that of tunnel `{first}` too"));
                 notes.error(place.clone(), message, "choose another number, on both sides");
             }
         }

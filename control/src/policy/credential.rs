@@ -6,6 +6,7 @@ use ravelin_config::document::Table;
 use ravelin_config::source::Place;
 use ravelin_config::value::Value;
 use ravelin_contract::name::Name;
+use ravelin_events::catalogue::{FILE_MISPLACED, FILE_MISSING};
 use ravelin_ike::crypto::SignatureScheme;
 use ravelin_ike::policy::{Revocation, Trust};
 use ravelin_rings::name::{Label, RingName};
@@ -153,7 +154,7 @@ pub(super) fn pick(value: &Value<'_>, ring: &str, whole: &str) -> Option<Pick> {
 fn check_strays(table: &Table<'_>, certificate: bool, trust: bool) {
     let stray = |key, stray, message, remedy| {
         if let Some(value) = table.get(key).filter(|_| stray) {
-            value.error(message, remedy);
+            value.error(FILE_MISPLACED.of(message), remedy);
         }
     };
     let neither = "`shared_key` proves neither side beside `certificate` and `trust`";
@@ -173,5 +174,5 @@ fn missing(table: &Table<'_>, ours: bool, theirs: bool) {
             "add shared_key = \"site-b\", an entry of keys.toml, or certificate = \"RING\" and trust = [\"RING\"]",
         ),
     };
-    table.error(message, remedy);
+    table.error(FILE_MISSING.of(message), remedy);
 }

@@ -4,6 +4,7 @@ use ravelin_config::diagnostic::Collector;
 use ravelin_config::document::{self, Table};
 use ravelin_config::source::{Place, Source};
 use ravelin_config::value::Value;
+use ravelin_events::catalogue::{CHECK_EXPECTATION, FILE_CONTRADICTION, FILE_MISSING};
 
 use super::explain::Explainer;
 use super::explain::answer::{Case, Citation};
@@ -70,7 +71,10 @@ fn expectation(table: &Table<'_>) -> Option<Expectation> {
     let (tunnel, rule, tls_rule) = (named("tunnel"), named("rule"), named("tls_rule"));
     let says = ["verdict", "tunnel", "rule", "tls", "tls_rule"].iter().any(|key| table.get(key).is_some());
     if !says {
-        table.error("an expectation expects nothing", "add a line such as: verdict = \"permit\"");
+        table.error(
+            FILE_MISSING.of("an expectation expects nothing"),
+            "add a line such as: verdict = \"permit\"",
+        );
     }
     let (verdict, tls, tunnel, rule, tls_rule) = (verdict?, tls?, tunnel?, rule?, tls_rule?);
     Some(Expectation { place: table.place(), question: question?, verdict, tunnel, rule, tls, tls_rule })
@@ -84,7 +88,10 @@ fn question(table: &Table<'_>) -> Option<Question> {
     let direction = need("direction", "direction = \"outbound\"");
     let field = |port, icmp| match (table.get(port), table.get(icmp)) {
         (Some(_), Some(icmp)) => {
-            icmp.error(format!("`{}` beside `{port}`", icmp.key()), "remove one of the two");
+            icmp.error(
+                FILE_CONTRADICTION.of(format!("`{}` beside `{port}`", icmp.key())),
+                "remove one of the two",
+            );
             None
         }
         (port, icmp) => match port.or(icmp) {
@@ -146,7 +153,11 @@ fn holds(expectation: &Expectation, policy: &Explainer, notes: &Collector) -> bo
     let Some((case, (expected, place))) = wrong else { return true };
     let when: Vec<_> = case.when.iter().map(|(name, values)| format!("{name} {values}")).collect();
     let when = if when.is_empty() { String::new() } else { format!(" (with {})", when.join(", ")) };
-    let message = format!("expected {expected} of {}{when}, but the policy says {}", answer.flow, said(case));
+    let message = CHECK_EXPECTATION.of(format!(
+        "expected {expected} of {}{when}, but the policy says {}",
+        answer.flow,
+        said(case)
+    ));
     notes.error(place, message, "change the rule, or what is expected");
     false
 }

@@ -4,6 +4,7 @@ use ravelin_config::diagnostic::Collector;
 use ravelin_contract::address::{AddressRange, NumberRange};
 use ravelin_contract::rule::{Action, Direction, Fragments, Opening, Routing, Rule};
 use ravelin_contract::selector::{Selector, Upper, protocol};
+use ravelin_events::catalogue::{CHECK_IKE_NAT, CHECK_IKE_PERMIT};
 
 use super::lint;
 use super::model::{Keying, Model, Peer};
@@ -24,9 +25,9 @@ pub(super) fn check(model: &Model, rules: &[Rule], notes: &Collector) {
         };
         let floats = peer.allow_nat || peer.force_udp || peer.mobike;
         if let Some(way) = closed(PORT) {
-            notes.error(peer.place.clone(), said(peer, PORT, way), REMEDY);
+            notes.error(peer.place.clone(), CHECK_IKE_PERMIT.of(said(peer, PORT, way)), REMEDY);
         } else if let Some(way) = closed(FLOATED).filter(|_| floats) {
-            notes.warning(peer.place.clone(), said(peer, FLOATED, way), REMEDY);
+            notes.warning(peer.place.clone(), CHECK_IKE_NAT.of(said(peer, FLOATED, way)), REMEDY);
         }
     }
 }

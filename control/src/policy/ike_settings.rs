@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use ravelin_config::document::Table;
+use ravelin_events::catalogue::FILE_TWICE;
 use ravelin_ike::policy::Retransmission;
 
 use crate::policy::model::Model;
@@ -31,7 +32,7 @@ impl Default for IkeSettings {
 pub(super) fn read(file: &Table<'_>, model: &mut Model) {
     let Some(table) = file.table("ike", "[ike]", KEYS) else { return };
     if let Some((_, first)) = &model.ike {
-        let message = format!("`[ike]` stands in {} already", first.source.name());
+        let message = FILE_TWICE.of(format!("`[ike]` stands in {} already", first.source.name()));
         table.error(message, "say it in one file");
     }
     let number = |key, bounds| table.get(key).and_then(|value| value.number(bounds));

@@ -15,6 +15,7 @@ use ravelin_contract::limits;
 use ravelin_contract::name::Name;
 use ravelin_contract::sa::{Integrity, Transform};
 use ravelin_contract::secret::Secret;
+use ravelin_events::catalogue::{CHECK_KEY, CHECK_KEY_WEAK, CHECK_UNUSED, FILE_MISPLACED, FILE_WRONG_KIND};
 use zeroize::Zeroizing;
 
 use crate::policy::algorithm::{Algorithm, Cipher};
@@ -91,14 +92,14 @@ impl Keys {
         let Held::Manual(entry) = self.find(name, place, notes)? else {
             notes.error(
                 place.clone(),
-                format!("`{name}` holds no keys of a manual tunnel"),
+                FILE_WRONG_KIND.of(format!("`{name}` holds no keys of a manual tunnel")),
                 "name an entry with two directions",
             );
             return None;
         };
         if taken_before {
-            let message =
-                format!("another tunnel uses the keys `{name}`, so numbers would repeat under them");
+            let message = CHECK_KEY_WEAK
+                .of(format!("another tunnel uses the keys `{name}`, so numbers would repeat under them"));
             notes.error(place.clone(), message, "give each tunnel keys of its own");
             return None;
         }
@@ -110,7 +111,7 @@ impl Keys {
         match self.find(name, place, notes)? {
             Held::Shared(secret, _) => Some(secret),
             Held::Manual(_) | Held::Users(..) => {
-                let message = format!("`{name}` holds no shared key");
+                let message = FILE_WRONG_KIND.of(format!("`{name}` holds no shared key"));
                 notes.error(place.clone(), message, "name an entry with `shared`");
                 None
             }
@@ -122,7 +123,7 @@ impl Keys {
         match self.find(name, place, notes)? {
             Held::Users(users, _) => Some(users),
             Held::Manual(_) | Held::Shared(..) => {
-                let message = format!("`{name}` holds no users");
+                let message = FILE_WRONG_KIND.of(format!("`{name}` holds no users"));
                 notes.error(place.clone(), message, "name an entry with users = { NAME = \"PASSWORD\" }");
                 None
             }
@@ -131,13 +132,21 @@ impl Keys {
 
     fn find(&self, name: &Name, place: &Place, notes: &Collector) -> Option<&Held> {
         if !self.exists {
-            notes.error(place.clone(), "there is no file of keys", "write keys.toml with mode 0600");
+            notes.error(
+                place.clone(),
+                CHECK_KEY.of("there is no file of keys"),
+                "write keys.toml with mode 0600",
+            );
             return None;
         }
         let Some(entry) = self.entries.get(name) else {
             let remedy =
                 did_you_mean(name.as_str(), self.entries.keys().map(Name::as_str), "add it to keys.toml");
-            notes.error(place.clone(), format!("the file of keys has no entry `{name}`"), remedy);
+            notes.error(
+                place.clone(),
+                CHECK_KEY.of(format!("the file of keys has no entry `{name}`")),
+                remedy,
+            );
             return None;
         };
         self.taken.borrow_mut().entry(name.clone()).or_insert_with(|| place.clone());
@@ -151,7 +160,7 @@ impl Keys {
             let Some(entry) = entry else { continue };
             notes.warning(
                 entry.place().clone(),
-                format!("nothing uses the keys `{name}`"),
+                CHECK_UNUSED.of(format!("nothing uses the keys `{name}`")),
                 "remove the entry",
             );
         }
@@ -201,13 +210,14 @@ impl Material {
             }
             Some((secret, _)) if secret.len() == length => Some(secret.clone()),
             Some((_, place)) if length == 0 => {
-                let message = format!("{} takes no `{field}`", algorithm.name);
+                let message = FILE_MISPLACED.of(format!("{} takes no `{field}`", algorithm.name));
                 notes.error(place.clone(), message, "remove it, or choose another algorithm");
                 None
             }
             Some((secret, place)) => {
                 let (name, has) = (algorithm.name, secret.len());
-                let message = format!("`{field}` has {has} octets, and {name} asks for {length}");
+                let message =
+                    CHECK_KEY.of(format!("`{field}` has {has} octets, and {name} asks for {length}"));
                 notes.error(place.clone(), message, generate(length));
                 None
             }
@@ -223,7 +233,7 @@ impl Material {
                 None
             }
             (Some((_, place)), false) => {
-                let message = format!("{} takes no `salt`", algorithm.name);
+                let message = FILE_MISPLACED.of(format!("{} takes no `salt`", algorithm.name));
                 notes.error(place.clone(), message, "remove it, or choose another algorithm");
                 None
             }
@@ -231,7 +241,8 @@ impl Material {
     }
 
     fn missing(&self, field: &str, length: usize, algorithm: &Algorithm, notes: &Collector) {
-        let message = format!("no `{field}`, and {} asks for one of {length} octets", algorithm.name);
+        let message =
+            CHECK_KEY.of(format!("no `{field}`, and {} asks for one of {length} octets", algorithm.name));
         notes.error(self.place.clone(), message, generate(length));
     }
 
@@ -260,13 +271,17 @@ fn read_entry(place: Place, value: &Value<'_>) -> Option<Held> {
     let table = value.table("an entry of keys", ENTRY_KEYS)?;
     if let Some(shared) = table.get("shared") {
         if let Some(stray) = ["outbound", "inbound"].iter().find_map(|key| table.get(key)) {
-            stray.error("a shared key of IKE has no directions", "remove the line, or make two entries");
+            stray.error(
+                FILE_MISPLACED.of("a shared key of IKE has no directions"),
+                "remove the line, or make two entries",
+            );
         }
         return read_shared(&shared).map(|secret| Held::Shared(secret, place));
     }
     if let Some(users) = table.get("users") {
         if let Some(stray) = ["outbound", "inbound"].iter().find_map(|key| table.get(key)) {
-            stray.error("users have no directions", "remove the line, or make two entries");
+            stray
+                .error(FILE_MISPLACED.of("users have no directions"), "remove the line, or make two entries");
         }
         return read_users(&users).map(|users| Held::Users(users, place));
     }
@@ -284,7 +299,8 @@ fn read_entry(place: Place, value: &Value<'_>) -> Option<Held> {
 fn read_shared(value: &Value<'_>) -> Option<Secret> {
     let text = value.text()?;
     if text.len() < SHARED_MIN {
-        let message = format!("`{}` has fewer than {SHARED_MIN} octets, so it can be guessed", value.key());
+        let message = CHECK_KEY_WEAK
+            .of(format!("`{}` has fewer than {SHARED_MIN} octets, so it can be guessed", value.key()));
         value.error(message, "make one with: openssl rand -base64 32");
         return None;
     }
@@ -335,7 +351,7 @@ fn read_salt(value: &Value<'_>) -> Option<([u8; 4], Place)> {
     let octets = read_hex(value)?;
     let salt = octets.as_slice().try_into().ok();
     if salt.is_none() {
-        value.error(format!("`salt` has {} octets, not 4", octets.len()), generate(4));
+        value.error(CHECK_KEY.of(format!("`salt` has {} octets, not 4", octets.len())), generate(4));
     }
     Some((salt?, value.place()))
 }
@@ -374,7 +390,10 @@ fn read_hex(value: &Value<'_>) -> Option<Zeroizing<Vec<u8>>> {
 /// A key of one repeated octet is a placeholder that somebody forgot.
 fn check_random(octets: &[u8], value: &Value<'_>) {
     if octets.windows(2).all(|pair| pair[0] == pair[1]) {
-        value.error(format!("`{}` is not random", value.key()), generate(octets.len().max(16)));
+        value.error(
+            CHECK_KEY_WEAK.of(format!("`{}` is not random", value.key())),
+            generate(octets.len().max(16)),
+        );
     }
 }
 
@@ -389,7 +408,8 @@ fn check_reuse(entries: &HashMap<Name, Option<Held>>, notes: &Collector) {
     let mut seen = HashSet::new();
     for (secret, place) in all {
         if !seen.insert(secret.expose()) {
-            let message = "the same key stands above, so two SAs would use the same numbers under it";
+            let message = CHECK_KEY_WEAK
+                .of("the same key stands above, so two SAs would use the same numbers under it");
             notes.error(place.clone(), message, "give each direction of each tunnel a key of its own");
         }
     }

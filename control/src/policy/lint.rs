@@ -8,6 +8,7 @@ use ravelin_contract::address::{AddressRange, NumberRange};
 use ravelin_contract::name::Name;
 use ravelin_contract::rule::{Action, Fragments, Opening, Routing, Rule};
 use ravelin_contract::selector::{Selector, Upper};
+use ravelin_events::catalogue::CHECK_SHADOWED;
 
 /// Most filters that are compared each with each; beyond, the search would take longer than anybody waits.
 const COMPARED: usize = 10_000;
@@ -25,7 +26,11 @@ pub fn shadowed(written: &[FilterRule], compiled: &[Rule], notes: &Collector) {
         begin += filters.len();
         let by: Option<Vec<_>> = filters.iter().map(|filter| shadow_of(filter, earlier)).collect();
         if let (Some(by), Some(place)) = (by, places.get(&filters[0].name)) {
-            let message = format!("rule `{}` never matches: {} come first", filters[0].name, listed(&by));
+            let message = CHECK_SHADOWED.of(format!(
+                "rule `{}` never matches: {} come first",
+                filters[0].name,
+                listed(&by)
+            ));
             notes.warning((*place).clone(), message, "remove it, or move it up");
         }
     }

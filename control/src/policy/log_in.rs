@@ -4,6 +4,7 @@ use ravelin_config::diagnostic::Collector;
 use ravelin_config::document::Table;
 use ravelin_config::source::Place;
 use ravelin_contract::name::Name;
+use ravelin_events::catalogue::{CHECK_KEY, CHECK_NEVER, FILE_CONTRADICTION, FILE_MISSING};
 use ravelin_ike::policy::{LogIn, Proof, Trust};
 
 use crate::policy::credential::Pick;
@@ -60,19 +61,20 @@ impl User {
             (Some((users, place)), None, _) => By::Password(users, place),
             (None, Some(pick), Some(trust)) => By::Certificate(pick, trust.clone()),
             (Some(_), Some(_), _) => {
-                table.error("two things log us in", "remove `users`, or `certificate`");
+                table
+                    .error(FILE_CONTRADICTION.of("two things log us in"), "remove `users`, or `certificate`");
                 return None;
             }
             (None, Some(_), None) => {
                 table.error(
-                    "EAP-TLS asks the peer for a certificate, and nothing says whose",
+                    FILE_MISSING.of("EAP-TLS asks the peer for a certificate, and nothing says whose"),
                     "add trust = [\"RING\"]",
                 );
                 return None;
             }
             (None, None, _) => {
                 let remedy = "add users = \"own\", an entry of keys.toml with users = { NAME = \"PASSWORD\" }, or certificate = \"RING\"";
-                table.error("nothing says what we log in with", remedy);
+                table.error(FILE_MISSING.of("nothing says what we log in with"), remedy);
                 return None;
             }
         };
@@ -87,7 +89,7 @@ impl OurLogIn {
             By::Password(name, place) => {
                 let password = keys.users(name, place, notes)?.get(&self.user).cloned();
                 if password.is_none() {
-                    let message = format!("`{name}` has no user {}", self.user);
+                    let message = CHECK_KEY.of(format!("`{name}` has no user {}", self.user));
                     notes.error(self.place.clone(), message, "add the user to that entry of keys.toml");
                 }
                 LogIn::Password(password?)
@@ -101,7 +103,7 @@ impl OurLogIn {
 
     /// Only who begins can log in.
     pub fn cannot_be_called(&self, notes: &Collector) {
-        let message = "whoever logs in has to begin, and the peer may be anywhere";
+        let message = CHECK_NEVER.of("whoever logs in has to begin, and the peer may be anywhere");
         notes.error(self.place.clone(), message, "write one address for the peer, or remove `log_in`");
     }
 }

@@ -7,6 +7,7 @@ use ravelin_config::source::{Place, Source};
 use ravelin_contract::name::Name;
 use ravelin_contract::rule::{Action, Direction, Fragments, Opening, Routing, Rule, ZoneId};
 use ravelin_contract::selector::{Upper, protocol};
+use ravelin_events::catalogue::{CHECK_LOCK_OUT, CHECK_UNMANAGED};
 
 use super::lint;
 
@@ -78,20 +79,20 @@ pub fn check(policy: &[Rule], place: Place, managed: &Managed, notes: &Collector
                 "with the default filters of {filters} nobody reaches this gateway by its ports: `ravelin filter default` \
                  would lock out whoever manages it"
             );
-            notes.warning(managed.place.clone(), message, REMEDY);
+            notes.warning(managed.place.clone(), CHECK_UNMANAGED.of(message), REMEDY);
         }
         (false, true) => {
             let message = format!(
                 "no rule permits a TCP connection to this gateway, though {filters} does: the policy would lock out \
                  whoever manages it by its ports"
             );
-            notes.error(place, message, REMEDY);
+            notes.error(place, CHECK_LOCK_OUT.of(message), REMEDY);
         }
         (false, false) => {
             let message = format!(
                 "neither a rule nor {filters} permits a TCP connection to this gateway: nobody can manage it by its ports"
             );
-            notes.warning(place, message, REMEDY);
+            notes.warning(place, CHECK_UNMANAGED.of(message), REMEDY);
         }
     }
 }

@@ -10,6 +10,7 @@
 use ravelin_config::diagnostic::{Collector, Findings};
 use ravelin_config::source::Source;
 use ravelin_contract::snapshot::Snapshot;
+use ravelin_events::catalogue::{CHECK_LIMIT, CHECK_NO_RULE};
 
 use management::Site;
 
@@ -104,7 +105,7 @@ fn build(
     }
     if let Some(file) = files.first().filter(|_| model.rules.is_empty() && !notes.has_errors()) {
         let remedy = "add a [[rule]]; to deny everything, use default filters";
-        notes.error(file.whole(), "the policy has no rule", remedy);
+        notes.error(file.whole(), CHECK_NO_RULE.of("the policy has no rule"), remedy);
     }
     let built = compile::compile(&model, &keys?, &site.zones, notes)?;
     let snapshot = &built.snapshot;
@@ -112,7 +113,7 @@ fn build(
         management::check(&snapshot.rules, file.whole(), managed, notes);
     }
     if let (Err(problem), Some(file)) = (snapshot.check(), files.first()) {
-        notes.error(file.whole(), problem.to_string(), "change the policy so that it fits");
+        notes.error(file.whole(), CHECK_LIMIT.of(problem.to_string()), "change the policy so that it fits");
     }
     Some(built)
 }

@@ -7,6 +7,7 @@ use ravelin_config::filter::read::Names;
 use ravelin_config::value::Value;
 use ravelin_contract::address::AddressRange;
 use ravelin_contract::name::Name;
+use ravelin_events::catalogue::{FILE_CONTRADICTION, FILE_MISPLACED};
 use ravelin_ike::policy::{Identity, IdentityPattern, Lifetime, Narrowing, PerResource, Start};
 
 use crate::policy::credential::{self, Theirs};
@@ -103,7 +104,10 @@ fn read_peer(table: &Table<'_>, name: Option<Name>) -> Option<Peer> {
     if let (Some(range), Some(value)) = (remote, table.get("remote"))
         && range.first().is_ipv4() != local.is_ipv4()
     {
-        value.error("`local` and `remote` mix IPv4 and IPv6", "use addresses of one family");
+        value.error(
+            FILE_CONTRADICTION.of("`local` and `remote` mix IPv4 and IPv6"),
+            "use addresses of one family",
+        );
         return None;
     }
     Some(Peer {
@@ -194,7 +198,7 @@ fn lifetime(table: &Table<'_>, keys: &'static [&'static str], default: u64) -> O
 /// What a tunnel with a `peer` says of its keys.
 pub fn of_tunnel(table: &Table<'_>) -> Option<Negotiated> {
     if let Some(stray) = MANUAL_KEYS.iter().find_map(|key| table.get(key)) {
-        let message = format!("`{}` beside `peer`, which decides it", stray.key());
+        let message = FILE_MISPLACED.of(format!("`{}` beside `peer`, which decides it", stray.key()));
         stray.error(message, "remove the line; addresses are those of the [[peer]]");
     }
     let peer = table.get("peer").and_then(|value| Some((value.name()?, value.place())));
@@ -239,7 +243,7 @@ fn per_core(table: &Table<'_>) -> Option<PerResource> {
 /// Tells of keys that mean nothing without `peer`.
 pub fn refuse_stray(table: &Table<'_>) {
     if let Some(stray) = NEGOTIATED_KEYS.iter().find_map(|key| table.get(key)) {
-        let message = format!("`{}` in a tunnel with manual keys", stray.key());
+        let message = FILE_MISPLACED.of(format!("`{}` in a tunnel with manual keys", stray.key()));
         stray.error(message, "remove the line, or name a peer");
     }
 }

@@ -11,6 +11,7 @@ use ravelin_contract::limits::{REPLAY_WINDOW_MAX, REPLAY_WINDOW_MIN, SPI_MIN};
 use ravelin_contract::name::Name;
 use ravelin_contract::rule::FilterSettings;
 use ravelin_contract::sa::{Carrier, DontFragment, Dscp, Mode, Sending, Spi};
+use ravelin_events::catalogue::{FILE_CONTRADICTION, FILE_MISPLACED, FILE_MISSING, FILE_SECRET, FILE_TWICE};
 
 use crate::policy::algorithm::{ALGORITHMS, Algorithm};
 use crate::policy::model::{FILTER, Keying, Manual, Model, Tunnel};
@@ -79,7 +80,7 @@ pub fn add(source: &Source, model: &mut Model, names: &mut Unique, notes: &Colle
 fn read_filter(file: &Table<'_>, model: &mut Model) {
     let Some(table) = file.table("filter", "[filter]", FILTER_KEYS) else { return };
     if let Some((_, first)) = &model.filter {
-        let message = format!("`[filter]` stands in {} already", first.source.name());
+        let message = FILE_TWICE.of(format!("`[filter]` stands in {} already", first.source.name()));
         table.error(message, "say it in one file");
     }
     let flag = |key, default| table.get(key).and_then(|value| value.flag()).unwrap_or(default);
@@ -135,7 +136,10 @@ fn read_endpoints(table: &Table<'_>) -> Option<(std::net::IpAddr, std::net::IpAd
     let remote = table.need("remote", "remote = \"198.51.100.1\"").and_then(|value| value.address());
     if let (Some(local), Some(remote), Some(value)) = (local, remote, table.get("remote")) {
         if local.is_ipv4() != remote.is_ipv4() {
-            value.error("`local` and `remote` mix IPv4 and IPv6", "use two addresses of one family");
+            value.error(
+                FILE_CONTRADICTION.of("`local` and `remote` mix IPv4 and IPv6"),
+                "use two addresses of one family",
+            );
         } else if local == remote {
             value.error("`local` and `remote` are one address", "write the peer's address");
         }
@@ -149,7 +153,8 @@ fn read_mode(table: &Table<'_>) -> Option<Mode> {
     if mode == Mode::Transport
         && let Some(stray) = OUTER_KEYS.iter().find_map(|key| table.get(key))
     {
-        let message = format!("`{}` in transport mode, which has no outer header of its own", stray.key());
+        let message = FILE_MISPLACED
+            .of(format!("`{}` in transport mode, which has no outer header of its own", stray.key()));
         stray.error(message, "remove the line, or write mode = \"tunnel\"");
     }
     Some(mode)
@@ -160,7 +165,7 @@ fn read_carrier(table: &Table<'_>) -> Option<Carrier> {
     let udp = table.get("encapsulation").map_or(Some(false), |value| value.choice(&choices))?;
     if !udp {
         if let Some(stray) = UDP_KEYS.iter().find_map(|key| table.get(key)) {
-            let message = format!("`{}` without UDP encapsulation", stray.key());
+            let message = FILE_MISPLACED.of(format!("`{}` without UDP encapsulation", stray.key()));
             stray.error(message, "remove the line, or write encapsulation = \"udp\"");
         }
         return Some(Carrier::Ip);
@@ -226,7 +231,8 @@ fn read_anti_replay(table: &Table<'_>) -> Option<(Option<bool>, u32)> {
     }
     let extended = extended?;
     if window == 0 && extended != Some(false) {
-        let message = "no window with extended sequence numbers, whose upper half it finds";
+        let message =
+            FILE_CONTRADICTION.of("no window with extended sequence numbers, whose upper half it finds");
         value.error(message, "write a window, or extended_sequence = false");
         return None;
     }
@@ -247,7 +253,7 @@ fn read_manual(table: &Table<'_>) -> Option<Manual> {
     negotiated::refuse_stray(table);
     if table.get("manual").is_none() {
         let remedy = "add peer = \"name of a [[peer]]\", or [tunnel.manual] with algorithm, SPIs and keys";
-        table.error("a tunnel has no keys", remedy);
+        table.error(FILE_MISSING.of("a tunnel has no keys"), remedy);
     }
     let manual = table.table("manual", "[tunnel.manual]", MANUAL_KEYS)?;
     let algorithm = manual.need("algorithm", "algorithm = \"aes256-gcm16\"").and_then(|v| read_algorithm(&v));
@@ -257,7 +263,7 @@ fn read_manual(table: &Table<'_>) -> Option<Manual> {
         if document::is_like_a_key(value.text()?) {
             let remedy =
                 "put the key into keys.toml, a new one since this was written down, and name its entry";
-            value.error("`keys` holds what looks like a key", remedy);
+            value.error(FILE_SECRET.of("`keys` holds what looks like a key"), remedy);
             return None;
         }
         Some((value.name()?, value.place()))

@@ -10,6 +10,7 @@ use ravelin_contract::name::Name;
 use ravelin_contract::sa::{Mode, Receiving, Sending};
 use ravelin_contract::secret::Secret;
 use ravelin_contract::selector::{Selector, Upper};
+use ravelin_events::catalogue::{CHECK_UNREACHABLE, CHECK_UNUSED, FILE_NO_SUCH};
 use ravelin_ike::policy::{
     self, Child, Demand, Encapsulation, IdentityPattern, Lease, Proof, Start, Traffic,
 };
@@ -66,7 +67,11 @@ pub(super) fn compile(
             continue;
         }
         let Some(peer) = model.peers.iter().find(|peer| peer.name == *name) else {
-            notes.error(place.clone(), format!("there is no peer `{name}`"), "add a [[peer]] of that name");
+            notes.error(
+                place.clone(),
+                FILE_NO_SUCH.of(format!("there is no peer `{name}`")),
+                "add a [[peer]] of that name",
+            );
             continue;
         };
         let Some(selectors) = traffic.get(&tunnel.name) else { continue };
@@ -92,7 +97,7 @@ pub(super) fn compile(
         let lease = lease(peer, model, notes);
         let children = children.remove(&peer.name).unwrap_or_default();
         if children.is_empty() && !notes.has_errors() {
-            let message = format!("no tunnel uses the peer `{}`", peer.name);
+            let message = CHECK_UNUSED.of(format!("no tunnel uses the peer `{}`", peer.name));
             notes.warning(peer.place.clone(), message, "name it in a tunnel that rules use, or remove it");
         }
         check_reach(peer, lease.as_ref(), &children, notes);
@@ -116,7 +121,11 @@ fn lease(peer: &Peer, model: &Model, notes: &Collector) -> Option<Lease> {
     let (name, place) = peer.pool.as_ref()?;
     let found = model.pools.iter().find(|pool| pool.lease.pool == *name);
     if found.is_none() && !model.broken_pools.contains(name) {
-        notes.error(place.clone(), format!("there is no pool `{name}`"), "add a [[pool]] of that name");
+        notes.error(
+            place.clone(),
+            FILE_NO_SUCH.of(format!("there is no pool `{name}`")),
+            "add a [[pool]] of that name",
+        );
     }
     found.map(|pool| pool.lease.clone())
 }
@@ -129,7 +138,8 @@ fn check_reach(peer: &Peer, lease: Option<&Lease>, children: &[Arc<Child>], note
         remote.any(|one| one.contains(range.first()) && one.contains(range.last()))
     };
     if let Some(range) = lease.addresses.iter().find(|range| !children.is_empty() && !reached(range)) {
-        let message = format!("no rule of peer `{}` leads to {range} of its pool `{name}`", peer.name);
+        let message = CHECK_UNREACHABLE
+            .of(format!("no rule of peer `{}` leads to {range} of its pool `{name}`", peer.name));
         let remedy = "write a rule with action = \"ipsec\" that has these addresses as destination";
         notes.warning(place.clone(), message, remedy);
     }
@@ -141,7 +151,7 @@ fn warn_unused_pools(model: &Model, notes: &Collector) {
     // A peer that could not be read may be the one that uses it.
     let unused = model.pools.iter().filter(|pool| !used(&pool.lease.pool) && !notes.has_errors());
     for pool in unused {
-        let message = format!("no peer uses the pool `{}`", pool.lease.pool);
+        let message = CHECK_UNUSED.of(format!("no peer uses the pool `{}`", pool.lease.pool));
         notes.warning(pool.place.clone(), message, "name it in a peer, or remove it");
     }
 }

@@ -8,6 +8,7 @@ use ravelin_config::source::Place;
 use ravelin_config::value::Value;
 use ravelin_contract::address::AddressRange;
 use ravelin_contract::name::Name;
+use ravelin_events::catalogue::{FILE_MISPLACED, FILE_MISSING, FILE_RANGE, FILE_TWICE};
 use ravelin_ike::policy::{Eap, EapMethod, Lease, Trust};
 
 use crate::policy::credential::Ours;
@@ -67,7 +68,7 @@ fn read_pool(table: &Table<'_>, name: Option<Name>, others: &[Pool]) -> Option<P
     let dns = table.optional("dns", |value| all(value, |value| value.address()));
     let domains = table.optional("domains", |value| {
         if table.get("dns").is_none() {
-            let message = "`domains` of a pool without `dns`: nobody answers for them";
+            let message = FILE_MISSING.of("`domains` of a pool without `dns`: nobody answers for them");
             value.error(message, "add dns = [\"10.1.0.10\"], or remove the line");
             return None;
         }
@@ -86,7 +87,8 @@ fn read_pool(table: &Table<'_>, name: Option<Name>, others: &[Pool]) -> Option<P
 fn all<T>(value: &Value<'_>, read: impl Fn(&Value<'_>) -> Option<T>) -> Option<Vec<T>> {
     let values = value.one_or_more();
     if values.len() > ENTRIES {
-        let message = format!("`{}` has {} entries, at most {ENTRIES}", value.key(), values.len());
+        let message =
+            FILE_RANGE.of(format!("`{}` has {} entries, at most {ENTRIES}", value.key(), values.len()));
         value.error(message, "list fewer");
         return None;
     }
@@ -115,13 +117,17 @@ fn ranges(value: &Value<'_>, others: &[Pool]) -> Option<Vec<AddressRange>> {
             other.family() == range.family() && other.first() <= range.last() && range.first() <= other.last()
         };
         if let Some(other) = found.iter().find(overlaps) {
-            entry.error(format!("these addresses are in {other} too"), "list each address once");
+            entry.error(
+                FILE_TWICE.of(format!("these addresses are in {other} too")),
+                "list each address once",
+            );
             return None;
         }
         if let Some(pool) =
             others.iter().find(|pool| pool.lease.addresses.iter().any(|other| overlaps(&other)))
         {
-            let message = format!("pool `{}` has some of these addresses too", pool.lease.pool);
+            let message =
+                FILE_TWICE.of(format!("pool `{}` has some of these addresses too", pool.lease.pool));
             entry.error(message, "give each address to one pool");
             return None;
         }
@@ -177,7 +183,10 @@ pub fn said(table: &Table<'_>) -> Option<Option<Said>> {
     if table.get("log_in").is_some() {
         let strays: Vec<_> = ["eap", "eap_only"].into_iter().filter_map(|key| table.get(key)).collect();
         for stray in &strays {
-            stray.error("a peer that we log in at lets no clients in", "remove the line, or `log_in`");
+            stray.error(
+                FILE_MISPLACED.of("a peer that we log in at lets no clients in"),
+                "remove the line, or `log_in`",
+            );
         }
         return strays.is_empty().then_some(None);
     }
@@ -219,19 +228,19 @@ impl Said {
     pub fn with(self, table: &Table<'_>, trust: Option<Trust>, ours: &Option<Ours>) -> Option<LogIn> {
         let tls = self.methods.contains(&Method::Tls);
         if let (false, Some(stray)) = (tls, table.get("trust")) {
-            let message = "`trust` of a peer where nobody shows a certificate";
+            let message = FILE_MISPLACED.of("`trust` of a peer where nobody shows a certificate");
             stray.error(message, "remove the line, or add eap = [\"tls\"]");
             return None;
         }
         if tls && !matches!(ours, Some(Ours::Certificate(..))) {
-            let message = "EAP-TLS shows a certificate to clients, and none is named";
+            let message = FILE_MISSING.of("EAP-TLS shows a certificate to clients, and none is named");
             table.error(message, "add certificate = \"RING\", or leave \"tls\" out of `eap`");
             return None;
         }
         let trust = match (tls, trust) {
             (true, None) => {
                 table.error(
-                    "EAP-TLS asks clients for a certificate, and nothing says whose",
+                    FILE_MISSING.of("EAP-TLS asks clients for a certificate, and nothing says whose"),
                     "add trust = [\"RING\"], or leave \"tls\" out of `eap`",
                 );
                 return None;

@@ -10,6 +10,7 @@ use ravelin_config::filter::{FilterRule, WrittenAction};
 use ravelin_config::source::Place;
 use ravelin_contract::identity::{IdentityId, Pattern};
 use ravelin_contract::limits;
+use ravelin_events::catalogue::FILE_RANGE;
 use ravelin_ike::policy::{Identity, IdentityPattern};
 
 use crate::policy::credential::Theirs;
@@ -55,7 +56,8 @@ impl Numbering {
     ) -> Option<Vec<IdentityId>> {
         let Some(written) = &rule.remote_identity else { return Some(Vec::new()) };
         if let Some((_, place)) = written.get(limits::FITTING) {
-            let message = format!("`{KEY}` lists {}, at most {}", written.len(), limits::FITTING);
+            let message =
+                FILE_RANGE.of(format!("`{KEY}` lists {}, at most {}", written.len(), limits::FITTING));
             notes.error(place.clone(), message, "write patterns such as *@example.org, or several rules");
             return None;
         }

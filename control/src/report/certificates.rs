@@ -3,12 +3,12 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use ravelin_events::tell;
 use ravelin_rings::acme::{Orders, due_at};
 use ravelin_rings::expiry::{Expiry, Notice, Watch, expiries, passphrase_ends};
 use ravelin_rings::ring::Ring;
 use ravelin_rings::signer::Signer;
 use ravelin_rings::store::Rings;
-use tracing::{info, warn};
 
 use super::family::Family;
 
@@ -47,7 +47,7 @@ impl Certificates {
         look(&self.watch, &expiries).iter().for_each(write);
         for Notice { expiry, days_left } in look(&self.passphrases, &passphrase_ends(&rings)) {
             let (ring, until) = (expiry.place.ring, expiry.not_after);
-            warn!(code = "RVL-RING-PASSPHRASE", %ring, until, days_left, "the passphrase of a ring ends; then its keys are not used: `ravelin ring passwd`");
+            tell!(RING_PASSPHRASE, %ring, until, days_left);
         }
         expiries
     }
@@ -71,7 +71,7 @@ impl Certificates {
     /// tried again after an hour.
     pub async fn renew_due(&self, clock: fn() -> u64) -> Duration {
         let orders = Orders::load(&self.rings).unwrap_or_else(|error| {
-            warn!(code = "RVL-CERT-ORDERS", %error, "the standing orders for certificates cannot be read");
+            tell!(CERT_ORDERS, %error);
             Orders::default()
         });
         let mut next = PERIOD;
@@ -88,11 +88,9 @@ impl Certificates {
             match outcome {
                 Ok(made) => {
                     next = next.min(Duration::from_secs(due_at(&made).saturating_sub(clock())));
-                    info!(code = "RVL-CERT-RENEWED", certificate = %place, not_after = made.validity().1, "a certificate was renewed");
+                    tell!(CERT_RENEWED, certificate = %place, not_after = made.validity().1);
                 }
-                Err(error) => {
-                    warn!(code = "RVL-CERT-NOT-RENEWED", certificate = %place, %error, "a certificate was not renewed");
-                }
+                Err(error) => tell!(CERT_NOT_RENEWED, certificate = %place, %error),
             }
         }
         next.max(SHORTEST)
@@ -100,13 +98,13 @@ impl Certificates {
 
     fn open(&self) -> Vec<Ring> {
         let names = self.rings.list().unwrap_or_else(|error| {
-            warn!(code = "RVL-RING-UNREADABLE", %error, "the key rings cannot be listed");
+            tell!(RING_UNREADABLE, %error);
             Vec::new()
         });
         let open = |name| match self.rings.open(name) {
             Ok(ring) => Some(ring),
             Err(error) => {
-                warn!(code = "RVL-RING-UNREADABLE", ring = %name, %error, "a key ring cannot be read");
+                tell!(RING_UNREADABLE, ring = %name, %error);
                 None
             }
         };
@@ -122,12 +120,8 @@ fn now() -> u64 {
 fn write(notice: &Notice) {
     let Notice { expiry: Expiry { place, subject, not_after }, days_left } = notice;
     match days_left {
-        Some(days) => {
-            warn!(code = "RVL-CERT-EXPIRES", certificate = %place, subject, not_after, days, "a certificate ends soon; renew it");
-        }
-        None => {
-            warn!(code = "RVL-CERT-EXPIRED", certificate = %place, subject, not_after, "a certificate has ended; renew it");
-        }
+        Some(days) => tell!(CERT_EXPIRES, certificate = %place, subject, not_after, days),
+        None => tell!(CERT_EXPIRED, certificate = %place, subject, not_after),
     }
 }
 

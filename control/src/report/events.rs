@@ -2,7 +2,7 @@
 
 use ravelin_contract::message::Event;
 use ravelin_contract::rule::Action;
-use tracing::{info, warn};
+use ravelin_events::tell;
 
 /// Writes one event to the log.
 pub fn write(event: &Event) {
@@ -11,8 +11,8 @@ pub fn write(event: &Event) {
             let (name, extension) =
                 rule.as_ref().map_or(("IMPLICIT-DENY", 0), |(name, part)| (name.as_str(), *part));
             let (first, second) = flow.upper.unwrap_or_default();
-            info!(
-                code = "RVL-FILTER-MATCH",
+            tell!(
+                FILTER_MATCH,
                 rule = name,
                 extension,
                 action = action_name(action.as_ref()),
@@ -26,22 +26,21 @@ pub fn write(event: &Event) {
                 length,
                 fragment,
                 suppressed,
-                time_us = time,
-                "filter match"
+                time_us = time
             );
         }
         Event::Acquire { tunnel, flow } => {
-            warn!(code = "RVL-SA-ACQUIRE", %tunnel, source = %flow.source, destination = %flow.destination, "no SA for a packet that must be protected");
+            tell!(SA_ACQUIRE, %tunnel, source = %flow.source, destination = %flow.destination);
         }
         Event::SequenceEnding { name, spi, reason } => {
-            warn!(code = "RVL-SA-SEQUENCE", sa = %name, spi = format!("{spi:#010x}"), reason, "an SA runs out of sequence numbers");
+            tell!(SA_SEQUENCE, sa = %name, spi = format!("{spi:#010x}"), reason);
         }
         Event::Child { spi, name, happening } => {
-            info!(code = "RVL-SA-CHILD", sa = %name, %spi, ?happening, "negotiated SA");
+            tell!(SA_CHILD, sa = %name, %spi, ?happening);
         }
         Event::UnknownSpi { spi, local, remote, ports } => {
             let (source_port, destination_port) = ports.unwrap_or_default();
-            info!(code = "RVL-SA-UNKNOWN", spi = format!("{spi:#010x}"), %local, %remote, source_port, destination_port, "ESP for an SA that is not there");
+            tell!(SA_UNKNOWN, spi = format!("{spi:#010x}"), %local, %remote, source_port, destination_port);
         }
     }
 }

@@ -63,6 +63,7 @@ fn ike_that_no_rule_permits_is_an_error() {
             load(&[VPN, &rules, &peer(""), TUNNEL]).map(|_| rules.clone()).expect_err("IKE is cut off");
         assert!(findings.to_string().contains(says), "{findings}");
         assert!(findings.to_string().contains("permit UDP ports 500 and 4500"), "{findings}");
+        assert!(findings.to_string().contains("[RVL-CHECK-IKE-PERMIT]"), "{findings}");
     }
 }
 
@@ -80,6 +81,7 @@ fn ike_that_passes_is_not_spoken_of() {
     assert!(load(&[VPN, &both("500"), &fixed, TUNNEL]).expect("a policy").warnings.is_empty());
     let warned = load(&[VPN, &both("500"), &peer(""), TUNNEL]).expect("a policy").warnings.to_string();
     assert!(warned.contains("come in to 192.0.2.1 UDP port 4500"), "{warned}");
+    assert!(warned.ends_with("[RVL-CHECK-IKE-NAT]"), "{warned}");
 }
 
 #[test]

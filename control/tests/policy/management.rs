@@ -37,6 +37,7 @@ fn a_policy_that_ends_the_management_of_the_default_filters_is_refused() {
     let reachable = format!("{SSH}{ANSWERS}");
     let found = said("", &reachable, WEB);
     assert!(found.contains("error: no rule permits a TCP connection to this gateway"), "{found}");
+    assert!(found.ends_with("[RVL-CHECK-LOCK-OUT]"), "{found}");
     let behind_a_deny = format!("{DENY}{reachable}");
     assert!(said("", &reachable, &behind_a_deny).contains("error: no rule permits"));
     assert_eq!(said("", &reachable, &format!("{WEB}{reachable}")), "");
@@ -54,6 +55,7 @@ fn what_the_emergency_switch_would_end_is_a_warning() {
         );
         let neither = said("", defaults, WEB);
         assert!(neither.contains("warning: neither a rule nor "), "{neither}");
+        assert!(neither.ends_with("[RVL-CHECK-UNMANAGED]"), "{neither}");
     }
 }
 

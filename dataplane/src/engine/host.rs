@@ -37,7 +37,7 @@ impl Engine {
     /// For when there is nobody to refuse to: then the kernel goes on by what it held to.
     pub(super) fn try_guard_host(&self) {
         if let Err(error) = self.guard_host() {
-            tracing::error!(%error, "the kernel holds to other filters than are in force");
+            ravelin_events::tell!(HOST_GUARD_STALE, %error);
         }
     }
 

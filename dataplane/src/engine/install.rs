@@ -167,7 +167,7 @@ impl Engine {
 /// What is no longer needed may stay guarded: that closes more than it must.
 fn complain(narrowed: Result<(), Refusal>) {
     if let Err(error) = narrowed {
-        tracing::error!(%error, "what was guarded before stays guarded too");
+        ravelin_events::tell!(GUARD_WIDE, %error);
     }
 }
 

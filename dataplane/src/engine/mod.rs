@@ -241,14 +241,14 @@ impl Engine {
     /// Reserves more numbers where they run low. Called every few milliseconds.
     pub fn top_up_numbers(&self) {
         if let Err(error) = self.builder().numbers.top_up() {
-            tracing::warn!(%error, "sequence numbers cannot be reserved; SAs will stop at their limit");
+            ravelin_events::tell!(NUMBERS_NOT_RESERVED, %error);
         }
     }
 
     /// Keeps how far manual inbound SAs have come. Called every second, and at the end.
     pub fn note_accepted_numbers(&self) {
         if let Err(error) = self.builder().numbers.note_accepted() {
-            tracing::warn!(%error, "accepted sequence numbers cannot be kept");
+            ravelin_events::tell!(NUMBERS_NOT_KEPT, %error);
         }
     }
 

@@ -77,7 +77,7 @@ impl<D: Disk> Builder<D> {
         if before.iter().any(goes)
             && let Err(error) = self.numbers.note_accepted()
         {
-            tracing::warn!(%error, "accepted sequence numbers of an SA that goes cannot be kept");
+            ravelin_events::tell!(NUMBERS_NOT_KEPT, %error);
         }
     }
 

@@ -111,7 +111,7 @@ impl Follow {
 
     fn turn_or_restart(&mut self) {
         if let Err(error) = self.turn() {
-            tracing::warn!(%error, "netlink failed; opening it anew");
+            ravelin_events::tell!(NETLINK_FAILED, %error);
             thread::sleep(RETRY);
             if let (Ok(listener), Ok(asker)) = (Listener::open(), Asker::open()) {
                 (self.listener, self.asker) = (listener, asker);

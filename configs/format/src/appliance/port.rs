@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use ravelin_contract::limits;
 use ravelin_contract::name::Name;
+use ravelin_events::catalogue::{CHECK_CLEAR, FILE_MISSING, FILE_RANGE, FILE_TWICE};
 
 use crate::document::Table;
 use crate::value::Value;
@@ -63,12 +64,15 @@ pub(super) fn read_all(file: &Table<'_>) -> Vec<Port> {
     let tables = file.tables("port", "a port", KEYS);
     if file.get("port").is_none() {
         let remedy = "add [[port]] with interface = \"eth0\" and side = \"unprotected\"";
-        file.error("the file has no port", remedy);
+        file.error(FILE_MISSING.of("the file has no port"), remedy);
     }
     let mut taken = Taken::default();
     let ports: Vec<_> = tables.iter().filter_map(|table| read(table, &mut taken)).collect();
     if ports.len() > limits::PORTS {
-        file.error(format!("{} ports are too many", ports.len()), format!("use at most {}", limits::PORTS));
+        file.error(
+            FILE_RANGE.of(format!("{} ports are too many", ports.len())),
+            format!("use at most {}", limits::PORTS),
+        );
     }
     refuse_stacked(&tables, &taken);
     let notes = file.context().notes;
@@ -76,7 +80,7 @@ pub(super) fn read_all(file: &Table<'_>) -> Vec<Port> {
         let remedy = "write side = \"unprotected\" at the port that faces the other network";
         notes.warning(
             file.context().source.whole(),
-            "no port is unprotected, so no traffic is protected",
+            CHECK_CLEAR.of("no port is unprotected, so no traffic is protected"),
             remedy,
         );
     }
@@ -119,7 +123,10 @@ fn default_zone(table: &Table<'_>, interface: &str) -> Option<Name> {
 fn read_interface(value: &Value<'_>, taken: &mut Taken) -> Option<String> {
     let name = interface_name(value)?;
     if !taken.interfaces.insert(name.clone()) {
-        value.error(format!("interface {name} stands twice"), "give each interface one [[port]]");
+        value.error(
+            FILE_TWICE.of(format!("interface {name} stands twice")),
+            "give each interface one [[port]]",
+        );
         return None;
     }
     Some(name)
@@ -146,11 +153,17 @@ fn read_vlan(table: &Table<'_>, interface: &str, taken: &mut Taken) -> Option<Op
         (None, None) => return Some(None),
         (Some(parent), Some(number)) => (parent, number),
         (None, Some(vlan)) => {
-            vlan.error("`vlan` without `parent`", "add the physical interface, such as: parent = \"wan0\"");
+            vlan.error(
+                FILE_MISSING.of("`vlan` without `parent`"),
+                "add the physical interface, such as: parent = \"wan0\"",
+            );
             return None;
         }
         (Some(parent), None) => {
-            parent.error("`parent` without `vlan`", "add the number of the VLAN, such as: vlan = 100");
+            parent.error(
+                FILE_MISSING.of("`parent` without `vlan`"),
+                "add the number of the VLAN, such as: vlan = 100",
+            );
             return None;
         }
     };
@@ -163,7 +176,7 @@ fn read_vlan(table: &Table<'_>, interface: &str, taken: &mut Taken) -> Option<Op
     }
     if let Some(other) = taken.vlans.insert(vlan.clone(), interface.to_owned()) {
         table.error(
-            format!("VLAN {} of {} is already the port {other}", vlan.number, vlan.parent),
+            FILE_TWICE.of(format!("VLAN {} of {} is already the port {other}", vlan.number, vlan.parent)),
             "give each VLAN one [[port]]",
         );
         return None;

@@ -4,6 +4,7 @@ use ravelin_contract::address::Family;
 use ravelin_contract::name::Name;
 use ravelin_contract::rule::{Action, Direction, Fragments, Opening, Rule, TunnelId, ZoneId};
 use ravelin_contract::selector::{Selector, Upper, protocol};
+use ravelin_events::catalogue::{CHECK_LIMIT, CHECK_NEVER, FILE_NO_SUCH};
 
 use crate::diagnostic::Collector;
 use crate::filter::objects::{Endpoint, Objects};
@@ -121,7 +122,7 @@ pub fn find_zone(name: &Name, place: &Place, scope: &Scope<'_>) -> Option<ZoneId
     if found.is_none() {
         let names = scope.zones.iter().map(Name::as_str);
         let remedy = did_you_mean(name.as_str(), names, "name a zone of a [[port]] in ravelin.toml");
-        scope.notes.error(place.clone(), format!("no port has zone `{name}`"), remedy);
+        scope.notes.error(place.clone(), FILE_NO_SUCH.of(format!("no port has zone `{name}`")), remedy);
     }
     found.and_then(|index| u8::try_from(index).ok()).map(ZoneId)
 }
@@ -136,7 +137,7 @@ fn find_action(rule: &FilterRule, scope: &Scope<'_>) -> Option<Action> {
     if found.is_none() {
         let names = scope.tunnels.0.keys().map(Name::as_str);
         let remedy = did_you_mean(name.as_str(), names, "add a [[tunnel]] with this name");
-        scope.notes.error(place.clone(), format!("there is no tunnel `{name}`"), remedy);
+        scope.notes.error(place.clone(), FILE_NO_SUCH.of(format!("there is no tunnel `{name}`")), remedy);
     }
     found.map(Action::Protect)
 }
@@ -146,13 +147,14 @@ fn check_services(rule: &FilterRule, services: &[Part], notes: &Collector) -> bo
     if let (Connect::Inbound | Connect::Outbound, Some(place)) = &rule.connect
         && !services.iter().any(|part| may_be_tcp(&part.upper))
     {
-        let message = "`connect` in a rule that no TCP packet matches";
+        let message = CHECK_NEVER.of("`connect` in a rule that no TCP packet matches");
         notes.error(place.clone(), message, "write protocol = \"tcp\", or remove the line");
         return false;
     }
     let has_fields = |part: &&Part| matches!(part.upper, Upper::Ports { .. } | Upper::Icmp { .. });
     if let Some(part) = services.iter().find(has_fields).filter(|_| rule.fragments_only) {
-        let message = "`fragments_only` with ports or ICMP types, which later fragments do not show";
+        let message =
+            CHECK_NEVER.of("`fragments_only` with ports or ICMP types, which later fragments do not show");
         notes.error(part.place.clone(), message, "leave the ports or types out");
         return false;
     }
@@ -170,7 +172,7 @@ fn combine(
 ) -> Option<Vec<Selector>> {
     let most = usize::from(u16::MAX) / 2;
     if sources.len().saturating_mul(destinations.len()).saturating_mul(services.len()) > most {
-        let message = format!("the rule would become more than {most} filters");
+        let message = CHECK_LIMIT.of(format!("the rule would become more than {most} filters"));
         notes.error(place.clone(), message, "use prefixes and ranges in place of lists, or split the rule");
         return None;
     }
@@ -224,8 +226,11 @@ impl Used {
         for (part, _) in services.iter().zip(&self.services).filter(|(_, used)| !**used) {
             // A service of both families is unused only where addresses have no partner, and that is told above.
             let Some(family) = part.family else { continue };
-            let message =
-                format!("{} is for {}, and the rule has no such addresses", part.text, shown(family));
+            let message = CHECK_NEVER.of(format!(
+                "{} is for {}, and the rule has no such addresses",
+                part.text,
+                shown(family)
+            ));
             let other = if family == Family::V4 { "icmpv6" } else { "icmp" };
             notes.error(part.place.clone(), message, format!("remove it, or did you mean \"{other}\"?"));
             whole = false;
@@ -239,8 +244,10 @@ fn check_endpoints(endpoints: &[Endpoint], used: &[bool], partner: &str, notes: 
     let mut whole = true;
     for (endpoint, _) in endpoints.iter().zip(used).filter(|(endpoint, used)| !**used && !endpoint.any) {
         let family = shown(endpoint.range.family());
-        let message =
-            format!("{} can never match: no {partner} or service of the rule is {family}", endpoint.range);
+        let message = CHECK_NEVER.of(format!(
+            "{} can never match: no {partner} or service of the rule is {family}",
+            endpoint.range
+        ));
         notes.error(endpoint.place.clone(), message, format!("add one of {family}, or remove this one"));
         whole = false;
     }

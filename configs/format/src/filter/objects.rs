@@ -5,6 +5,9 @@ use std::collections::{HashMap, HashSet};
 
 use ravelin_contract::address::{AddressRange, Family, RangeError};
 use ravelin_contract::name::Name;
+use ravelin_events::catalogue::{
+    CHECK_LIMIT, CHECK_UNUSED, FILE_LOOP, FILE_MISSING, FILE_NO_SUCH, FILE_TWICE,
+};
 
 use crate::address::{self, AddressError, Written};
 use crate::diagnostic::Collector;
@@ -225,7 +228,7 @@ fn read_service(value: &Value<'_>) -> Option<ServiceTerm> {
     }
     let table = value.table("a service", service::KEYS)?;
     if service::KEYS.iter().all(|key| table.get(key).is_none()) {
-        table.error("the service says nothing", "add protocol = \"tcp\" or another");
+        table.error(FILE_MISSING.of("the service says nothing"), "add protocol = \"tcp\" or another");
         return None;
     }
     service::read(&table).map(ServiceTerm::Parts)
@@ -255,7 +258,7 @@ fn insert<T>(
     notes: &Collector,
 ) {
     if let Some((first, _)) = map.get(&name) {
-        let message = format!("object `{name}` stands in {} already", first.source.name());
+        let message = FILE_TWICE.of(format!("object `{name}` stands in {} already", first.source.name()));
         notes.error(place, message, "rename or remove one of the two");
         return;
     }
@@ -271,19 +274,20 @@ fn missing<'a>(
 ) {
     let remedy =
         did_you_mean(name.as_str(), known.map(Name::as_str), "define the object, or correct the name");
-    notes.error(place.clone(), format!("`{name}` is not {expected}"), remedy);
+    notes.error(place.clone(), FILE_NO_SUCH.of(format!("`{name}` is not {expected}")), remedy);
 }
 
 fn is_too_much(depth: usize, have: usize, name: &Name, place: &Place, notes: &Collector) -> bool {
     if have > VALUES {
         notes.error(
             place.clone(),
-            format!("`{name}` stands for more than {VALUES} values"),
+            CHECK_LIMIT.of(format!("`{name}` stands for more than {VALUES} values")),
             "use prefixes or ranges",
         );
     }
     if depth == 0 {
-        let message = format!("`{name}` refers to itself, or objects are nested more than {DEPTH} deep");
+        let message =
+            FILE_LOOP.of(format!("`{name}` refers to itself, or objects are nested more than {DEPTH} deep"));
         notes.error(place.clone(), message, "list the values instead of the name");
     }
     depth == 0 || have > VALUES
@@ -293,7 +297,7 @@ fn warn_unused(used: &HashSet<(Kind, Name)>, kind: Kind, name: &Name, place: &Pl
     if !notes.has_errors() && !used.contains(&(kind, name.clone())) {
         notes.warning(
             place.clone(),
-            format!("no rule uses the object `{name}`"),
+            CHECK_UNUSED.of(format!("no rule uses the object `{name}`")),
             "remove it, or use it in a rule",
         );
     }

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use ravelin_contract::name::Name;
 use ravelin_contract::rule::{Discard, Log, Routing};
+use ravelin_events::catalogue::{CHECK_NEVER, FILE_CONTRADICTION, FILE_MISPLACED, FILE_MISSING, FILE_TWICE};
 
 use crate::document::Table;
 use crate::filter::objects::{AddressTerm, ServiceTerm, read_addresses, read_services};
@@ -79,7 +80,8 @@ impl Names {
     pub fn take(&mut self, name: &Name, what: &str, value: &Value<'_>) {
         if let Some(first) = self.0.get(name) {
             let at = first.span.as_ref().map_or(0, |span| first.source.position(span.start).line);
-            let message = format!("{what} `{name}` stands twice, first in {} line {at}", first.source.name());
+            let message = FILE_TWICE
+                .of(format!("{what} `{name}` stands twice, first in {} line {at}", first.source.name()));
             value.error(message, "give each a name of its own");
             return;
         }
@@ -168,7 +170,7 @@ fn services(table: &Table<'_>) -> Option<Vec<ServiceTerm>> {
     match (table.get("service"), own) {
         (Some(_), Some(own)) => {
             own.error(
-                format!("`{}` beside `service`", own.key()),
+                FILE_CONTRADICTION.of(format!("`{}` beside `service`", own.key())),
                 "write it into the service, or leave `service` out",
             );
             None
@@ -191,12 +193,15 @@ fn read_action(table: &Table<'_>) -> Option<WrittenAction> {
     let verb = value.choice(&verbs)?;
     if let Some(stray) = table.get("tunnel").filter(|_| verb != Verb::Ipsec) {
         stray.error(
-            "`tunnel` in a rule that does not protect",
+            FILE_MISPLACED.of("`tunnel` in a rule that does not protect"),
             "write action = \"ipsec\", or remove the line",
         );
     }
     if let Some(stray) = table.get("discard").filter(|_| verb != Verb::Deny) {
-        stray.error("`discard` in a rule that does not deny", "write action = \"deny\", or remove the line");
+        stray.error(
+            FILE_MISPLACED.of("`discard` in a rule that does not deny"),
+            "write action = \"deny\", or remove the line",
+        );
     }
     match verb {
         Verb::Permit => Some(WrittenAction::Permit),
@@ -204,7 +209,10 @@ fn read_action(table: &Table<'_>) -> Option<WrittenAction> {
         Verb::Ipsec => match table.get("tunnel") {
             Some(tunnel) => tunnel.name().map(|name| WrittenAction::Ipsec(name, tunnel.place())),
             None => {
-                value.error("action \"ipsec\" without a tunnel", "add a line such as: tunnel = \"site-b\"");
+                value.error(
+                    FILE_MISSING.of("action \"ipsec\" without a tunnel"),
+                    "add a line such as: tunnel = \"site-b\"",
+                );
                 None
             }
         },
@@ -217,7 +225,7 @@ fn read_default_action(table: &Table<'_>) -> Option<WrittenAction> {
         "permit" => Some(WrittenAction::Permit),
         _ => {
             let remedy = "remove the rule: what no default filter permits is denied";
-            value.error("default filters can only permit", remedy);
+            value.error(FILE_MISPLACED.of("default filters can only permit"), remedy);
             None
         }
     }
@@ -236,11 +244,11 @@ fn read_identity(table: &Table<'_>, action: Option<&WrittenAction>) -> Option<Op
     match action {
         Some(WrittenAction::Ipsec(..)) | None => {}
         Some(WrittenAction::Permit) => value.error(
-            "`remote_identity` in a rule that permits in clear, where nobody proves who he is",
+            FILE_MISPLACED.of("`remote_identity` in a rule that permits in clear, where nobody proves who he is"),
             "write action = \"ipsec\" and the tunnel of a peer, or remove the line",
         ),
         Some(WrittenAction::Deny(_)) => value.error(
-            "`remote_identity` in a rule that denies",
+            FILE_MISPLACED.of("`remote_identity` in a rule that denies"),
             "write rules with action = \"ipsec\" for those who may: what these speak of passes for nobody else",
         ),
     }
@@ -252,10 +260,10 @@ fn check_log(table: &Table<'_>, action: &WrittenAction, log: Log) {
     let Some(value) = table.get("log") else { return };
     match (action, log) {
         (WrittenAction::Permit, Log::Denied) => {
-            value.error("a rule that permits never denies", "write log = \"yes\" or \"no\"");
+            value.error(CHECK_NEVER.of("a rule that permits never denies"), "write log = \"yes\" or \"no\"");
         }
         (WrittenAction::Deny(_), Log::Permitted) => {
-            value.error("a rule that denies never permits", "write log = \"yes\" or \"no\"");
+            value.error(CHECK_NEVER.of("a rule that denies never permits"), "write log = \"yes\" or \"no\"");
         }
         _ => {}
     }

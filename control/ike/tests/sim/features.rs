@@ -250,6 +250,7 @@ fn mobike_moves_the_tunnel_and_loses_nothing_but_what_was_under_way() {
     world.run(SECOND * 3);
     assert_stands(&world, 1);
     assert_eq!(world.only(B).path.remote, end("192.0.2.77", 4500));
+    assert!(world.saw(A, Code::Moved) || world.saw(B, Code::Moved), "{}", world.log());
     assert!(world.hosts[B].children.values().all(|child| child.sa.path.remote.ip() == new));
 }
 

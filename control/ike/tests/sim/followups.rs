@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use ravelin_ike::Command;
 use ravelin_ike::crypto::Group;
 use ravelin_ike::policy::IkeOffer;
+use ravelin_ike::{Code, Command};
 
 use crate::policies::{esp, first_child, gcm_x25519, name, peer, sites};
 use crate::transitions::label;
@@ -53,6 +53,9 @@ fn every_key_exchange_is_made_again_with_each_rekey() {
             world.run(SECOND * 3);
             assert_eq!(followups(&world), 2, "two for IKE");
             assert_ne!(world.ike(who), ike, "{}", world.log());
+            for told in [Code::ChildUp, Code::ChildRekeyed, Code::IkeRekeyed] {
+                assert!(world.saw(A, told) && world.saw(B, told), "{told:?}: {}", world.log());
+            }
             assert!(world.only(B).suite.contains("ML_KEM_1024"), "{}", world.only(B).suite);
             assert_eq!(world.packets.0, world.packets.1, "no packet is lost");
             world.assert_agreed();

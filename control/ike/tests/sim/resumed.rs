@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use ravelin_ike::Command;
 use ravelin_ike::policy::Start;
+use ravelin_ike::{Code, Command};
 
 use crate::network::Weather;
 use crate::policies::{first_child, name, peer, sites};
@@ -37,6 +37,7 @@ fn an_ike_sa_goes_on_and_is_rekeyed_by_either_side() {
             world.resume(dies);
             world.run(SECOND * 2);
             assert_eq!(world.ike(A), ike, "the same IKE SA");
+            assert!(world.saw(dies, Code::IkeRestored), "{}", world.log());
             let inbound = world.only(rekeys).children[0].inbound;
             world.command(rekeys, Command::RekeyChild { inbound });
             world.run(SECOND * 2);
@@ -120,6 +121,6 @@ fn a_record_under_another_policy_is_refused_and_told() {
     first_child(peer(&mut changed)).lifetime.octets = Some(1 << 40);
     world.hosts[A].policy = std::sync::Arc::new(changed);
     world.resume(A);
-    assert!(world.saw(A, ravelin_ike::Code::IkeNotRestored), "{}", world.log());
+    assert!(world.saw(A, Code::IkeNotRestored), "{}", world.log());
     assert!(world.hosts[A].endpoint.is_empty() && world.log().contains("has changed"));
 }

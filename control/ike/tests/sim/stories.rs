@@ -219,3 +219,18 @@ fn foul_weather_delays_and_does_not_divide() {
         assert_stands(&world, 1);
     }
 }
+
+#[test]
+fn what_an_operator_ends_or_asks_in_vain_is_told() {
+    let mut world = up(60, |peer| first_child(peer).start = Start::OnCommand);
+    let (ike, inbound) = (world.ike(A), world.only(A).children[0].inbound);
+    world.command(A, Command::DownChild { inbound });
+    world.run(SECOND * 2);
+    world.command(A, Command::Down { ike });
+    world.run(SECOND * 2);
+    for told in [Code::ChildDown, Code::IkeDown] {
+        assert!(world.saw(A, told) && world.saw(B, told), "{told:?}: {}", world.log());
+    }
+    world.command(A, Command::Rekey { ike });
+    assert!(world.saw(A, Code::CommandRefused), "{}", world.log());
+}

@@ -76,7 +76,7 @@ impl Order {
         for name in self.trust.iter().chain([&self.place.ring]) {
             for certificate in rings.open(name)?.trust_anchors() {
                 if let Err(refusal) = anchors.add(&CertificateDer::from(certificate.der())) {
-                    tracing::warn!(ring = %name, "{refusal}");
+                    ravelin_events::tell!(ANCHOR_REFUSED, ring = %name, problem = %refusal);
                 }
             }
         }

@@ -195,7 +195,7 @@ async fn ask_all(wanted: &[Lookup], fetch: &impl Fetch, cache: &Cache, now: Unix
         match lookup.ask(fetch, cache, now).await {
             Ok(()) => answered.push(&lookup.certificate),
             Err(error) => {
-                tracing::warn!(code = "revocation_source_failed", url = error.url, problem = error.problem);
+                ravelin_events::tell!(REVOCATION_SOURCE, url = error.url, problem = error.problem);
             }
         }
     }

@@ -272,7 +272,7 @@ impl Rings {
                 Some(place) => match self.origin(place) {
                     Ok(entry) => (entry.chain, entry.has_key && line.usage == Usage::Identity),
                     Err(error) => {
-                        tracing::warn!(code = "RVL-RING-BROKEN", ring = %name, label = %line.label, %error, "a connected certificate is left out");
+                        ravelin_events::tell!(RING_BROKEN, ring = %name, label = %line.label, %error);
                         continue;
                     }
                 },

@@ -190,7 +190,7 @@ pub(crate) fn anchors(rings: &Rings, names: &[RingName]) -> Result<Anchors, Fail
     for name in names {
         for certificate in rings.open(name)?.trust_anchors() {
             if let Err(refusal) = anchors.add(&CertificateDer::from(certificate.der())) {
-                tracing::warn!(ring = %name, "{refusal}");
+                ravelin_events::tell!(ANCHOR_REFUSED, ring = %name, problem = %refusal);
             }
         }
     }

@@ -9,6 +9,7 @@ use ravelin_contract::address::{AddressRange, Family, NumberRange};
 use ravelin_contract::name::Name;
 use ravelin_contract::selector::{Selector, Upper, protocol};
 use ravelin_contract::tls::{TlsAction, TlsRule};
+use ravelin_events::catalogue::{CHECK_UNUSED, FILE_NO_SUCH};
 
 use super::model::{Level, Model, OnNoMatch, Rule};
 use super::parse::NO_MATCH;
@@ -71,7 +72,11 @@ fn stack<'a>(rule: &'a Rule, model: &'a Model, scope: &Scope<'a>) -> Option<Stac
                 let known = model.actions.keys().filter(|(of, _)| *of == level);
                 let remedy = format!("add [{}.{name}]", level.section());
                 let remedy = did_you_mean(name.as_str(), known.map(|(_, name)| name.as_str()), &remedy);
-                scope.notes.error(place.clone(), format!("there is no {} `{name}`", level.key()), remedy);
+                scope.notes.error(
+                    place.clone(),
+                    FILE_NO_SUCH.of(format!("there is no {} `{name}`", level.key())),
+                    remedy,
+                );
                 whole = false;
             }
         }
@@ -88,7 +93,7 @@ fn warn_unused(model: &Model, scope: &Scope<'_>) {
     for ((level, name), action) in &model.actions {
         // A rule that could not be read may be the one that uses it.
         if !used.contains(&(*level, name.clone())) && !scope.notes.has_errors() {
-            let message = format!("no rule uses the {} `{name}`", level.key());
+            let message = CHECK_UNUSED.of(format!("no rule uses the {} `{name}`", level.key()));
             scope.notes.warning(action.place.clone(), message, "name it in a rule, or remove it");
         }
     }

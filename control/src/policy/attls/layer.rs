@@ -8,6 +8,7 @@ use ravelin_config::value::Value;
 use ravelin_contract::limits;
 use ravelin_contract::tls::{Answer, Truncation};
 use ravelin_contract::tls_session::{Suite, Version};
+use ravelin_events::catalogue::FILE_TWICE;
 use ravelin_rings::revocation::Mode;
 use ravelin_rings::scheme::Scheme;
 use ravelin_rings::verify::{PeerName, RSA_FLOOR};
@@ -230,7 +231,7 @@ fn listed<T: PartialEq>(value: &Value<'_>, reader: impl Fn(&Value<'_>) -> Option
     for (item, read) in value.one_or_more().iter().map(|item| (item, reader(item))).collect::<Vec<_>>() {
         let read = read?;
         if list.contains(&read) {
-            item.error(format!("`{}` lists the same twice", value.key()), "list each once");
+            item.error(FILE_TWICE.of(format!("`{}` lists the same twice", value.key())), "list each once");
             return None;
         }
         list.push(read);

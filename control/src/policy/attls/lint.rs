@@ -4,6 +4,7 @@ use ravelin_config::diagnostic::Collector;
 use ravelin_contract::address::NumberRange;
 use ravelin_contract::selector::{Selector, Upper};
 use ravelin_contract::tls::TlsRule;
+use ravelin_events::catalogue::{CHECK_OVERLAP, CHECK_SHADOWED};
 
 use super::model::Rule;
 use crate::policy::lint::selector_covers;
@@ -21,7 +22,7 @@ pub(super) fn check(written: &[&Rule], split: &[TlsRule], notes: &Collector) {
     for (at, (rule, part)) in written.iter().zip(&parts).enumerate() {
         let earlier = parts[..at].concat();
         if part.iter().all(|one| earlier.iter().any(|first| covers(first, one))) {
-            let message = format!("rule `{}` never matches: others come first", rule.name);
+            let message = CHECK_SHADOWED.of(format!("rule `{}` never matches: others come first", rule.name));
             notes.warning(rule.place.clone(), message, "remove it, or give it a higher priority");
             continue;
         }
@@ -33,7 +34,7 @@ pub(super) fn check(written: &[&Rule], split: &[TlsRule], notes: &Collector) {
                     "rules `{}` and `{}` have one priority and speak of the same connections; the first of the names decides",
                     other.name, rule.name
                 );
-                notes.warning(place.clone(), message, "give them different priorities");
+                notes.warning(place.clone(), CHECK_OVERLAP.of(message), "give them different priorities");
             }
         }
     }

@@ -12,6 +12,7 @@ use ravelin_config::source::Source;
 use ravelin_contract::address::NumberRange;
 use ravelin_contract::name::Name;
 use ravelin_contract::selector::Upper;
+use ravelin_events::catalogue::{FILE_MISPLACED, FILE_MISSING};
 
 use super::layer::{self, Layer};
 use super::model::{Action, Level, Model, OnNoMatch, Rule};
@@ -81,7 +82,7 @@ fn rule(table: &Table<'_>, number: usize, names: &mut Names) -> Option<Rule> {
     let own = Layer::read(table);
     if CONDITIONS.iter().all(|key| table.get(key).is_none()) {
         let remedy = "say for which connections, such as server_port = 992";
-        table.error("the rule is for every TCP connection", remedy);
+        table.error(FILE_MISSING.of("the rule is for every TCP connection"), remedy);
     }
     let [group, environment, connection] = actions;
     Some(Rule {
@@ -122,7 +123,10 @@ fn secure(file: &Table<'_>) -> Option<(Vec<NumberRange>, OnNoMatch)> {
     let Some(ports) = file.get("secure_ports") else {
         if let Some(stray) = file.get("on_no_match") {
             let remedy = "list them, such as secure_ports = [992], or remove the line";
-            stray.error("`on_no_match` speaks of the ports in `secure_ports`, and there are none", remedy);
+            stray.error(
+                FILE_MISPLACED.of("`on_no_match` speaks of the ports in `secure_ports`, and there are none"),
+                remedy,
+            );
         }
         return None;
     };

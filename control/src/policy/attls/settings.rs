@@ -7,6 +7,7 @@ use ravelin_config::source::Place;
 use ravelin_contract::limits;
 use ravelin_contract::tls::{Answer, Secure, TlsAction, Truncation};
 use ravelin_contract::tls_session::{Shape, Suite, Version};
+use ravelin_events::catalogue::{CHECK_ANYONE, CHECK_NEVER, FILE_MISPLACED, FILE_MISSING};
 use ravelin_rings::revocation::{Mode, RevocationPolicy};
 use ravelin_rings::scheme::Scheme;
 use ravelin_rings::verify::RSA_FLOOR;
@@ -65,7 +66,7 @@ impl Stack<'_> {
     }
 
     fn error(&self, message: &str, remedy: &str) {
-        let message = format!("rule `{}` {message}", self.rule.name);
+        let message = FILE_MISSING.of(format!("rule `{}` {message}", self.rule.name));
         self.notes.error(self.rule.place.clone(), message, remedy);
     }
 
@@ -110,8 +111,9 @@ impl Stack<'_> {
     fn client(&self) -> Option<Role> {
         let identities = self.or(|layer| &layer.certificate, Vec::new());
         if let Some(Some((true, place))) = self.get(|layer| &layer.proxy_protocol) {
-            let message =
-                "`proxy_protocol` where we are the client: no server of an application is there to read it";
+            let message = FILE_MISPLACED.of(
+                "`proxy_protocol` where we are the client: no server of an application is there to read it",
+            );
             self.notes.error(place, message, "write proxy_protocol = \"off\", or leave the line out");
         }
         let trust = self.trust()?;
@@ -176,7 +178,7 @@ impl Stack<'_> {
         if let (Some((versions, _)), Some((suites, place))) = (&versions, &suites)
             && let Some(bare) = versions.iter().find(|version| !of(**version, suites))
         {
-            let message = format!("no cipher suite here is of {}", bare.name());
+            let message = FILE_MISSING.of(format!("no cipher suite here is of {}", bare.name()));
             self.notes.error(place.clone(), message, "add one, or leave the version out of `versions`");
         }
         let suites = suites.map_or_else(|| preset.suites.to_vec(), |(suites, _)| suites);
@@ -209,7 +211,7 @@ impl Stack<'_> {
         let client = matches!(self.get(|layer| &layer.role)?, Some((End::Client, _)));
         match self.get(|layer| &layer.answer)? {
             Some((Answer::AfterHandshake, place)) if !client => {
-                let message = "`answer` cannot wait for a handshake with the one who is to be answered: we are the server";
+                let message = CHECK_NEVER.of("`answer` cannot wait for a handshake with the one who is to be answered: we are the server");
                 self.notes.error(place, message, "write answer = \"at-once\", or leave the line out");
                 None
             }
@@ -230,7 +232,7 @@ impl Stack<'_> {
         let sends = self.or(|layer| &layer.send_name, true);
         let checks = self.get(|layer| &layer.check_name)?;
         if let Some((Expects::Anyone, place)) = &checks {
-            let message = "the name in the server's certificate is not checked: whoever is believed is taken for anyone";
+            let message = CHECK_ANYONE.of("the name in the server's certificate is not checked: whoever is believed is taken for anyone");
             let remedy = "remove the line, or write the name that it must have";
             self.notes.warning(place.clone(), message, remedy);
         }

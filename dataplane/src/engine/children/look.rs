@@ -82,7 +82,7 @@ impl Engine {
         let removals = over.iter().map(|(held, _)| Change::Remove(held.child.spi())).collect();
         match self.edit(&mut children, &installed, removals) {
             Ok(_) => over.iter().for_each(|(held, bound)| self.tell_of(held, Happening::Expired(*bound))),
-            Err(error) => tracing::warn!(%error, "SAs at the end of their life are not removed yet"),
+            Err(error) => ravelin_events::tell!(SA_NOT_REMOVED, %error),
         }
     }
 }
