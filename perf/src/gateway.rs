@@ -176,6 +176,11 @@ impl Gateway {
         fs::read_to_string(self.file("ravelin-control.log")).unwrap_or_default()
     }
 
+    /// What the packet process has logged since the gateway was made.
+    pub fn dataplane_log(&self) -> String {
+        fs::read_to_string(self.file("ravelin-dataplane.log")).unwrap_or_default()
+    }
+
     /// The IKE SAs that stand, as `ike list` shows them.
     pub fn ike_sas(&self) -> Result<Vec<serde_json::Value>> {
         self.ask("ike list")?.as_array().cloned().context("`ike list` gives no list")

@@ -229,13 +229,7 @@ impl Collector {
 
     /// What was found, sorted by file and position. Of equal ones, one stays.
     pub fn finish(self) -> Findings {
-        let mut list = self.0.into_inner();
-        let key = |d: &Diagnostic| {
-            (d.place.source.name().to_owned(), d.place.span.as_ref().map(|s| s.start), d.severity)
-        };
-        list.sort_by_cached_key(key);
-        list.dedup_by(|a, b| key(a) == key(b) && a.message == b.message);
-        Findings(list)
+        Findings::sorted(self.0.into_inner())
     }
 
     /// `value` with the warnings, or every finding when one is an error.
@@ -245,5 +239,22 @@ impl Collector {
             Some(value) if !findings.has_errors() => Ok((value, findings)),
             _ => Err(findings),
         }
+    }
+}
+
+impl Findings {
+    /// These and others.
+    pub fn and(mut self, others: Self) -> Self {
+        self.0.extend(others.0);
+        Self::sorted(self.0)
+    }
+
+    fn sorted(mut list: Vec<Diagnostic>) -> Self {
+        let key = |d: &Diagnostic| {
+            (d.place.source.name().to_owned(), d.place.span.as_ref().map(|s| s.start), d.severity)
+        };
+        list.sort_by_cached_key(key);
+        list.dedup_by(|a, b| key(a) == key(b) && a.message == b.message);
+        Self(list)
     }
 }

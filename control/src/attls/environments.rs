@@ -253,8 +253,8 @@ fn tell(plan: &Plan, error: &SettingsError, notes: &Collector) {
     };
     let is_meant =
         |pick: &str| about.is_some_and(|name| name == pick || name.starts_with(&format!("{pick}/")));
-    let found = plan.rings.iter().find(|(pick, _)| is_meant(pick));
-    let place = found.map_or(&plan.place, |(_, place)| place);
+    let found = plan.rings.iter().find(|named| is_meant(&named.pick.to_string()));
+    let place = found.map_or(&plan.place, |named| &named.place);
     let remedy = "put the ring right, or name another; `ravelin cert list` shows what there is";
     notes.error(place.clone(), CHECK_RING.of(format!("rule `{}`: {error}", plan.rule)), remedy);
 }

@@ -2,11 +2,13 @@
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::Subcommand;
 use hyper::Method;
 use ravelin_config::appliance::Appliance;
 use ravelin_config::diagnostic::Findings;
+use ravelin_rings::store::Rings;
 
 use super::past;
 use super::show::{FilterVerb, filter, print_in_force};
@@ -15,10 +17,10 @@ use super::{Failure, Session};
 use crate::api::client::ask;
 use crate::api::policy::{Apply, Compare, Newer, PolicyFiles};
 use crate::api::view::InForce;
-use crate::policy::Compiled;
 use crate::policy::diff::Change;
 use crate::policy::files::{Files, Paths};
 use crate::policy::management::Site;
+use crate::policy::{Compiled, health};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
@@ -141,7 +143,11 @@ fn check(session: &Session, files: &FileArguments) -> Result<(), Failure> {
 /// The default filters count: a policy that ends what they permit may lock the operator out.
 fn read(paths: &Paths, appliance: &Appliance) -> Result<Compiled, Findings> {
     let (site, _) = Site::of(appliance)?;
-    Files::read(paths)?.compile(&site)
+    let mut compiled = Files::read(paths)?.compile(&site)?;
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    let rings = health::check(&compiled, &Rings::at(&appliance.control.rings), now);
+    compiled.warnings = compiled.warnings.and(rings);
+    Ok(compiled)
 }
 
 /// Absolute paths: the control process has another working directory.

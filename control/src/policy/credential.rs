@@ -42,6 +42,26 @@ impl std::fmt::Display for Pick {
     }
 }
 
+/// A ring that a policy names.
+#[derive(Debug, Clone)]
+pub struct Named {
+    /// What of it.
+    pub pick: Pick,
+    /// What for.
+    pub need: Need,
+    /// Where.
+    pub place: Place,
+}
+
+/// What a ring is named for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Need {
+    /// To prove who we are.
+    Identity,
+    /// To believe others.
+    Anchor,
+}
+
 /// An entry of the file of keys, and where it was named.
 pub type SharedKey = (Name, Place);
 
@@ -74,6 +94,8 @@ pub struct Proofs {
     pub ours: Ours,
     /// How the peer must.
     pub theirs: Theirs,
+    /// Rings that they need.
+    pub rings: Vec<Named>,
 }
 
 /// Signatures by their words. PKCS#1 v1.5 is believed only where policy names it.
@@ -111,6 +133,7 @@ pub fn read(table: &Table<'_>) -> Option<Proofs> {
     });
     let (said, user) = (road::said(table), log_in::user(table));
     let (shared, certificate, trust, said, user) = (shared?, certificate?, trust?, said?, user?);
+    let rings = named(table, certificate.as_ref(), trust.as_deref());
     check_strays(table, certificate.is_some(), trust.is_some() || said.is_some());
     let usual = || SIGNATURES.iter().take(USUAL).map(|(_, scheme)| *scheme).collect();
     let (revocation, schemes) = (revocation?.unwrap_or_default(), schemes?.unwrap_or_else(usual));
@@ -131,12 +154,21 @@ pub fn read(table: &Table<'_>) -> Option<Proofs> {
         (None, None, None) => None,
     };
     match (ours, theirs) {
-        (Some(ours), Some(theirs)) => Some(Proofs { ours, theirs }),
+        (Some(ours), Some(theirs)) => Some(Proofs { ours, theirs, rings }),
         (ours, theirs) => {
             missing(table, ours.is_some(), theirs.is_some());
             None
         }
     }
+}
+
+fn named(table: &Table<'_>, certificate: Option<&Pick>, trust: Option<&[Pick]>) -> Vec<Named> {
+    let own = table.get("certificate").zip(certificate);
+    let own = own.map(|(value, pick)| (value, pick, Need::Identity));
+    let values = table.get("trust").map(|value| value.one_or_more()).unwrap_or_default();
+    let anchors = values.into_iter().zip(trust.unwrap_or_default());
+    let all = own.into_iter().chain(anchors.map(|(value, pick)| (value, pick, Need::Anchor)));
+    all.map(|(value, pick, need)| Named { pick: pick.clone(), need, place: value.place() }).collect()
 }
 
 /// A ring or one certificate of it. `ring` and `whole` are examples.

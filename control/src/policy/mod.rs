@@ -2,9 +2,9 @@
 //!
 //! [`files`] reads; [`parse`] takes `ipsec.toml` as it stands into the [`model`]; [`keys`] takes the file of manual keys; [`compile`]
 //! finds names, writes defaults out and makes the snapshot; [`attls`] does both for `attls.toml`; [`whom`] says which rules are for some peers alone; [`lint`] warns of what is allowed but hardly meant, `ike_permit` of IKE that no rule lets through,
-//! [`management`] of what locks the operator out;
+//! [`management`] of what locks the operator out, [`health`] of key rings that do not serve;
 //! [`fingerprint`] and [`diff`] compare two snapshots, [`explain`] says what one makes of a packet, [`expect`] whether that
-//! is what the operator expects, [`origin`] where its rules stand. All but `files` are pure: text in,
+//! is what the operator expects, [`origin`] where its rules stand. All but `files` and `health` are pure: text in,
 //! values or findings out.
 
 use ravelin_config::diagnostic::{Collector, Findings};
@@ -24,6 +24,7 @@ pub mod expect;
 pub mod explain;
 pub mod files;
 pub mod fingerprint;
+pub mod health;
 mod identity;
 mod ike_permit;
 pub mod ike_settings;

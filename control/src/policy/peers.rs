@@ -15,7 +15,7 @@ use ravelin_ike::policy::{
     self, Child, Demand, Encapsulation, IdentityPattern, Lease, Proof, Start, Traffic,
 };
 
-use crate::policy::credential::{Ours, Proofs, SharedKey, Theirs};
+use crate::policy::credential::{Named, Ours, Proofs, SharedKey, Theirs};
 use crate::policy::ike_settings::IkeSettings;
 use crate::policy::keys::{Keys, Users};
 use crate::policy::model::{Keying, Model, Negotiated, Peer, Ppk, Tunnel};
@@ -40,6 +40,8 @@ pub struct Ike {
     pub keepalive: u16,
     /// Which rules are for some peers alone.
     pub whom: Whom,
+    /// Key rings that peers need.
+    pub rings: Vec<Named>,
 }
 
 /// What of a tunnel is not negotiated.
@@ -113,7 +115,8 @@ pub(super) fn compile(
     let settings = model.ike.as_ref().map_or_else(IkeSettings::default, |(settings, _)| *settings);
     let retransmission = settings.retransmission;
     let policy = Arc::new(policy::Policy { peers, retransmission, ..Default::default() });
-    Some(Ike { policy, dress, users, keepalive: settings.keepalive, whom: Whom::default() })
+    let rings = model.peers.iter().flat_map(|peer| peer.proofs.rings.clone()).collect();
+    Some(Ike { policy, dress, users, keepalive: settings.keepalive, whom: Whom::default(), rings })
 }
 
 /// What the peer's clients get out of its pool.

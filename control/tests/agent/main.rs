@@ -4,5 +4,6 @@
 mod apply;
 mod confirm;
 mod history;
+mod told;
 mod watch;
 mod world;

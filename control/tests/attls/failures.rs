@@ -2,6 +2,7 @@
 
 use ravelin_contract::tls::{Ending, Order};
 use ravelin_contract::tls_session::Role;
+use ravelin_log::heard::Heard;
 
 use crate::{Bench, client, server, world};
 
@@ -16,6 +17,7 @@ fn told(bench: &Bench) -> (String, Option<u16>, String) {
 
 #[test]
 fn what_is_no_tls_gets_an_alert_and_an_end() {
+    let heard = Heard::everywhere();
     let bench = Bench::new(SERVER);
     let connection = bench.open("in", Role::Server);
     bench.world.octets(connection, b"GET / HTTP/1.0\r\n\r\n");
@@ -28,6 +30,9 @@ fn what_is_no_tls_gets_an_alert_and_an_end() {
     let (result, number, text) = told(&bench);
     assert_eq!((result.as_str(), number), ("not-tls", Some(5003)));
     assert!(text.contains("GET / HTTP/1.0"), "{text}");
+    let record = heard.wait("RVL-TLS-ERROR", |record| record.text("result") == "not-tls");
+    assert_eq!((record.text("rule"), record.text("return_code")), ("in".to_owned(), "5003".to_owned()));
+    assert!(record.text("why").contains("GET / HTTP/1.0\\r\\n"), "escaped: {record:?}");
     bench.until(|standing| standing.connections.is_empty());
 }
 

@@ -2,6 +2,7 @@
 
 use ravelin_contract::tls::{Ending, Order};
 use ravelin_contract::tls_session::{Change, Happening, Role, Version};
+use ravelin_log::heard::Heard;
 use ravelin_tls::Handover;
 
 use crate::{Bench, Seen, client, server};
@@ -31,6 +32,7 @@ fn returned(bench: &Bench, connection: ravelin_contract::tls::ConnectionId, coun
 
 #[test]
 fn as_a_server_and_what_is_said_of_it() {
+    let heard = Heard::everywhere();
     let bench =
         Bench::new(&format!("{SERVER}group = \"g\"\nproxy_protocol = \"v2\"\n[groups.g]\nsessions = 9\n"));
     let connection = bench.open("in", Role::Server);
@@ -40,6 +42,8 @@ fn as_a_server_and_what_is_said_of_it() {
     let Some(Order::Run { preface, .. }) = seen.orders.last() else { panic!("{:?}", seen.orders) };
     assert!(preface.starts_with(b"\r\n\r\n\0\r\nQUIT\n"));
     assert_twins(&seen, &peer.finish().unwrap());
+    let start = heard.wait("RVL-TLS-START", |record| record.text("rule") == "in");
+    assert!(start.text("version").starts_with("TLS") && !start.text("suite").is_empty(), "{start:?}");
     bench.until(|standing| {
         let [one] = &standing.connections[..] else { return false };
         let agreed = one.agreed.as_ref().unwrap();
@@ -59,6 +63,8 @@ fn as_a_server_and_what_is_said_of_it() {
     let report = bench.door.ledger().report();
     let counts = report.rules.values().next().unwrap();
     assert_eq!((counts.running, counts.octets, counts.endings["closed"]), (0, [10, 20], 1));
+    let end = heard.wait("RVL-TLS-END", |record| record.text("octets_out") == "10");
+    assert_eq!((end.text("octets_in"), end.text("ending")), ("20".to_owned(), "Closed".to_owned()));
 }
 
 #[test]

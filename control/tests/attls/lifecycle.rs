@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use ravelin_contract::tls::Order;
 use ravelin_contract::tls_session::{Happening, Role};
+use ravelin_log::heard::Heard;
 
 use crate::{Bench, client, world};
 
@@ -19,6 +20,7 @@ fn without_rules_nobody_is_asked() {
 
 #[test]
 fn a_packet_process_that_does_not_serve_is_asked_once_a_policy() {
+    let heard = Heard::everywhere();
     let bench = Bench::without_policy();
     bench.world.refuse(true);
     for asked in 1..=2 {
@@ -27,6 +29,7 @@ fn a_packet_process_that_does_not_serve_is_asked_once_a_policy() {
         std::thread::sleep(Duration::from_millis(500));
         assert_eq!(bench.world.visits().1, asked);
     }
+    heard.wait("RVL-TLS-NOT-SERVED", |record| !record.text("why").is_empty());
     bench.world.refuse(false);
     bench.apply(SERVER);
     let connection = bench.open("in", Role::Server);

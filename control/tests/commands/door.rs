@@ -4,7 +4,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 const ALLOWED: u32 = 4711;
@@ -36,7 +36,10 @@ fn a_foreign_user_is_refused_and_a_named_one_is_not() {
     );
     fs::write(path.join("ravelin.toml"), appliance).unwrap();
     let mut control = Command::new(env!("CARGO_BIN_EXE_ravelin-control"));
-    control.arg("--config").arg(path.join("ravelin.toml")).stderr(Stdio::null());
+    control
+        .arg("--config")
+        .arg(path.join("ravelin.toml"))
+        .stderr(fs::File::create(path.join("log")).unwrap());
     let mut control = control.spawn().unwrap();
     let begun = Instant::now();
     while std::os::unix::net::UnixStream::connect(&socket).is_err() {
@@ -44,6 +47,13 @@ fn a_foreign_user_is_refused_and_a_named_one_is_not() {
         std::thread::sleep(Duration::from_millis(20));
     }
     let answers = [0, ALLOWED, STRANGER].map(|user| status_for(user, &socket));
+    let log = || fs::read_to_string(path.join("log")).unwrap();
+    for code in ["RVL-CONTROL-READY", "RVL-CONFIG-NOTE", "RVL-DATAPLANE-AWAITED", "RVL-DOOR-REFUSED"] {
+        while !log().contains(code) {
+            assert!(begun.elapsed() < Duration::from_secs(120), "no {code}: {}", log());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
     control.kill().unwrap();
     control.wait().unwrap();
     let ok = Some("200".to_owned());

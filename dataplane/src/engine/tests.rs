@@ -7,6 +7,7 @@ use ravelin_contract::name::Name;
 use ravelin_contract::rule::{Action, Direction, Fragments, Log, Opening, Routing, Rule, TunnelId};
 use ravelin_contract::selector::Selector;
 use ravelin_contract::snapshot::{Snapshot, Tunnel};
+use ravelin_log::heard::Heard as Told;
 
 use super::*;
 use crate::esp::numbers::Numbers;
@@ -21,6 +22,8 @@ struct Heard {
     refuses: bool,
     /// Prefixes that its maps have room for, if limited.
     room: Option<usize>,
+    /// Whether its maps take more prefixes, but not fewer.
+    only_grows: bool,
     /// Filters of each accepted call: mode, rules, number of prefixes if told.
     host: Vec<(FilterMode, usize, Option<usize>)>,
     protected: Vec<usize>,
@@ -43,6 +46,9 @@ impl Surroundings for Fake {
         let mut heard = self.0.lock().unwrap();
         if heard.room.is_some_and(|room| prefixes.len() > room) {
             return Err("the map is full".to_owned());
+        }
+        if heard.only_grows && heard.protected.last().is_some_and(|last| prefixes.len() < *last) {
+            return Err("the map cannot be emptied".to_owned());
         }
         heard.protected.push(prefixes.len());
         Ok(())
@@ -189,6 +195,19 @@ fn default_filters_reach_the_workers_even_when_the_kernel_refuses() {
         (bench.mode(), bench.heard().host.last().copied()),
         (FilterMode::Policy, Some((FilterMode::Policy, 1, None)))
     );
+}
+
+#[test]
+fn what_the_kernel_keeps_though_it_should_not_is_told() {
+    let told = Told::begin();
+    let bench = Bench::new();
+    bench.engine.install(snapshot(&["10.2.0.0"])).unwrap();
+    bench.heard().only_grows = true;
+    bench.engine.install(snapshot(&["10.3.0.0"])).unwrap();
+    assert!(told.one("RVL-GUARD-WIDE").text("error").contains("cannot be emptied"));
+    bench.heard().refuses = true;
+    bench.engine.try_guard_host();
+    assert!(told.one("RVL-HOST-GUARD-STALE").text("error").contains("nft is away"));
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! For tests: hears what is told on this thread, and holds it against the catalogue.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
 
 use ravelin_events::catalogue::find;
 use serde_json::Value;
@@ -11,11 +12,11 @@ use tracing_subscriber::layer::{Context, SubscriberExt};
 
 use crate::record::Record;
 
-/// Everything that this thread tells while it lives.
+/// Everything that this thread, or the whole program, tells while it lives.
 #[derive(Debug)]
 pub struct Heard {
     records: Records,
-    _guard: DefaultGuard,
+    _guard: Option<DefaultGuard>,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -32,7 +33,29 @@ impl Heard {
     pub fn begin() -> Self {
         let records = Records::default();
         let subscriber = tracing_subscriber::registry().with(records.clone());
-        Self { records, _guard: tracing::subscriber::set_default(subscriber) }
+        Self { records, _guard: Some(tracing::subscriber::set_default(subscriber)) }
+    }
+
+    /// What all threads of this program tell, from the first call on. Tests beside this one are heard, too.
+    pub fn everywhere() -> &'static Self {
+        static ALL: OnceLock<Heard> = OnceLock::new();
+        ALL.get_or_init(|| {
+            let records = Records::default();
+            let subscriber = tracing_subscriber::registry().with(records.clone());
+            tracing::subscriber::set_global_default(subscriber).expect("nobody else listens in a test");
+            Self { records, _guard: None }
+        })
+    }
+
+    /// Waits for one of this code that is meant.
+    pub fn wait(&self, code: &str, is_meant: impl Fn(&Record) -> bool) -> Record {
+        for _ in 0..600 {
+            if let Some(found) = self.all(code).into_iter().find(|record| is_meant(record)) {
+                return found;
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        panic!("no {code} in {:#?}", self.records);
     }
 
     /// All of this code so far. Each is what the catalogue says: severity, sentence, and no field that is not listed.

@@ -59,6 +59,12 @@ entries! {
     CHECK_RING: Error "RVL-CHECK-RING" [] "a key ring does not serve what the policy asks of it";
         cause "The ring is not there or cannot be read, or has no identity or no trust anchor for this use.";
         remedy "Put the ring right (`ravelin ring show`, `ravelin cert list`), or name another.";
+    CHECK_CERT_ENDED: Error "RVL-CHECK-CERT-ENDED" [] "a certificate that the policy uses has ended";
+        cause "Its validity is over, and peers refuse it.";
+        remedy "Renew it: `ravelin cert renew`.";
+    CHECK_CERT_ENDS: Warning "RVL-CHECK-CERT-ENDS" [] "a certificate that the policy uses ends soon";
+        cause "It ends within 30 days.";
+        remedy "Renew it: `ravelin cert renew`, or an order for renewal.";
     CHECK_NO_RULE: Error "RVL-CHECK-NO-RULE" [] "the policy has no rule";
         cause "A policy without rules would deny everything.";
         remedy "Add a [[rule]]; to deny everything, use default filters.";

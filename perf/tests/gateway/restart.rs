@@ -68,6 +68,10 @@ fn killing_control_loses_no_packet() {
     assert_eq!((stand.a.dropped().unwrap(), stand.b.dropped().unwrap()), dropped);
     // The policy was there, so it was not sent again.
     assert_eq!(stand.a.ask("status").unwrap()["generation"], generation);
+    let log = stand.a.control_log();
+    for code in ["RVL-CONTROL-READY", "RVL-METRICS", "RVL-POLICY-HELD"] {
+        assert!(log.contains(code), "{code}: {log}");
+    }
 }
 
 #[test]
@@ -96,6 +100,10 @@ fn killing_the_dataplane_stops_traffic_never_bares_it_and_the_transfer_goes_on()
     });
     assert_eq!((got.octets, got.sha256), (OCTETS, transfer.sum));
     capture.stop().unwrap().ensure_sealed().unwrap();
+    let log = transfer.stand.a.control_log();
+    for code in ["RVL-DATAPLANE-LOST", "RVL-POLICY-AGAIN"] {
+        assert!(log.contains(code), "{code}: {log}");
+    }
 }
 
 fn hexadecimal(bytes: &[u8]) -> String {
@@ -108,6 +116,10 @@ fn after_a_clean_stop_traffic_stays_stopped() {
     let stand = &mut transfer.stand;
     let capture = stand.capture_wan("wan").unwrap();
     stand.a.dataplane().unwrap().terminate(10 * SECOND).unwrap();
+    let log = stand.a.dataplane_log();
+    for code in ["RVL-XDP-ATTACHED", "RVL-DATAPLANE-READY", "RVL-DATAPLANE-STOPPED"] {
+        assert!(log.contains(code), "{code}: {log}");
+    }
     assert_eq!(stand.ping_in_vain(stand.sites.b.site_v4, 50).unwrap(), 0);
     capture.stop().unwrap().ensure_sealed().unwrap();
 }

@@ -23,6 +23,8 @@ use ravelin_rings::verify::PeerName;
 use ravelin_tls::Target;
 use ravelin_tls::settings::Settings;
 
+use crate::policy::credential::Named;
+
 pub(super) use model::Model;
 pub(super) use parse::add;
 
@@ -51,7 +53,7 @@ pub struct Plan {
     /// Where the rule stands.
     pub place: Place,
     /// Where rings are named.
-    pub rings: Vec<(String, Place)>,
+    pub rings: Vec<Named>,
 }
 
 /// One setting of a plan.

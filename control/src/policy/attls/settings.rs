@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use ravelin_config::diagnostic::Collector;
-use ravelin_config::source::Place;
 use ravelin_contract::limits;
 use ravelin_contract::tls::{Answer, Secure, TlsAction, Truncation};
 use ravelin_contract::tls_session::{Shape, Suite, Version};
@@ -17,7 +16,7 @@ use super::layer::{Certificates, Demand, Enabled, End, Layer, Resume, Said};
 use super::model::Rule;
 use super::preset::{MODERN, Preset};
 use super::{Asks, Effective, Expects, Plan};
-use crate::policy::credential;
+use crate::policy::credential::{self, Named, Need};
 
 /// How much longer the packet process waits than control.
 const SLACK: Duration = Duration::from_secs(5);
@@ -240,11 +239,12 @@ impl Stack<'_> {
         Some(Asks { host: host?.map(|(host, _)| host), sends: sends?, expects })
     }
 
-    fn rings(&self) -> Option<Vec<(String, Place)>> {
+    fn rings(&self) -> Option<Vec<Named>> {
         let own = self.or(|layer| &layer.certificate, Vec::new())?;
         let trust = self.or(|layer| &layer.trust, Vec::new())?;
-        let own = own.into_iter().map(|(pick, _, place)| (pick.to_string(), place));
-        Some(own.chain(trust.into_iter().map(|(pick, place)| (pick.to_string(), place))).collect())
+        let own = own.into_iter().map(|(pick, _, place)| Named { pick, need: Need::Identity, place });
+        let trust = trust.into_iter().map(|(pick, place)| Named { pick, need: Need::Anchor, place });
+        Some(own.chain(trust).collect())
     }
 
     fn effective(&self) -> Vec<Effective> {
