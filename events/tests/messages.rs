@@ -54,6 +54,8 @@ const NOT_PRODUCED: &[&str] = &[
     "RVL-ANCHOR-REFUSED",
     "RVL-CERT-NOT-RENEWED",
     "RVL-REVOCATION-SOURCE",
+    "RVL-IMPORT-REFUSED",
+    "RVL-IMPORT-APPROXIMATED",
 ];
 
 fn root() -> PathBuf {

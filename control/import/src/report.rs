@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use ravelin_config::diagnostic::{Collector, Diagnostic, Findings};
 use ravelin_config::source::Place;
+use ravelin_events::catalogue::{IMPORT_APPROXIMATED, IMPORT_REFUSED};
 use serde::{Serialize, Serializer};
 
 /// What became of one line. Later ones are worse.
@@ -55,8 +56,14 @@ impl Item {
     fn diagnostic(&self) -> Option<Diagnostic> {
         let message = format!("{}: {}", self.what, self.said);
         match self.fate {
-            Fate::Refused => Some(Diagnostic::error(self.place.clone(), message, self.remedy.clone())),
-            Fate::Approximated => Some(Diagnostic::warning(self.place.clone(), message, self.remedy.clone())),
+            Fate::Refused => {
+                Some(Diagnostic::error(self.place.clone(), IMPORT_REFUSED.of(message), self.remedy.clone()))
+            }
+            Fate::Approximated => Some(Diagnostic::warning(
+                self.place.clone(),
+                IMPORT_APPROXIMATED.of(message),
+                self.remedy.clone(),
+            )),
             Fate::Exact | Fate::Ignored => None,
         }
     }

@@ -248,9 +248,10 @@ impl Driver {
             false => Vec::new(),
         };
         self.handshaking.remove(&id);
-        self.door.ledger.done(connection.which(), &facts, connection.age());
+        let secured = connection::Secured::new(keeper, &facts);
+        self.door.ledger.done(connection.which(), &facts, secured.agreed(), connection.age());
         self.door.environments.ask(connection::wanted(&facts));
-        connection.state = State::Running(Box::new(connection::Secured::new(keeper, &facts)));
+        connection.state = State::Running(Box::new(secured));
         let (link, incarnation) = (&self.link, self.incarnation);
         link.order(incarnation, Order::Run { connection: id, session: Box::new(session), preface });
         orders::returned(id, &unopened).for_each(|order| link.order(incarnation, order));
@@ -289,8 +290,16 @@ impl Driver {
 
     fn ended(&mut self, id: ConnectionId, ending: &Ending, octets: [u64; 2]) {
         let Some(connection) = self.connections.remove(&id) else { return };
-        match connection.state {
-            State::Running(_) => self.door.ledger.ended(connection.which(), ending, octets),
+        match &connection.state {
+            State::Running(secured) => {
+                self.door.ledger.ended(
+                    connection.which(),
+                    secured.agreed(),
+                    connection.age(),
+                    ending,
+                    octets,
+                );
+            }
             State::Waiting(_) | State::Working => {
                 self.handshaking.remove(&id);
                 let why = format!("the connection was over before its handshake was: {ending:?}");
@@ -307,9 +316,16 @@ impl Driver {
 
     fn forget(&mut self, id: ConnectionId, result: &str, why: &str) {
         let Some(connection) = self.connections.remove(&id) else { return };
-        match connection.state {
-            State::Running(_) => {
-                self.door.ledger.ended(connection.which(), &Ending::Failed(why.to_owned()), [0; 2]);
+        match &connection.state {
+            State::Running(secured) => {
+                let ending = Ending::Failed(why.to_owned());
+                self.door.ledger.ended(
+                    connection.which(),
+                    secured.agreed(),
+                    connection.age(),
+                    &ending,
+                    [0; 2],
+                );
             }
             State::Waiting(_) | State::Working => {
                 self.handshaking.remove(&id);

@@ -11,7 +11,7 @@ use ravelin_events::tell;
 use ravelin_tls::{Facts, Failure, Reason};
 
 use super::turn::unix;
-use super::view::{RuleStatistics, Statistics, Told};
+use super::view::{Agreed, RuleStatistics, Statistics, Told};
 
 /// Bounds of the buckets for durations of handshakes, in milliseconds.
 pub const BOUNDS: [u64; 12] = [1, 2, 5, 10, 25, 50, 100, 250, 500, 1000, 5000, 30_000];
@@ -119,7 +119,7 @@ impl Ledger {
     }
 
     /// It is done.
-    pub(super) fn done(&self, which: Which<'_>, facts: &Facts, took: Duration) {
+    pub(super) fn done(&self, which: Which<'_>, facts: &Facts, agreed: &Agreed, took: Duration) {
         let (version, suite) = (facts.suite.version().name(), facts.suite.name());
         let mut pages = self.pages();
         let counts = pages.rule(which.rule);
@@ -131,7 +131,23 @@ impl Ledger {
         let (rule, resumed) = (which.rule.clone(), facts.resumed);
         pages.count(Kind { rule, result: "done".to_owned(), version, suite, resumed });
         let (client, server) = (which.client, which.server);
-        tell!(TLS_START, rule = %which.rule, %client, %server, version, suite, resumed);
+        let Agreed { key_exchange, alpn, peer, identity, .. } = agreed;
+        let (group, alpn, identity) = (key_exchange.as_deref(), alpn.as_deref(), identity.as_deref());
+        let (rule, took_ms) = (which.rule, took.as_millis() as u64);
+        tell!(
+            TLS_START,
+            %rule,
+            %client,
+            %server,
+            version,
+            suite,
+            group,
+            alpn,
+            resumed,
+            peer,
+            identity,
+            took_ms
+        );
     }
 
     /// It has failed; or it never began.
@@ -165,7 +181,14 @@ impl Ledger {
     }
 
     /// A connection that was secure is over.
-    pub(super) fn ended(&self, which: Which<'_>, ending: &Ending, octets: [u64; 2]) {
+    pub(super) fn ended(
+        &self,
+        which: Which<'_>,
+        agreed: &Agreed,
+        age: Duration,
+        ending: &Ending,
+        octets: [u64; 2],
+    ) {
         let Which { rule, client, server } = which;
         let mut pages = self.pages();
         let counts = pages.rule(rule);
@@ -175,7 +198,23 @@ impl Ledger {
             *sum += more;
         }
         let [out, into] = octets;
-        tell!(TLS_END, %rule, %client, %server, octets_out = out, octets_in = into, ?ending);
+        let Agreed { version, suite, resumed, peer, identity, .. } = agreed;
+        let (identity, lived_ms) = (identity.as_deref(), age.as_millis() as u64);
+        tell!(
+            TLS_END,
+            %rule,
+            %client,
+            %server,
+            version,
+            suite,
+            resumed,
+            peer,
+            identity,
+            lived_ms,
+            octets_out = out,
+            octets_in = into,
+            ?ending
+        );
     }
 
     /// A thread that panicked while it held them left nothing half done that matters here.

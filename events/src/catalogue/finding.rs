@@ -107,4 +107,10 @@ entries! {
     CHECK_ANYONE: Warning "RVL-CHECK-ANYONE" [] "whoever is believed is taken for anyone";
         cause "The name in the server's certificate is not checked.";
         remedy "Remove `check_name = false`, or name whom you expect.";
+    IMPORT_REFUSED: Error "RVL-IMPORT-REFUSED" [] "a part of a foreign policy was not taken over";
+        cause "There is nothing here that does the same, or it cannot be said safely.";
+        remedy "Write by hand what it is to do, as the finding says, and import the rest.";
+    IMPORT_APPROXIMATED: Warning "RVL-IMPORT-APPROXIMATED" [] "a part of a foreign policy was taken over as something like it";
+        cause "What is here differs in a detail that the finding names.";
+        remedy "Compare both, and change what was written if the detail matters.";
 }

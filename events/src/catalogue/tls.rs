@@ -5,10 +5,10 @@ use super::entries;
 entries! {
     TLS;
     "TLS", "Connections that TLS is spoken for. `return_code` has the numbers that runbooks know (5001 to 5004).";
-    TLS_START: Debug "RVL-TLS-START" [rule client server version suite group alpn resumed peer took_ms] "a connection is secure";
+    TLS_START: Debug "RVL-TLS-START" [rule client server version suite group alpn resumed peer identity took_ms] "a connection is secure";
         cause "Its handshake is done.";
         remedy "Nothing is to be done.";
-    TLS_END: Debug "RVL-TLS-END" [rule client server version suite resumed took_ms lived_ms octets_out octets_in ending] "a connection is over";
+    TLS_END: Debug "RVL-TLS-END" [rule client server version suite resumed peer identity lived_ms octets_out octets_in ending] "a connection is over";
         cause "One end closed it, or it was ended; `ending` says which.";
         remedy "Nothing is to be done if `ending` is `closed`.";
     TLS_ERROR: Warning "RVL-TLS-ERROR" [rule client server result return_code why] "a connection for TLS came to nothing";

@@ -99,6 +99,11 @@ impl Secured {
         Self { keeper, version: facts.suite.version(), agreed: agreed(facts) }
     }
 
+    /// What both ends agreed on.
+    pub(super) fn agreed(&self) -> &view::Agreed {
+        &self.agreed
+    }
+
     /// What is to change now.
     pub(super) fn happened(&mut self, happening: &Happening, now: Now) -> Result<Vec<Change>, String> {
         let words = |error: ravelin_tls::handover::KeeperError| error.to_string();
