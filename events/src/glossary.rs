@@ -67,6 +67,7 @@ pub const FIELDS: &[(&str, &str)] = &[
     ("remote", "address of the peer"),
     ("result", "a stable word for why"),
     ("resumed", "whether an earlier session was taken up again"),
+    ("return_code", "number that runbooks know, 5001 to 5004"),
     ("ring", "name of the key ring"),
     ("routing", "local, or routed"),
     ("rule", "name of the rule; IMPLICIT-DENY where none matched"),

@@ -18,12 +18,19 @@ const NOT_PRODUCED: &[&str] = &[
     "RVL-CONTRACT-ENDED",
     "RVL-NO-THREAD",
     "RVL-WORKER-NOT-PINNED",
-    "RVL-POLICY-APPLIED",
-    "RVL-POLICY-NOT-APPLIED",
+    "RVL-POLICY-STALE",
     "RVL-POLICY-STAGED",
-    "RVL-POLICY-NOT-MENDED",
+    "RVL-POLICY-INTERRUPTED",
+    "RVL-POLICY-UNREADABLE",
+    "RVL-POLICY-NOT-PRUNED",
+    "RVL-POLICY-NOT-CONFIRMED",
+    "RVL-POLICY-NOT-TAKEN-BACK",
+    "RVL-POLICY-NOT-WATCHED",
+    "RVL-POLICY-FILES-DIFFER",
+    "RVL-POLICY-FILES-BAD",
     "RVL-POLICY-RING",
     "RVL-LOCK-OUT-NOT-ASKED",
+    "RVL-DATAPLANE-UNSURE",
     "RVL-SA-NOT-REMOVED",
     "RVL-NUMBERS-NOT-RESERVED",
     "RVL-NUMBERS-NOT-KEPT",
@@ -155,7 +162,7 @@ fn every_field_has_a_meaning_and_none_is_left_over() {
 #[test]
 fn every_entry_is_emitted() {
     let product = product();
-    let words = words(&product);
+    let words: BTreeSet<_> = product.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').collect();
     let silent: Vec<_> = all().map(|entry| entry.name).filter(|name| !words.contains(name)).collect();
     assert_eq!(silent, Vec::<&str>::new(), "nobody emits these: take them out");
 }

@@ -10,7 +10,7 @@ entries! {
         remedy "Check path and permissions; save the file as UTF-8.";
     FILE_ACCESS: Error "RVL-FILE-ACCESS" [] "a file that holds keys is open to others";
         cause "Its owner or mode lets somebody else read or change it.";
-        remedy "chown and chmod it as the finding says, and change the keys if others could have read them.";
+        remedy "Do chown or chmod as the finding says, and change the keys if others could have read them.";
     FILE_SYNTAX: Error "RVL-FILE-SYNTAX" [] "a file is not TOML";
         cause "A quote, bracket, comma or equals sign is missing or too many.";
         remedy "Mend the place that the finding shows.";

@@ -231,6 +231,6 @@ fn what_an_operator_ends_or_asks_in_vain_is_told() {
     for told in [Code::ChildDown, Code::IkeDown] {
         assert!(world.saw(A, told) && world.saw(B, told), "{told:?}: {}", world.log());
     }
-    world.command(A, Command::Rekey { ike });
+    world.command(A, Command::Up { peer: name("nobody") });
     assert!(world.saw(A, Code::CommandRefused), "{}", world.log());
 }
