@@ -17,9 +17,9 @@ fn configs() -> PathBuf {
 
 fn files(folder: &Path) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-    let not_ours = |path: &PathBuf| path.ends_with("configs/format");
+    let is_crate = |path: &PathBuf| path.join("Cargo.toml").exists();
     entries
-        .filter(|path| !not_ours(path))
+        .filter(|path| !is_crate(path))
         .flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] })
         .collect()
 }

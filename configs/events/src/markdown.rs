@@ -9,7 +9,7 @@ use crate::glossary;
 const HEAD: &str = "# Messages
 
 Everything that Ravelin tells by a code: events in the log of both processes, and findings in files. Codes are stable; runbooks and
-alarms may rely on them. `ravelin explain CODE` shows the same. This file is generated from `events/src/catalogue`;
+alarms may rely on them. `ravelin explain CODE` shows the same. This file is generated from `configs/events/src/catalogue`;
 `RAVELIN_BLESS=1 cargo test --workspace --test messages` writes it anew.
 
 Where events go, [operating.md](operating.md#the-log) says.
