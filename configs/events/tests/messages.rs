@@ -66,7 +66,11 @@ const NOT_PRODUCED: &[&str] = &[
 ];
 
 fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).expect("the crate lies in the workspace").to_owned()
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .ancestors()
+        .nth(2)
+        .expect("the crate lies in the workspace")
+        .to_owned()
 }
 
 /// Every file of the workspace that ends so, with its text.
@@ -93,7 +97,9 @@ fn collect(folder: &Path, end: &str, found: &mut Vec<(String, String)>) {
 /// What is compiled into the product, without tests and without the catalogue itself.
 fn product() -> String {
     let all = files(".rs").into_iter().filter(|(name, _)| {
-        name.contains("/src/") && !name.starts_with("configs/events/src/catalogue/") && !name.contains("/tests")
+        name.contains("/src/")
+            && !name.starts_with("configs/events/src/catalogue/")
+            && !name.contains("/tests")
     });
     all.map(|(_, text)| text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default().to_owned())
         .collect()
@@ -103,16 +109,16 @@ fn product() -> String {
 fn tests() -> String {
     // The tests of the log emit whatever comes to hand: that proves nothing but of its own codes.
     let own = "RVL-LOG-SUPPRESSED RVL-LOG-LOST ".to_owned();
-    let programs =
-        files(".rs").into_iter().filter(|(name, _)| !name.starts_with("configs/events/")).map(|(name, text)| {
-            match name.contains("/tests") && !name.contains("/src/") || name.ends_with("/tests.rs") {
-                true => text,
-                false => text
-                    .split_once("#[cfg(test)]\nmod tests {")
-                    .map(|(_, rest)| rest.to_owned())
-                    .unwrap_or_default(),
-            }
-        });
+    let programs = files(".rs").into_iter().filter(|(name, _)| !name.starts_with("configs/events/")).map(
+        |(name, text)| match name.contains("/tests") && !name.contains("/src/") || name.ends_with("/tests.rs")
+        {
+            true => text,
+            false => text
+                .split_once("#[cfg(test)]\nmod tests {")
+                .map(|(_, rest)| rest.to_owned())
+                .unwrap_or_default(),
+        },
+    );
     programs.chain(files(".txt").into_iter().map(|(_, text)| text)).chain([own]).collect()
 }
 
