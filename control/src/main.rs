@@ -23,7 +23,7 @@ async fn main() -> ExitCode {
     match ravelin_control::daemon::run(&arguments.config, arguments.json).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("ravelin-control: {error:#}");
+            ravelin_log::last_word(&format!("ravelin-control: {error:#}"));
             ExitCode::FAILURE
         }
     }

@@ -36,7 +36,7 @@ fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("ravelin-dataplane: {error:#}");
+            ravelin_log::last_word(&format!("ravelin-dataplane: {error:#}"));
             ExitCode::FAILURE
         }
     }

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use ravelin_events::AUDIT;
-use ravelin_events::catalogue::LOG_SUPPRESSED;
+use ravelin_events::catalogue::{FILTER_MATCH, LOG_SUPPRESSED};
 use tracing::field::{Field, Visit};
 use tracing::{Event, Subscriber};
 use tracing_subscriber::Layer;
@@ -68,10 +68,10 @@ impl Inner {
 
 impl<S: Subscriber> Layer<S> for Outlets {
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
-        // Who used a key is never left out.
-        if event.metadata().target() != AUDIT {
-            let mut code = Code(String::new());
-            event.record(&mut code);
+        let mut code = Code(String::new());
+        event.record(&mut code);
+        // Who used a key is never left out. Matches of filters the workers limit, rule by rule.
+        if event.metadata().target() != AUDIT && code.0 != FILTER_MATCH.code {
             // Events without a code are counted by the place that they come from.
             let key = if code.0.is_empty() { event.metadata().name() } else { &code.0 };
             let (told, over) = self.0.limit(|limit| limit.admit(key, Instant::now()));

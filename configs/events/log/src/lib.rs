@@ -21,6 +21,8 @@ use tracing_subscriber::layer::SubscriberExt;
 
 pub use layer::{Flushed, Outlets};
 use queue::Queue;
+use ravelin_events::AUDIT;
+pub use stderr::last_word;
 
 /// Begins to log as the appliance file says; `RUST_LOG` overrides its level. What is given back is to be kept until the end: dropping
 /// it waits for what is under way, two seconds at most.
@@ -30,6 +32,9 @@ use queue::Queue;
 pub fn start(settings: &Log, process: &'static str) -> std::io::Result<Flushed> {
     let filter =
         EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(settings.level.level().as_str()));
+    // Who used a key is told at every level.
+    let audit = format!("{AUDIT}=info").parse().map_err(std::io::Error::other)?;
+    let filter = filter.add_directive(audit);
     let (outlets, flushed) = open(settings, process)?;
     let subscriber = tracing_subscriber::registry().with(filter).with(outlets);
     tracing::subscriber::set_global_default(subscriber).map_err(std::io::Error::other)?;

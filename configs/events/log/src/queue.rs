@@ -97,7 +97,7 @@ impl<S: Sink> Life<S> {
             self.lose(record);
             return;
         }
-        if self.failed.is_some() {
+        if self.failed.is_some() || self.full.load(Ordering::Relaxed) > 0 {
             self.settle();
         }
         match self.failed.is_none().then(|| self.sink.put(record)) {
@@ -125,7 +125,7 @@ impl<S: Sink> Life<S> {
         }
     }
 
-    /// Tells the sink itself how much it lost, if it takes something again, and the others that it does.
+    /// Tells the sink itself how much it lost, if it takes something again.
     fn settle(&mut self) {
         self.lost += self.full.swap(0, Ordering::Relaxed);
         if self.lost == 0 {

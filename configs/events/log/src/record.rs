@@ -62,7 +62,9 @@ impl Record {
         for (name, value) in &self.fields {
             let _ = match value {
                 Value::String(text) if is_plain(text) => write!(line, " {name}={text}"),
-                Value::String(text) => write!(line, " {name}=\"{}\"", text.replace('"', "\\\"")),
+                Value::String(text) => {
+                    write!(line, " {name}=\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
+                }
                 other => write!(line, " {name}={other}"),
             };
         }
@@ -72,7 +74,7 @@ impl Record {
 
 /// Whether text needs no quotes.
 fn is_plain(text: &str) -> bool {
-    !text.contains([' ', '"', '='])
+    !text.contains([' ', '"', '=', '\\'])
 }
 
 /// `text` with everything escaped that could end a line, move a cursor or turn the direction of writing; cut where it is too long.
@@ -94,7 +96,7 @@ pub fn clean(text: &str, most: usize) -> String {
 /// Control characters of all kinds, line ends of Unicode, and invisible characters that reorder or hide text.
 fn is_hostile(c: char) -> bool {
     c.is_control()
-        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}')
+        || matches!(c, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
 }
 
 /// Takes the fields of an event.
@@ -152,9 +154,12 @@ mod tests {
 
     #[test]
     fn nothing_that_moves_a_cursor_or_ends_a_line_stays() {
-        let hostile = "a\nb\r\u{1b}[2J\u{7f}\u{85}\u{2028}\u{202e}c\0\u{200b}\u{feff}";
+        let hostile = "a\nb\r\u{1b}[2J\u{7f}\u{85}\u{2028}\u{202e}c\0\u{200b}\u{feff}\u{61c}";
         let clean = clean(hostile, 1000);
-        assert_eq!(clean, "a\\nb\\r\\u{1b}[2J\\u{7f}\\u{85}\\u{2028}\\u{202e}c\\u{0}\\u{200b}\\u{feff}");
+        assert_eq!(
+            clean,
+            "a\\nb\\r\\u{1b}[2J\\u{7f}\\u{85}\\u{2028}\\u{202e}c\\u{0}\\u{200b}\\u{feff}\\u{61c}"
+        );
         assert!(!clean.chars().any(is_hostile));
     }
 
@@ -176,5 +181,7 @@ mod tests {
         record.message = "m".to_owned();
         record.fields = vec![("peer", "x\" code=\"y".into()), ("n", 3.into()), ("plain", "a/b:1".into())];
         assert_eq!(record.line(), r#"m peer="x\" code=\"y" n=3 plain=a/b:1"#);
+        record.fields = vec![("peer", r#"x\" code="y"#.into()), ("path", r"C:\".into())];
+        assert_eq!(record.line(), r#"m peer="x\\\" code=\"y" path="C:\\""#);
     }
 }

@@ -45,7 +45,7 @@ entries! {
         cause "The core is not there, or the process is kept from it by a cpuset.";
         remedy "List cores that the unit may use in `[workers] cores`, or change its AllowedCPUs.";
     LOG_SUPPRESSED: Warning "RVL-LOG-SUPPRESSED" [of suppressed] "events of one code came too often, and some were left out";
-        cause "More events of the code that `of` names came in a second than `[log] rate` lets through. Metrics count all of them.";
+        cause "More events of the code that `of` names came in a second than `[log] rate` lets through.";
         remedy "Look for the cause of the flood; raise `rate` if all of them are wanted.";
     LOG_LOST: Warning "RVL-LOG-LOST" [sink lost error] "a sink of the log did not take events";
         cause "The sink was gone, refused or slower than what it was given: so many events went to the other sinks only.";
