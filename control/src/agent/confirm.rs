@@ -82,8 +82,11 @@ impl Agent {
         Ok(())
     }
 
+    /// What waits becomes what is applied, also on a disk that was full when it came into force.
     fn settle_waiting(&self) -> io::Result<()> {
-        self.history.confirm()?;
+        if let Some((applied, _)) = self.waiting.get() {
+            self.history.promote(&Head { applied, unconfirmed: None })?;
+        }
         self.waiting.follow(self.history.head()?.as_ref());
         self.history.prune()
     }

@@ -263,7 +263,7 @@ fn ready(texts: Files, site: &Site) -> Result<Ready, Findings> {
 }
 
 /// A large policy takes its time, and must not hold up the tasks that answer.
-async fn off_thread<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+pub(crate) async fn off_thread<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
     match tokio::task::spawn_blocking(work).await {
         Ok(result) => result,
         Err(panicked) => std::panic::resume_unwind(panicked.into_panic()),

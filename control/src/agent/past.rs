@@ -89,8 +89,12 @@ impl Agent {
     pub async fn roll_back(self: &Arc<Self>, number: Option<u64>, asked: Asked) -> Result<Done, ApplyError> {
         let agent = Arc::clone(self);
         self.to_its_end(async move {
-            let to = number.map_or_else(|| agent.one_before(), Ok)?;
-            let (_, texts) = agent.texts(to)?;
+            let reader = Arc::clone(&agent);
+            let read = move || {
+                let to = number.map_or_else(|| reader.one_before(), Ok)?;
+                reader.texts(to).map(|(_, texts)| (to, texts))
+            };
+            let (to, texts) = off_thread(read).await?;
             let site = agent.site.clone();
             let ready = off_thread(move || ready(texts, &site)).await.map_err(ApplyError::Files)?;
             let served = agent.attls.prepare(&ready.compiled.attls).await.map_err(ApplyError::Files)?;

@@ -16,7 +16,7 @@ use super::server::{Answer, Failure};
 use super::view::InForce;
 use crate::agent::asked::{Asked, Cause};
 use crate::agent::past::Side;
-use crate::agent::{Agent, ApplyError, Done};
+use crate::agent::{Agent, ApplyError, Done, off_thread};
 use crate::policy::diff::{Diff, diff};
 use crate::policy::explain::answer::Answer as Explanation;
 use crate::policy::explain::keyed::Reason;
@@ -158,8 +158,17 @@ async fn confirm(State(agent): State<Arc<Agent>>) -> Answer<Confirmed> {
     Ok(Json(Confirmed { number: agent.confirm().await? }))
 }
 
+/// What is kept is read from the disk, where threads that answer others must not wait.
+async fn read<T: Send + 'static>(
+    agent: &Arc<Agent>,
+    work: impl FnOnce(&Agent) -> Result<T, ApplyError> + Send + 'static,
+) -> Result<T, ApplyError> {
+    let agent = Arc::clone(agent);
+    off_thread(move || work(&agent)).await
+}
+
 async fn history(State(agent): State<Arc<Agent>>) -> Answer<Vec<Past>> {
-    let entries = agent.kept()?.into_iter().enumerate();
+    let entries = read(&agent, Agent::kept).await?.into_iter().enumerate();
     Ok(Json(entries.map(|(at, entry)| Past::new(entry.record, at == 0, entry.follows)).collect()))
 }
 
@@ -168,17 +177,18 @@ async fn kept_policy(
     ConnectInfo(peer): ConnectInfo<Peer>,
     Json(Numbered { number }): Json<Numbered>,
 ) -> Answer<Kept> {
-    let (entry, texts) = agent.texts(number)?;
-    let applied = agent.record()?.is_some_and(|applied| applied.number == number);
+    let (entry, texts) = read(&agent, move |agent| agent.texts(number)).await?;
+    let applied = read(&agent, Agent::record).await?.is_some_and(|applied| applied.number == number);
     let files = kept::texts(&texts, peer.may_name_files);
     Ok(Json(Kept { past: Past::new(entry.record, applied, entry.follows), files }))
 }
 
 async fn status(State(agent): State<Arc<Agent>>) -> Answer<Standing> {
-    let newest = agent.kept()?.into_iter().next();
+    let newest = read(&agent, Agent::kept).await?.into_iter().next();
     let applied = newest.map(|entry| Past::new(entry.record, true, entry.follows));
     let waiting = agent.waiting().map(|(_, seconds_left, back_to)| Waiting { seconds_left, back_to });
-    Ok(Json(Standing { applied, files_differ: agent.files_differ()?, waiting }))
+    let files_differ = read(&agent, Agent::files_differ).await?;
+    Ok(Json(Standing { applied, files_differ, waiting }))
 }
 
 async fn difference(

@@ -68,6 +68,24 @@ async fn a_restart_within_the_time_goes_on_waiting() {
     assert!(bench.is_at(&new).await);
 }
 
+/// As on a disk that was full when it came into force, and no more when it was confirmed.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_could_not_be_written_down_stays_by_a_word_too() {
+    let bench = Bench::new();
+    bench.applies("old").await;
+    let in_the_way = bench.place.path().join("state/policy/head.new");
+    std::fs::create_dir(&in_the_way).unwrap();
+    let files = bench.policy("new");
+    let error = bench.agent.apply(&files, within(HOUR)).await.unwrap_err();
+    assert!(matches!(error, ApplyError::NotKept { .. }), "{error}");
+    std::fs::remove_dir(&in_the_way).unwrap();
+    assert_eq!(bench.agent.confirm().await.unwrap(), 2);
+    let again = agent(bench.place.path());
+    again.recover().await;
+    let new = again.compile(&files).await.unwrap().snapshot.fingerprint;
+    assert_eq!((again.waiting(), again.fingerprint().await), (None, Some(new)));
+}
+
 /// Both when the packet process still holds it and when that has lost it.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_start_after_the_time_takes_the_old_one_and_never_installs_the_new() {
@@ -151,7 +169,7 @@ async fn the_one_to_go_back_to_is_kept_whatever_the_bound() {
     bench.agent.apply(&bench.policy("new"), within(HOUR)).await.unwrap();
     history.prune().unwrap();
     assert_eq!(history.list().unwrap().len(), 2);
-    history.confirm().unwrap();
+    bench.agent.confirm().await.unwrap();
     history.prune().unwrap();
     assert_eq!(history.list().unwrap().len(), 1);
 }

@@ -36,6 +36,21 @@ async fn each_policy_is_kept_with_who_when_and_why() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_record_that_is_damaged_hides_no_other() {
+    let bench = Bench::new();
+    let mut fingerprints = Vec::new();
+    for name in ["one", "two", "three"] {
+        fingerprints.push(bench.applies(name).await);
+    }
+    fs::write(bench.history().directory().join("kept/000002/record.json"), "{").unwrap();
+    let kept = bench.agent.kept().unwrap();
+    let told: Vec<_> = kept.iter().map(|entry| (entry.record.number, entry.follows)).collect();
+    assert_eq!(told, [(3, false), (1, true)], "what follows it shows that something is wrong");
+    bench.agent.roll_back(Some(1), Asked::default()).await.unwrap();
+    assert!(bench.is_at(&fingerprints[0]).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn no_more_are_kept_than_asked_for_and_nobody_else_may_read_them() {
     let bench = Bench::new();
     fs::write(bench.place.path().join("keys.toml"), "").unwrap();

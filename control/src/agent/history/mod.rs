@@ -118,14 +118,6 @@ impl History {
         disk::replace(&self.directory.join(HEAD), &text(head)?)
     }
 
-    /// The applied policy stays, without a word more.
-    pub fn confirm(&self) -> io::Result<()> {
-        match self.head()? {
-            Some(head) => self.promote(&Head { unconfirmed: None, ..head }),
-            None => Ok(()),
-        }
-    }
-
     /// Drops what is staged, and what a crash left behind.
     pub fn discard(&self) -> io::Result<()> {
         disk::remove_folder(&self.directory.join(WRITING))?;
@@ -145,13 +137,17 @@ impl History {
             .try_for_each(|number| self.remove(number))
     }
 
-    /// All that are kept, the newest first. What is staged is none of them.
+    /// All that are kept and can be read, the newest first. What is staged is none of them.
     pub fn list(&self) -> io::Result<Vec<Entry>> {
         let applied = self.head()?.map_or(0, |head| head.applied);
         let mut entries = Vec::new();
         let mut before = None;
         for number in self.numbers()?.into_iter().filter(|number| *number <= applied) {
-            let record = self.record(number)?;
+            let Ok(record) = self.record(number) else {
+                // The others are there all the same; what follows shows that something is wrong.
+                before = Some(String::new());
+                continue;
+            };
             let follows = before.is_none_or(|before| before == record.previous);
             entries.push(Entry { record, follows });
             before = Some(self.hash_of(number)?);
