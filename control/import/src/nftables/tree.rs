@@ -3,9 +3,6 @@
 use ravelin_config::diagnostic::Collector;
 use ravelin_config::source::{Place, Source};
 
-/// Blocks in blocks, at most this deep: table, chain, and what stands in it.
-const DEPTH: usize = 8;
-
 /// One statement.
 #[derive(Debug, Clone)]
 pub(super) struct Line {
@@ -29,8 +26,31 @@ pub(super) struct Block {
     pub(super) lines: Vec<Line>,
 }
 
-/// Words that open a block rather than a set.
-const OPENERS: [&str; 8] = ["table", "chain", "set", "map", "flowtable", "counter", "quota", "limit"];
+/// Words that open a block in a table.
+const OF_A_TABLE: [&str; 12] = [
+    "chain",
+    "set",
+    "map",
+    "flowtable",
+    "counter",
+    "quota",
+    "limit",
+    "ct",
+    "synproxy",
+    "secmark",
+    "tunnel",
+    "meter",
+];
+
+/// Whether braces behind this word, in so many blocks, are a block. In a chain all braces are sets: `counter` and `limit` begin
+/// rules there.
+fn opens(word: &str, depth: usize) -> bool {
+    match depth {
+        0 => word == "table",
+        1 => OF_A_TABLE.contains(&word),
+        _ => false,
+    }
+}
 
 /// Reads a file; `None` when its braces do not pair.
 pub(super) fn parse(source: &Source, errors: &Collector) -> Option<Vec<Block>> {
@@ -40,7 +60,15 @@ pub(super) fn parse(source: &Source, errors: &Collector) -> Option<Vec<Block>> {
     let mut set: Option<String> = None;
     for (at, token) in tokens(source.text()) {
         let place = source.place(at..at + token.len());
+        if token.starts_with('"') && (token.len() == 1 || !token.ends_with('"')) {
+            errors.error(place, "a quote is not closed on its line", "add the quote");
+            return None;
+        }
         if let Some(text) = &mut set {
+            if token == "{" {
+                errors.error(place, "braces in the braces of a rule", "write the rules of inner braces out");
+                return None;
+            }
             text.push_str(if token == "\n" { " " } else { token });
             text.push(' ');
             if token == "}" {
@@ -51,10 +79,7 @@ pub(super) fn parse(source: &Source, errors: &Collector) -> Option<Vec<Block>> {
             continue;
         }
         match (token, line.take()) {
-            ("{", Some(head))
-                if head.words.first().is_some_and(|word| OPENERS.contains(&word.as_str()))
-                    && open.len() < DEPTH =>
-            {
+            ("{", Some(head)) if head.words.first().is_some_and(|word| opens(word, open.len())) => {
                 open.push(Block { head, blocks: Vec::new(), lines: Vec::new() });
             }
             ("{", Some(of)) => {
@@ -101,6 +126,9 @@ fn tokens(text: &str) -> Vec<(usize, &str)> {
         match c {
             '\n' | ';' | '{' | '}' | ',' => found.push((at, &text[at..at + 1])),
             '#' => while chars.next_if(|(_, c)| *c != '\n').is_some() {},
+            // The next line goes on with this one.
+            '\\' if chars.next_if(|(_, next)| *next == '\n').is_some() => {}
+            '\\' => found.push((at, "\\")),
             '"' => {
                 while chars.next_if(|(_, c)| *c != '"' && *c != '\n').is_some() {}
                 let end = chars.next_if(|(_, c)| *c == '"').map_or(at + 1, |(end, _)| end + 1);
@@ -109,7 +137,7 @@ fn tokens(text: &str) -> Vec<(usize, &str)> {
             }
             c if c.is_whitespace() => {}
             _ => {
-                let in_word = |c: char| !c.is_whitespace() && !"\n;{},#\"".contains(c);
+                let in_word = |c: char| !c.is_whitespace() && !"\n;{},#\"\\".contains(c);
                 while chars.next_if(|(_, c)| in_word(*c)).is_some() {}
                 let end = chars.peek().map_or(text.len(), |(next, _)| *next);
                 found.push((at, &text[at..end]));

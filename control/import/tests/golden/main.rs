@@ -4,6 +4,7 @@
 //! A case is a folder: `arguments` has the words of the command, `in` the files that they name, `out` what must come.
 #![expect(clippy::unwrap_used, reason = "a helper that fails fails its test")]
 
+mod never_opens;
 mod no_panic;
 
 use std::fs;

@@ -1,0 +1,42 @@
+//! Policies that could be taken over for more than they say.
+
+use ravelin_config::source::Source;
+use ravelin_import::nftables;
+
+/// The file that comes of it.
+fn of_filters(text: &str) -> Option<String> {
+    let imported = nftables::import(&Source::from_text("n", text), nftables::Options::default()).ok()?;
+    Some(imported.files[0].text.clone())
+}
+
+/// Rules of a file, each with its keys.
+fn rules(text: &str) -> Vec<&str> {
+    text.split("[[rule]]\n").skip(1).collect()
+}
+
+fn chain(policy: &str, rules: &str) -> String {
+    format!(
+        "table inet f {{\nchain input {{\ntype filter hook input priority 0; policy {policy};\n{rules}\n}}\n}}"
+    )
+}
+
+#[test]
+fn words_that_open_blocks_in_tables_begin_rules_in_chains() {
+    for begin in ["counter", "limit rate 5/minute", "quota 5 mbytes"] {
+        let text = of_filters(&chain("drop", &format!("{begin} tcp dport {{ 22, 80 }} accept"))).unwrap();
+        for rule in rules(&text) {
+            assert!(rule.contains("destination_port = [22, 80]"), "{text}");
+        }
+    }
+    assert_eq!(of_filters(&chain("drop", "tcp dport vmap { 22 : jump { drop } } accept")), None);
+    assert_eq!(of_filters(&chain("drop", "tcp dport 22 accept comment \"a\n tcp dport 23 accept\"")), None);
+}
+
+#[test]
+fn a_line_goes_on_behind_a_backslash() {
+    for text in ["tcp dport 22 \\\naccept", "tcp dport 22\\\n accept", "tcp \\\n dport 22 accept"] {
+        let text = of_filters(&chain("drop", text)).unwrap();
+        assert_eq!(rules(&text).len(), 1, "{text}");
+        assert!(text.contains("destination_port = 22") && text.contains("permit"), "{text}");
+    }
+}
