@@ -38,6 +38,7 @@ pub fn import(source: &Source, options: Options) -> Result<Imported, Findings> {
     let mut page = Page::default();
     page.comment("Made by `ravelin import nftables`. Read its report before you put it in force.");
     let mut seen = Vec::new();
+    chains_stand_once(&blocks, &errors);
     for block in &blocks {
         table(block, options, &mut seen, &mut page, &notes, &errors);
     }
@@ -49,6 +50,25 @@ pub fn import(source: &Source, options: Options) -> Result<Imported, Findings> {
     }
     let files = vec![Output { name: "ipsec.toml", text: page.into_text() }];
     Ok(Imported { files, report: notes.finish() })
+}
+
+/// nft adds blocks of one name together, in which a chain without a hook may be the rest of one that has it. Here each is read alone.
+fn chains_stand_once(blocks: &[Block], errors: &Collector) {
+    let mut names: Vec<(&[String], &[String])> = Vec::new();
+    for table in blocks {
+        let of = match table.head.words.as_slice() {
+            [word, family, name @ ..] if word == "table" && family == "ip" && !name.is_empty() => name,
+            words => words.get(1..).unwrap_or_default(),
+        };
+        for chain in table.blocks.iter().filter(|block| block.head.words[0] == "chain") {
+            let name = (of, &chain.head.words[1..]);
+            if names.contains(&name) {
+                let message = format!("`{}` stands twice in its table", chain.head.shown());
+                errors.error(chain.head.place.clone(), message, "write its rules into one: nft list ruleset");
+            }
+            names.push(name);
+        }
+    }
 }
 
 fn table(
@@ -80,6 +100,14 @@ fn table(
         }
     };
     notes.exact(&block.head.place, &block.head.shown(), "");
+    for line in &block.lines {
+        if line.words[0] == "comment" {
+            notes.ignored(&line.place, &line.shown(), "");
+        } else {
+            let remedy = "write tables out, without variables, includes and flags: nft list ruleset";
+            errors.error(line.place.clone(), format!("`{}` is not taken over", line.shown()), remedy);
+        }
+    }
     for chain in &block.blocks {
         match chain.head.words.first().map(String::as_str) {
             Some("chain") => base_chain(chain, family, options, seen, page, notes, errors),

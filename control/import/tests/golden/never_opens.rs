@@ -40,3 +40,18 @@ fn a_line_goes_on_behind_a_backslash() {
         assert!(text.contains("destination_port = 22") && text.contains("permit"), "{text}");
     }
 }
+
+#[test]
+fn no_part_of_a_chain_stands_elsewhere() {
+    let whole = chain("accept", "tcp dport 22 drop");
+    let part = "chain input { tcp dport 23 drop }";
+    assert!(of_filters(&whole).is_some());
+    assert_eq!(of_filters(&format!("{whole}\ntable inet f {{ {part} }}")), None);
+    assert_eq!(of_filters(&format!("table inet f {{ {part} }}\n{whole}")), None);
+    assert!(of_filters(&format!("{whole}\ntable inet g {{ {part} }}")).is_some());
+    let of_ip = whole.replace("inet", "ip");
+    assert_eq!(of_filters(&format!("{of_ip}\ntable f {{ {part} }}")), None);
+    for line in ["include \"more.nft\"", "flags dormant", "tcp dport 23 drop"] {
+        assert_eq!(of_filters(&whole.replacen("chain", &format!("{line}\nchain"), 1)), None, "{line}");
+    }
+}
