@@ -90,6 +90,14 @@ pub(super) fn read(line: &Line, stateful: bool, options: Options, notes: &Notes)
     if let Some(odd) = odd {
         let remedy = "write it without, or as a rule of ours";
         notes.refused(&line.place, &shown, format!("`{odd}` is not taken over"), remedy);
+        // Conditions before it may be read in part, as the first port of `1000 - 2000`: the widest it can be has none.
+        rule.conditions.clear();
+        // What lets pass is left out, unless it may drop some of its packets on the way.
+        let drops =
+            |word: &String| ["vmap", "jump", "goto", "drop", "reject", "queue"].contains(&word.as_str());
+        if rule.verdict == Verdict::Accept && line.words.iter().any(drops) {
+            rule.verdict = Verdict::Drop;
+        }
         return Rule { refused: true, ..rule };
     }
     let only =

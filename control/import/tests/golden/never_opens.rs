@@ -55,3 +55,18 @@ fn no_part_of_a_chain_stands_elsewhere() {
         assert_eq!(of_filters(&whole.replacen("chain", &format!("{line}\nchain"), 1)), None, "{line}");
     }
 }
+
+#[test]
+fn what_drops_and_is_read_in_part_denies_all() {
+    for text in [
+        "tcp dport 1000 - 2000 drop",
+        "ip saddr 10.0.0.0 / 8 drop",
+        "tcp dport 23 jump telnet",
+        "tcp dport vmap { 22 : accept, 23 : drop } accept",
+    ] {
+        let text = of_filters(&chain("accept", text)).unwrap();
+        let first = rules(&text)[0];
+        let conditions = ["source", "destination", "protocol", "port"];
+        assert!(first.contains("\"deny\"") && !conditions.iter().any(|key| first.contains(key)), "{text}");
+    }
+}
