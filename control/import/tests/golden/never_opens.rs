@@ -1,12 +1,18 @@
 //! Policies that could be taken over for more than they say.
 
 use ravelin_config::source::Source;
-use ravelin_import::nftables;
+use ravelin_import::{nftables, pagent};
 
 /// The file that comes of it.
 fn of_filters(text: &str) -> Option<String> {
     let imported = nftables::import(&Source::from_text("n", text), nftables::Options::default()).ok()?;
     Some(imported.files[0].text.clone())
+}
+
+/// As [`of_filters`].
+fn of_policy(text: &str) -> String {
+    let imported = pagent::import(&[Source::from_text("p", text)], &pagent::Options::default()).unwrap();
+    imported.files[0].text.clone()
 }
 
 /// Rules of a file, each with its keys.
@@ -68,5 +74,106 @@ fn what_drops_and_is_read_in_part_denies_all() {
         let first = rules(&text)[0];
         let conditions = ["source", "destination", "protocol", "port"];
         assert!(first.contains("\"deny\"") && !conditions.iter().any(|key| first.contains(key)), "{text}");
+    }
+}
+
+/// A policy whose one rule protects, with what stands in its key exchange policy, and beside all.
+fn protecting(exchange: &str, beside: &str) -> String {
+    format!(
+        "IpFilterPolicy
+{{
+  IpFilterRule net
+  {{
+    IpSourceAddr All4
+    IpDestAddr 10.1.0.0/16
+    IpService
+    {{
+      Protocol All
+      Direction BiDirectional
+      Routing Local
+    }}
+    IpGenericFilterAction
+    {{
+      IpFilterAction IPSec
+    }}
+    IpDynVpnAction vpn
+    {{
+      IpDataOffer
+      {{
+        HowToEncap Tunnel
+        HowToEncrypt AES_GCM_16 KeyLength 256
+        HowToAuth ESP NULL
+      }}
+    }}
+    IpLocalStartAction start
+    {{
+      LocalSecurityEndpoint
+      {{
+        Location 192.0.2.1
+      }}
+      RemoteSecurityEndpoint
+      {{
+        Location 198.51.100.1
+      }}
+    }}
+  }}
+}}
+KeyExchangePolicy
+{{
+{exchange}
+}}
+{beside}
+"
+    )
+}
+
+/// A rule for an end that the rule of [`protecting`] is with.
+fn exchange_with(name: &str, remote: &str, proof: &str, last: &str) -> String {
+    format!(
+        "KeyExchangeRule {name}
+{{
+  LocalSecurityEndpoint
+  {{
+    Location 192.0.2.1
+    Identity IpAddr 192.0.2.1
+  }}
+  RemoteSecurityEndpoint
+  {{
+    {remote}
+  }}
+  KeyExchangeAction
+  {{
+    HowToInitiate IKEv2
+    HowToAuthMe {proof}
+    KeyExchangeOffer
+    {{
+      HowToEncrypt AES_CBC KeyLength 256
+      HowToVerifyMsgs HMAC_SHA2_256_128
+      PseudoRandomFunction HMAC_SHA2_256
+      HowToAuthPeers {proof}
+      DHGroup Group19
+    }}
+  }}
+  {last}
+}}"
+    )
+}
+
+#[test]
+fn key_exchange_is_looked_up_in_the_order_of_the_file() {
+    let one = exchange_with("one", "Location 198.51.100.1\nIdentity Fqdn b.example", "RsaSignature", "");
+    let any = exchange_with("any", "Location All", "PresharedKey", "SharedKey Ascii everybody-can-read");
+    let group = format!("KeyExchangeGroup partners\n{{\n{one}\n}}");
+    let partners = "KeyExchangeGroupRef partners\nKeyExchangeRuleRef any";
+    let text = of_policy(&protecting(partners, &format!("{group}\n{any}")));
+    assert!(text.contains("remote_id = \"b.example\"") && !text.contains("shared_key"), "{text}");
+    // What is not found, or where an end cannot be read, may have been the one.
+    for (first, group) in [
+        ("KeyExchangeGroupRef missing\nKeyExchangeRuleRef any", String::new()),
+        ("KeyExchangeRuleRef missing\nKeyExchangeRuleRef any", String::new()),
+        (partners, group.replace("Location 198.51.100.1", "LocationRef missing")),
+    ] {
+        let text = of_policy(&protecting(first, &format!("{group}\n{any}")));
+        assert!(text.contains("\"deny\"") && !text.contains("[[tunnel]]"), "{text}");
     }
 }

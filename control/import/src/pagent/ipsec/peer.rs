@@ -59,7 +59,10 @@ impl<'b, 'n> Exchange<'b, 'n> {
         let body = book.open(policy);
         let common = common(&body);
         let mut names = HashMap::new();
-        let rules = rules(&body).into_iter().map(|node| rule(&book.open(node), &common, &mut names));
+        let rules = rules(&body).into_iter().map(|node| match node.is("KeyExchangeRule") {
+            true => rule(&book.open(node), &common, &mut names),
+            false => Rule { node, local: None, remote: None, peer: None },
+        });
         Self { book, rules: rules.collect(), called }
     }
 
@@ -86,7 +89,8 @@ impl<'b, 'n> Exchange<'b, 'n> {
         let (local, remote) = (named("LocalSecurityEndpoint"), named("RemoteSecurityEndpoint"));
         let fits =
             |end: &Option<Endpoint<'n>>, named: &Option<(&Node, Option<Set>)>, traffic: Option<&Set>| {
-                let Some(end) = end else { return false };
+                // It may be anybody; such a rule has no peer, so that what it may be for is refused.
+                let Some(end) = end.as_ref().filter(|end| end.location.is_some()) else { return true };
                 match named {
                     Some((node, location)) => {
                         std::ptr::eq(end.node, *node)
@@ -161,12 +165,33 @@ fn revocation(body: &Body<'_, '_>) -> Option<&'static str> {
     Some(word)
 }
 
-/// Key exchange rules in order, those of groups where the group is named.
+/// Key exchange rules in order, those of groups where the group is named: the first that fits holds. In the place of one that is
+/// not found stands what names it, as it may have been the one.
 fn rules<'n>(body: &Body<'_, 'n>) -> Vec<&'n Node> {
-    let mut found = body.statements("KeyExchangeRule");
-    for group in body.statements("KeyExchangeGroup") {
-        let within = body.book.enter(group, || Some(body.book.open(group).statements("KeyExchangeRule")));
-        found.extend(within.unwrap_or_default());
+    let book = body.book;
+    let mut found = Vec::new();
+    for node in body.all() {
+        let group = match node.keyword.to_ascii_lowercase().as_str() {
+            "keyexchangerule" if node.block.is_some() => {
+                found.push(node);
+                continue;
+            }
+            "keyexchangeruleref" => {
+                found.push(book.find("KeyExchangeRule", node).unwrap_or(node));
+                continue;
+            }
+            "keyexchangegroup" if node.block.is_some() => Some(node),
+            "keyexchangegroupref" => book.find("KeyExchangeGroup", node),
+            "keyexchangerule" | "keyexchangegroup" => {
+                book.bad_value(node, "its attributes between braces, or the name behind the word with Ref");
+                None
+            }
+            // What is no attribute of the statement may be a rule, mistyped.
+            _ if body.has(node) => continue,
+            _ => None,
+        };
+        let within = group.and_then(|group| book.enter(group, || Some(rules(&book.open(group)))));
+        found.extend(within.unwrap_or_else(|| vec![node]));
     }
     found
 }
