@@ -75,6 +75,8 @@ pub(super) fn read(said: &Said<'_>, client: bool) -> Option<Vec<Setting>> {
     trust(said, client, &mut settings);
     if client {
         names(said, &mut settings);
+    } else {
+        no_names(said);
     }
     protocol(said, client, &mut settings);
     lists(said, &mut settings);
@@ -162,6 +164,14 @@ fn names(said: &Said<'_>, settings: &mut Vec<Setting>) {
             said.notes.approximated(&service.place, &service.name, text, "add checkHost = NAME");
             settings.push(("check_name", Value::Flag(false)));
         }
+    }
+}
+
+/// What a server asks of names in certificates of its clients; it may stand for all services.
+fn no_names(said: &Said<'_>) {
+    for option in ["checkHost", "checkIP", "sni"].iter().filter_map(|key| said.get(key)) {
+        let text = "a server of ours takes every client that its trust anchors lead to, under every name";
+        said.refused(option, text, "write it into the services that are clients, or say it in our files");
     }
 }
 

@@ -1,7 +1,7 @@
 //! Policies that could be taken over for more than they say.
 
 use ravelin_config::source::Source;
-use ravelin_import::{nftables, pagent};
+use ravelin_import::{nftables, pagent, stunnel};
 
 /// The file that comes of it.
 fn of_filters(text: &str) -> Option<String> {
@@ -175,5 +175,20 @@ fn key_exchange_is_looked_up_in_the_order_of_the_file() {
     ] {
         let text = of_policy(&protecting(first, &format!("{group}\n{any}")));
         assert!(text.contains("\"deny\"") && !text.contains("[[tunnel]]"), "{text}");
+    }
+}
+
+#[test]
+fn names_of_clients_are_not_passed_over() {
+    let service =
+        "[s]\naccept = 443\nconnect = 192.0.2.1:443\ncert = a.pem\nverifyChain = yes\nCAfile = ca.pem\n";
+    let of = |text: &str| {
+        let imported = stunnel::import(&Source::from_text("s", text)).unwrap();
+        (imported.files[0].text.contains("\"refuse\""), imported.report.has_refusals())
+    };
+    assert_eq!(of(service), (false, false));
+    for option in ["checkHost = admin.example", "checkIP = 192.0.2.9", "checkEmail = a@b.example"] {
+        assert_eq!(of(&format!("{option}\n{service}")), (true, true), "{option}");
+        assert_eq!(of(&format!("{service}{option}\n")), (true, true), "{option}");
     }
 }
