@@ -192,3 +192,19 @@ fn names_of_clients_are_not_passed_over() {
         assert_eq!(of(&format!("{service}{option}\n")), (true, true), "{option}");
     }
 }
+
+#[test]
+fn a_tunnel_for_the_host_itself_leads_nobody_behind_it() {
+    let one =
+        exchange_with("one", "Location 198.51.100.1", "PresharedKey", "SharedKey Ascii everybody-can-read");
+    let policy = protecting(&one, "");
+    let text = of_policy(&policy);
+    assert!(rules(&text)[0].contains("routing = \"local\"\naction = \"ipsec\""), "{text}");
+    let text = of_policy(&policy.replace("Routing Local", "Routing Routed"));
+    assert!(rules(&text)[0].contains("routing = \"routed\"\naction = \"ipsec\""), "{text}");
+    let text = of_policy(&policy.replace("Routing Local", "Routing Either"));
+    assert!(!rules(&text)[0].contains("routing"), "{text}");
+    // What is refused is for all that it may have been for.
+    let text = of_policy(&policy.replace("Routing Local", "Routing Local\nSecurityClass 7"));
+    assert!(!rules(&text)[0].contains("routing") && text.contains("\"deny\""), "{text}");
+}

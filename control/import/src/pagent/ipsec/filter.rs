@@ -87,13 +87,9 @@ impl Filter<'_> {
             Parts::Unknown => vec![ends(false), ends(true)],
             Parts::Known(parts) => parts
                 .iter()
-                .map(|part| ends(false).into_iter().chain(part.settings(self.is_protected())).collect())
+                .map(|part| ends(false).into_iter().chain(part.settings(self.refused)).collect())
                 .collect(),
         }
-    }
-
-    fn is_protected(&self) -> bool {
-        matches!(self.verb, Verb::Ipsec(_)) || self.refused
     }
 
     /// What becomes of packets.
@@ -130,7 +126,7 @@ pub(super) fn protocol(text: &str) -> Option<u8> {
 
 impl Part {
     /// As keys of a rule.
-    fn settings(&self, protected: bool) -> Vec<Setting> {
+    fn settings(&self, refused: bool) -> Vec<Setting> {
         let mut keys = self.traffic.clone();
         if let Some(direction) = self.direction {
             keys.push(("direction", Value::text(direction)));
@@ -138,8 +134,8 @@ impl Part {
         if let Some(connect) = self.connect {
             keys.push(("connect", Value::text(connect)));
         }
-        // What is to be protected is so whether it is forwarded or not.
-        if let Some(routing) = self.routing.filter(|_| !protected) {
+        // What is refused is so whether it is forwarded or not.
+        if let Some(routing) = self.routing.filter(|_| !refused) {
             keys.push(("routing", Value::text(routing)));
         }
         if self.fragments_only {
