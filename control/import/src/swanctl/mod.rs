@@ -3,21 +3,24 @@
 //! [`tree`] reads the text, [`suites`] the proposals; here each connection becomes a `[[peer]]`, each child a `[[tunnel]]` with a
 //! rule that protects its traffic, and IKE itself is permitted. All else is denied, as it is where no rule speaks of it.
 
+mod order;
 mod suites;
 mod tree;
 
 use ravelin_config::address::{self, AddressError, Written};
 use ravelin_config::diagnostic::{Collector, Findings};
-use ravelin_config::source::Source;
+use ravelin_config::source::{Place, Source};
+use ravelin_contract::address::AddressRange;
 
 use crate::report::{Imported, Notes, Output};
 use crate::write::{Page, Value};
+use order::Traffic;
 use tree::{Entry, Section};
 
 type Setting = (&'static str, Value);
 
 /// What a child or connection may say that has no meaning here, or is how we work anyhow.
-const WITHOUT_MEANING: [&str; 22] = [
+const WITHOUT_MEANING: [&str; 21] = [
     "version",
     "send_cert",
     "send_certreq",
@@ -35,7 +38,6 @@ const WITHOUT_MEANING: [&str; 22] = [
     "updown",
     "hostaccess",
     "close_action",
-    "priority",
     "reqid",
     "childless",
     "ocsp",
@@ -53,7 +55,7 @@ pub fn import(source: &Source) -> Result<Imported, Findings> {
     let root = tree::parse(source, &errors);
     let Some(root) = root.filter(|_| !errors.has_errors()) else { return Err(errors.finish()) };
     let notes = Notes::default();
-    let mut reader = Reader { notes: &notes, rules: Page::default(), peers: Page::default(), count: 0 };
+    let mut reader = Reader { notes: &notes, peers: Page::default(), children: Vec::new(), count: 0 };
     for entry in &root.entries {
         match entry.name.as_str() {
             "connections" => {
@@ -79,7 +81,8 @@ pub fn import(source: &Source) -> Result<Imported, Findings> {
             page.gap();
         }
     }
-    let text = [page.into_text(), reader.rules.into_text(), reader.peers.into_text()].join("\n");
+    let (rules, tunnels) = children(&mut reader.children, &notes);
+    let text = [page, rules, reader.peers, tunnels].map(Page::into_text).join("\n");
     root.walk(&mut |entry| {
         if !notes.knows(&entry.place) {
             notes.ignored(&entry.place, &entry.name, "nothing uses it");
@@ -109,16 +112,78 @@ fn identity(text: &str) -> String {
 }
 
 /// One address of a peer.
-fn address_of(peer: &[Setting], key: &str) -> Option<String> {
+fn address_of(peer: &[Setting], key: &str) -> Option<AddressRange> {
     let found = peer.iter().find(|(of, _)| *of == key)?;
     let Value::Text(text) = &found.1 else { return None };
-    text.parse::<std::net::IpAddr>().is_ok().then(|| text.clone())
+    text.parse().ok().map(AddressRange::single)
+}
+
+/// A child, read.
+struct Child {
+    place: Place,
+    /// As the file calls it.
+    called: String,
+    name: String,
+    traffic: Traffic,
+    settings: Vec<Setting>,
+    refused: bool,
+    /// strongSwan prefers it to narrower ones, or may: `priority`, and modes without protection.
+    preferred: bool,
+}
+
+/// Rules and tunnels of all children, narrow ones first. Those that strongSwan prefers for other reasons are denied
+/// before them. Where no order says what strongSwan does they are denied.
+fn children(children: &mut [Child], notes: &Notes) -> (Page, Page) {
+    let unknown = [None, None];
+    let traffic = children.iter().map(|child| if child.preferred { &unknown } else { &child.traffic });
+    let (order, spoilt) = order::order(&traffic.collect::<Vec<_>>());
+    for (one, other) in spoilt {
+        let said = format!(
+            "its traffic is that of `{}`, too, and neither lies within the other",
+            children[other].name
+        );
+        let remedy = "write traffic that is for one child alone";
+        notes.refused(&children[one].place, &children[one].called, said, remedy);
+        children[one].refused = true;
+    }
+    let (mut rules, mut tunnels) = (Page::default(), Page::default());
+    order.into_iter().for_each(|at| children[at].write(&mut rules, &mut tunnels));
+    (rules, tunnels)
+}
+
+impl Child {
+    fn write(&self, rules: &mut Page, tunnels: &mut Page) {
+        rules.gap();
+        rules.comment(&format!("child {}, {}", self.called, crate::name::at(&self.place)));
+        if self.refused {
+            rules.comment(
+                "A part of it cannot be said here, so that all that it may be for is denied: see the report.",
+            );
+        }
+        rules.head("[[rule]]");
+        rules.key("name", &Value::text(self.name.clone()));
+        for (key, list) in ["source", "destination"].into_iter().zip(&self.traffic) {
+            if let Some(list) = list {
+                rules.key(key, &Value::texts(list.iter().map(AddressRange::to_string)));
+            }
+        }
+        if self.refused {
+            rules.key("action", &Value::text("deny"));
+            return;
+        }
+        rules.key("action", &Value::text("ipsec"));
+        rules.key("tunnel", &Value::text(self.name.clone()));
+        tunnels.gap();
+        tunnels.head("[[tunnel]]");
+        tunnels.key("name", &Value::text(self.name.clone()));
+        tunnels.keys(&self.settings);
+    }
 }
 
 struct Reader<'n> {
     notes: &'n Notes,
-    rules: Page,
     peers: Page,
+    children: Vec<Child>,
     count: usize,
 }
 
@@ -277,10 +342,9 @@ impl Reader<'_> {
         let before = self.notes.refusals();
         self.notes.exact(child.place, child.name, "");
         let end = |key| known.and_then(|known| address_of(known, key));
-        let traffic = [
-            ("source", self.traffic(child, "local_ts", end("local"))),
-            ("destination", self.traffic(child, "remote_ts", end("remote"))),
-        ];
+        let traffic = [("local_ts", "local"), ("remote_ts", "remote")]
+            .map(|(key, side)| self.traffic(child, key, end(side)));
+        let unread = self.notes.refusals();
         let mode = child.value("mode").map_or("tunnel", |entry| match entry.value.as_str() {
             "tunnel" | "transport" => {
                 self.notes.exact(&entry.place, &entry.shown(), "mode");
@@ -295,6 +359,8 @@ impl Reader<'_> {
                 "tunnel"
             }
         });
+        let preferred = self.notes.refusals() != unread
+            || child.value("priority").is_some_and(|priority| priority.value != "0");
         let start = self.start(child, callable);
         let mut settings = vec![("peer", Value::text(peer)), ("mode", Value::text(mode))];
         settings.extend(suites::esp(child, self.notes));
@@ -313,46 +379,25 @@ impl Reader<'_> {
             match entry.name.as_str() {
                 "local_ts" | "remote_ts" | "mode" | "start_action" | "rekey_time" | "rekey_bytes"
                 | "rekey_packets" => {}
+                "priority" if entry.value != "0" => {
+                    let said = "children are put in order by their traffic, the narrower first";
+                    self.refuse(entry, said, "write traffic that is for one child alone");
+                }
+                "priority" => self.notes.exact(&entry.place, &entry.shown(), ""),
                 other => self.pass_over(entry, other),
             }
         }
-        let refused = known.is_none()
-            || self.notes.refusals() != before
-            || traffic.iter().any(|(_, set)| set.is_none());
-        self.write_child(child, peer, &traffic, &settings, refused);
-    }
-
-    fn write_child(
-        &mut self,
-        child: &Section<'_>,
-        peer: &str,
-        traffic: &[(&'static str, Option<Vec<String>>)],
-        settings: &[Setting],
-        refused: bool,
-    ) {
-        let name = format!("{peer}.{}", crate::name::ours(child.name));
-        self.rules.gap();
-        self.rules.comment(&format!("child {}, {}", child.name, crate::name::at(child.place)));
-        if refused {
-            self.rules.comment(
-                "A part of it cannot be said here, so that all that it may be for is denied: see the report.",
-            );
-        }
-        self.rules.head("[[rule]]");
-        self.rules.key("name", &Value::text(name.clone()));
-        for (key, list) in traffic.iter().filter_map(|(key, list)| Some((key, list.as_ref()?))) {
-            self.rules.key(key, &Value::texts(list.clone()));
-        }
-        if refused {
-            self.rules.key("action", &Value::text("deny"));
-            return;
-        }
-        self.rules.key("action", &Value::text("ipsec"));
-        self.rules.key("tunnel", &Value::text(name.clone()));
-        self.peers.gap();
-        self.peers.head("[[tunnel]]");
-        self.peers.key("name", &Value::text(name));
-        self.peers.keys(settings);
+        let refused =
+            known.is_none() || self.notes.refusals() != before || traffic.iter().any(Option::is_none);
+        self.children.push(Child {
+            place: child.place.clone(),
+            called: child.name.to_owned(),
+            name: format!("{peer}.{}", crate::name::ours(child.name)),
+            traffic,
+            settings,
+            refused,
+            preferred,
+        });
     }
 
     fn start(&self, child: &Section<'_>, callable: bool) -> &'static str {
@@ -375,7 +420,12 @@ impl Reader<'_> {
     }
 
     /// Addresses of traffic. `dynamic`, and nothing written, is the address of that end itself; protocols are not taken over.
-    fn traffic(&self, child: &Section<'_>, key: &str, end: Option<String>) -> Option<Vec<String>> {
+    fn traffic(
+        &self,
+        child: &Section<'_>,
+        key: &str,
+        end: Option<AddressRange>,
+    ) -> Option<Vec<AddressRange>> {
         let Some(entry) = child.value(key) else {
             if let Some(end) = end {
                 return Some(vec![end]);
@@ -390,11 +440,11 @@ impl Reader<'_> {
             return None;
         };
         let read = |text: &str| match address::parse(text.trim()) {
-            _ if text.trim() == "dynamic" => end.clone(),
-            Ok(Written::Range(range)) | Err(AddressError::HostBits(range)) => Some(range.to_string()),
+            _ if text.trim() == "dynamic" => end,
+            Ok(Written::Range(range)) | Err(AddressError::HostBits(range)) => Some(range),
             _ => None,
         };
-        let list: Option<Vec<String>> = entry.value.split(',').map(read).collect();
+        let list: Option<Vec<AddressRange>> = entry.value.split(',').map(read).collect();
         match &list {
             Some(_) => self.notes.exact(&entry.place, &entry.shown(), ""),
             None => {

@@ -1,7 +1,7 @@
 //! Policies that could be taken over for more than they say.
 
 use ravelin_config::source::Source;
-use ravelin_import::{nftables, pagent, stunnel};
+use ravelin_import::{nftables, pagent, stunnel, swanctl};
 
 /// The file that comes of it.
 fn of_filters(text: &str) -> Option<String> {
@@ -13,6 +13,12 @@ fn of_filters(text: &str) -> Option<String> {
 fn of_policy(text: &str) -> String {
     let imported = pagent::import(&[Source::from_text("p", text)], &pagent::Options::default()).unwrap();
     imported.files[0].text.clone()
+}
+
+/// As [`of_filters`], with whether anything was refused.
+fn of_connections(text: &str) -> (String, bool) {
+    let imported = swanctl::import(&Source::from_text("s", text)).unwrap();
+    (imported.files[0].text.clone(), imported.report.has_refusals())
 }
 
 /// Rules of a file, each with its keys.
@@ -207,4 +213,58 @@ fn a_tunnel_for_the_host_itself_leads_nobody_behind_it() {
     // What is refused is for all that it may have been for.
     let text = of_policy(&policy.replace("Routing Local", "Routing Local\nSecurityClass 7"));
     assert!(!rules(&text)[0].contains("routing") && text.contains("\"deny\""), "{text}");
+}
+
+/// A connection to the peer, with one child.
+fn connection(name: &str, peer: &str, child: &str) -> String {
+    format!(
+        "{name} {{\nlocal_addrs = 192.0.2.1\nremote_addrs = {peer}\nlocal {{ auth = psk }}\nremote {{ auth = psk }}\n\
+         children {{\nnet {{\nlocal_ts = 10.0.0.0/8\n{child}\n}}\n}}\n}}\n"
+    )
+}
+
+/// Two connections with what their children say.
+fn two(a: &str, b: &str) -> String {
+    let (a, b) = (connection("a", "198.51.100.1", a), connection("b", "198.51.100.2", b));
+    format!("connections {{\n{a}{b}}}\n")
+}
+
+#[test]
+fn the_narrower_child_stands_first() {
+    for turned in [false, true] {
+        let (a, b) = ("remote_ts = 172.16.0.0/12", "remote_ts = 172.17.0.0/16");
+        let (text, refused) = of_connections(&if turned { two(b, a) } else { two(a, b) });
+        let rules: Vec<&str> = rules(&text).into_iter().filter(|rule| rule.contains("ipsec")).collect();
+        assert!(!refused && rules.len() == 2 && rules[0].contains("172.17.0.0/16"), "{text}");
+    }
+    for (a, b) in [
+        ("remote_ts = 172.16.0.0/12", "remote_ts = 172.16.0.0/12"),
+        ("remote_ts = 172.16.0.0-172.16.0.9", "remote_ts = 172.16.0.5-172.16.0.12"),
+        ("remote_ts = 172.16.0.0/12,172.17.1.0/24", "remote_ts = 172.17.0.0/16"),
+        ("remote_ts = 172.16.0.0/12,172.31.5.0/24", "remote_ts = 172.31.0.0/16,172.17.1.0/24"),
+    ] {
+        let (text, refused) = of_connections(&two(a, b));
+        assert!(refused && !text.contains("ipsec\"") && text.matches("\"deny\"").count() == 2, "{text}");
+    }
+    // What is not known may be for anything, and what strongSwan prefers is for all that it says: both are denied before all.
+    for other in [
+        "remote_ts = 172.17.0.0/16[tcp/80]",
+        "remote_ts = 172.16.0.0/12\npriority = 9",
+        "remote_ts = 172.16.0.0/12\nmode = drop",
+    ] {
+        let (text, refused) = of_connections(&two("remote_ts = 172.16.0.0/16", other));
+        let denied = text.find("\"deny\"").unwrap();
+        assert!(refused && denied < text.find("\"ipsec\"").unwrap(), "{text}");
+    }
+}
+
+#[test]
+fn children_narrower_in_a_circle_are_denied() {
+    let child =
+        |name: &str, traffic: &str| connection(name, "198.51.100.1", &format!("remote_ts = {traffic}"));
+    let a = child("a", "172.16.0.0/16,172.18.1.0/24");
+    let b = child("b", "172.16.1.0/24,172.17.0.0/16");
+    let c = child("c", "172.17.1.0/24,172.18.0.0/16");
+    let (text, refused) = of_connections(&format!("connections {{\n{a}{b}{c}}}\n"));
+    assert!(refused && text.matches("\"deny\"").count() == 3, "{text}");
 }
