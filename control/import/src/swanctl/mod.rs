@@ -71,15 +71,14 @@ pub fn import(source: &Source) -> Result<Imported, Findings> {
     if reader.count > 0 {
         page.gap();
         page.comment("IKE itself, which strongSwan's own host lets pass.");
-        for (name, port) in [("ike", "destination_port"), ("ike-answers", "source_port")] {
-            page.head("[[rule]]");
-            page.key("name", &Value::text(name));
-            page.key("protocol", &Value::text("udp"));
-            page.key(port, &Value::List(vec![Value::Number(500), Value::Number(4500)]));
-            page.key("routing", &Value::text("local"));
-            page.key("action", &Value::text("permit"));
-            page.gap();
-        }
+        page.head("[[rule]]");
+        page.key("name", &Value::text("ike"));
+        page.key("protocol", &Value::text("udp"));
+        // Of our own ports alone: rules hold both ways, and by those of peers anybody would reach every port here.
+        page.key("source_port", &Value::List(vec![Value::Number(500), Value::Number(4500)]));
+        page.key("routing", &Value::text("local"));
+        page.key("action", &Value::text("permit"));
+        page.gap();
     }
     let (rules, tunnels) = children(&mut reader.children, &notes);
     let text = [page, rules, reader.peers, tunnels].map(Page::into_text).join("\n");

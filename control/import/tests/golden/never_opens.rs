@@ -268,3 +268,11 @@ fn children_narrower_in_a_circle_are_denied() {
     let (text, refused) = of_connections(&format!("connections {{\n{a}{b}{c}}}\n"));
     assert!(refused && text.matches("\"deny\"").count() == 3, "{text}");
 }
+
+#[test]
+fn ike_is_permitted_at_our_own_ports_alone() {
+    let (text, _) = of_connections(&two("remote_ts = 172.16.0.0/16", "remote_ts = 172.17.0.0/16"));
+    let permits: Vec<&str> = rules(&text).into_iter().filter(|rule| rule.contains("permit")).collect();
+    assert!(permits.len() == 1 && permits[0].contains("source_port = [500, 4500]"), "{text}");
+    assert!(!permits[0].contains("destination"), "{text}");
+}
