@@ -284,9 +284,13 @@ impl Reader<'_> {
             let auth = round.value("auth");
             let key = auth.is_some_and(|auth| auth.value == "psk");
             if let Some(auth) = auth {
-                let plain = auth.value.split('-').next().unwrap_or_default();
-                match plain {
+                match auth.value.as_str() {
                     "psk" | "pubkey" => self.notes.exact(&auth.place, &auth.shown(), ""),
+                    text if text.starts_with("pubkey-") => self.refuse(
+                        auth,
+                        "which keys and signatures are taken is not said for each peer",
+                        "write pubkey",
+                    ),
                     _ => self.refuse(
                         auth,
                         "this way to prove oneself is not taken over",
@@ -308,12 +312,9 @@ impl Reader<'_> {
             for entry in round.settings() {
                 match entry.name.as_str() {
                     "auth" | "id" | "certs" | "cacerts" => {}
-                    "revocation" => self.notes.approximated(
-                        &entry.place,
-                        &entry.shown(),
-                        "revocation is asked softly",
-                        "",
-                    ),
+                    "revocation" if side == "remote" => {
+                        settings.extend(self.revocation(entry).filter(|_| !key));
+                    }
                     other => self.pass_over(entry, other),
                 }
             }
@@ -335,6 +336,31 @@ impl Reader<'_> {
             settings.insert(0, ("shared_key", Value::text(name)));
         }
         Some(settings)
+    }
+
+    /// Nothing is softer than it was.
+    fn revocation(&self, entry: &Entry) -> Option<Setting> {
+        let hard = ("revocation", Value::text("hard"));
+        match entry.value.as_str() {
+            "strict" => {
+                self.notes.exact(&entry.place, &entry.shown(), "revocation = \"hard\"");
+                Some(hard)
+            }
+            "ifuri" => {
+                let said =
+                    "revocation = \"hard\": certificates that name no list or responder are refused, too";
+                self.notes.approximated(&entry.place, &entry.shown(), said, "");
+                Some(hard)
+            }
+            "relaxed" => {
+                self.notes.exact(&entry.place, &entry.shown(), "revocation = \"soft\"");
+                Some(("revocation", Value::text("soft")))
+            }
+            _ => {
+                self.refuse(entry, "it is not known here", "write strict, ifuri or relaxed");
+                None
+            }
+        }
     }
 
     fn child(&mut self, child: &Section<'_>, peer: &str, known: Option<&[Setting]>, callable: bool) {

@@ -276,3 +276,35 @@ fn ike_is_permitted_at_our_own_ports_alone() {
     assert!(permits.len() == 1 && permits[0].contains("source_port = [500, 4500]"), "{text}");
     assert!(!permits[0].contains("destination"), "{text}");
 }
+
+#[test]
+fn what_is_asked_of_certificates_is_not_softened() {
+    let of = |proof: &str| {
+        let child = "remote_ts = 172.16.0.0/16";
+        let whole = format!("connections {{\n{}}}\n", connection("a", "198.51.100.1", child));
+        of_connections(&whole.replace("remote { auth = psk }", &format!("remote {{\n{proof}\n}}")))
+    };
+    for (word, ours) in [("strict", "hard"), ("ifuri", "hard"), ("relaxed", "soft")] {
+        let (text, refused) = of(&format!("auth = pubkey\nrevocation = {word}"));
+        assert!(!refused && text.contains(&format!("revocation = \"{ours}\"")), "{text}");
+    }
+    for proof in
+        ["auth = pubkey-sha512", "auth = pubkey-rsa-4096", "auth = pubkey\nrevocation = no", "auth = psk-x"]
+    {
+        let (text, refused) = of(proof);
+        assert!(refused && text.contains("\"deny\"") && !text.contains("[[tunnel]]"), "{text}");
+    }
+}
+
+/// z/OS fails there where a responder does not answer.
+#[test]
+fn a_level_that_wants_answers_is_hard() {
+    let common = Source::from_text("c", include_str!("cics-mq/in/common.policy"));
+    for level in ["Medium", "High"] {
+        let text = include_str!("cics-mq/in/stack.policy")
+            .replace("RevocationSecurityLevel High", &format!("RevocationSecurityLevel {level}"));
+        let stack = Source::from_text("s", text);
+        let imported = pagent::import(&[common.clone(), stack], &pagent::Options::default()).unwrap();
+        assert!(imported.files[0].text.contains("revocation = \"hard\""), "{level}");
+    }
+}

@@ -404,6 +404,13 @@ impl<'n> Reader<'_, 'n> {
                 self.book.exact(node, "revocation = \"hard\"");
                 self.set("revocation", Value::text("hard"));
             }
+            // It wants an answer of each source that a certificate names.
+            Some((node, level)) if level == "medium" && asks => {
+                let said =
+                    "revocation = \"hard\": certificates that name no list or responder are refused, too";
+                self.book.approximated(node, said, "");
+                self.set("revocation", Value::text("hard"));
+            }
             Some((node, level)) if ["low", "medium", "high"].contains(&level.as_str()) => {
                 self.book.approximated(
                     node,
