@@ -300,9 +300,12 @@ fn what_is_asked_of_certificates_is_not_softened() {
 #[test]
 fn a_level_that_wants_answers_is_hard() {
     let common = Source::from_text("c", include_str!("cics-mq/in/common.policy"));
-    for level in ["Medium", "High"] {
-        let text = include_str!("cics-mq/in/stack.policy")
-            .replace("RevocationSecurityLevel High", &format!("RevocationSecurityLevel {level}"));
+    for level in [
+        "RevocationSecurityLevel Medium",
+        "RevocationSecurityLevel High",
+        "TTLSGskLdapParms\n{\nCRLSecurityLevel High\n}\n",
+    ] {
+        let text = include_str!("cics-mq/in/stack.policy").replace("RevocationSecurityLevel High", level);
         let stack = Source::from_text("s", text);
         let imported = pagent::import(&[common.clone(), stack], &pagent::Options::default()).unwrap();
         assert!(imported.files[0].text.contains("revocation = \"hard\""), "{level}");

@@ -398,28 +398,30 @@ impl<'n> Reader<'_, 'n> {
     fn revocation(&mut self) {
         let asks =
             self.held.has(&["OcspUrl", "OcspAiaEnable", "HttpCdpEnable", "GSK_LDAP_SERVER", "LdapServer"]);
-        let level = self.last("RevocationSecurityLevel");
-        match level.map(|node| (node, node.first().to_ascii_lowercase())) {
-            Some((node, level)) if level == "high" && asks => {
-                self.book.exact(node, "revocation = \"hard\"");
-                self.set("revocation", Value::text("hard"));
+        let mut hard = false;
+        for key in ["RevocationSecurityLevel", "CRLSecurityLevel", "GSK_CRL_SECURITY_LEVEL"] {
+            let Some(node) = self.last(key) else { continue };
+            match node.first().to_ascii_lowercase().as_str() {
+                "high" if asks => {
+                    self.book.exact(node, "revocation = \"hard\"");
+                    hard = true;
+                }
+                // It wants an answer of each source that a certificate names.
+                "medium" if asks => {
+                    let said =
+                        "revocation = \"hard\": certificates that name no list or responder are refused, too";
+                    self.book.approximated(node, said, "");
+                    hard = true;
+                }
+                "low" | "medium" | "high" => {
+                    let said = "revocation = \"soft\": what is known to be revoked is refused";
+                    self.book.approximated(node, said, "");
+                }
+                _ => self.book.bad_value(node, "Low, Medium or High"),
             }
-            // It wants an answer of each source that a certificate names.
-            Some((node, level)) if level == "medium" && asks => {
-                let said =
-                    "revocation = \"hard\": certificates that name no list or responder are refused, too";
-                self.book.approximated(node, said, "");
-                self.set("revocation", Value::text("hard"));
-            }
-            Some((node, level)) if ["low", "medium", "high"].contains(&level.as_str()) => {
-                self.book.approximated(
-                    node,
-                    "revocation = \"soft\": what is known to be revoked is refused",
-                    "",
-                );
-            }
-            Some((node, _)) => self.book.bad_value(node, "Low, Medium or High"),
-            None => {}
+        }
+        if hard {
+            self.set("revocation", Value::text("hard"));
         }
         for key in ["OcspUrl", "OcspAiaEnable", "HttpCdpEnable", "GSK_LDAP_SERVER", "LdapServer"] {
             for node in self.held.every(key) {
