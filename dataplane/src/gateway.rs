@@ -70,7 +70,6 @@ pub struct Gateway {
 impl Gateway {
     /// Starts by the appliance file, which was read with these warnings.
     pub fn start(appliance: &Appliance, notes: &Findings) -> anyhow::Result<Self> {
-        ravelin_crypto_accel::check_environment()?;
         notes.iter().for_each(|note| tell!(CONFIG_NOTE, %note));
         let defaults = default_policy(appliance)?;
         std::fs::create_dir_all(&appliance.dataplane.state).context("state directory")?;

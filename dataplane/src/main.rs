@@ -46,6 +46,7 @@ fn run(config: &std::path::Path, json: bool) -> anyhow::Result<()> {
     let (ring, stop) = mpsc::channel();
     let mut signals =
         signal_hook::iterator::Signals::new([signal_hook::consts::SIGTERM, signal_hook::consts::SIGINT])?;
+    ravelin_crypto_accel::check_environment()?;
     let (appliance, notes) = gateway::load(config)?;
     let mut log = appliance.log.clone();
     log.json |= json;
